@@ -20,7 +20,7 @@ fn watch(browser: &mut Chromium, topic: &str) {
 }
 
 fn has(browser: &mut Chromium, token: &str, hub: &Hub) {
-    let url = format!("http://{}", hub.address);
+    let url = hub.url();
     let cookie = json!([{ "name": "gapless", "value": token, "url": url, "httpOnly": true, "sameSite": "Strict" }]);
     browser.run(&format!("await page.context().addCookies({cookie})"));
 }

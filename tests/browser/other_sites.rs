@@ -64,7 +64,7 @@ async hub => {
 /// were published.
 fn tried(hub: &Hub, origin: &str) -> (Value, u64) {
     let mut browser = Chromium::open("about:blank");
-    let url = format!("http://{}", hub.address);
+    let url = hub.url();
     let cookie = json!([{ "name": "gapless", "value": "all-token", "url": url }]);
     browser.run(&format!("await page.context().addCookies({cookie})"));
     browser.run(&format!("await page.goto({origin:?})"));

@@ -28,7 +28,7 @@ fn example_with(hub: &Hub, token: &str, name: &str, arguments: &[&str]) -> Child
         tool(program);
     }
     let mut command = Command::new(here(&format!("examples/{name}")));
-    command.args(arguments).env("PATH", path).env("GAPLESS_URL", format!("http://{}", hub.address));
+    command.args(arguments).env("PATH", path).env("GAPLESS_URL", hub.url());
     if token.is_empty() {
         command.env_remove("GAPLESS_TOKEN")
     } else {
@@ -146,7 +146,7 @@ fn each_example_shows_the_token_that_it_is_given() {
 fn an_example_that_is_refused_says_why_and_fails() {
     let hub = Hub::start();
     let guarded = Hub::start_with(&["--access-tokens", &tokens(&[("example", "publish = [\"**\"]")])]);
-    let (open, guarded) = (format!("http://{}", hub.address), format!("http://{}", guarded.address));
+    let (open, guarded) = (hub.url(), guarded.url());
     for (name, arguments, closes) in [
         ("ai_tokens.py", &["7", "why?"][..], true),
         ("progress.sh", &["builds/7", "2"], true),

@@ -186,13 +186,13 @@ fn a_proxys_password_hides_no_cookie_and_authorizes_nothing() {
     let publish =
         |origin: &str| ask("POST", "/publish?topic=t", &[("cookie", "gapless=all-token"), ("origin", origin)]);
     assert_problem(&publish("https://evil.example"), 403, "origin-forbidden");
-    assert_eq!(publish(&format!("http://{}", hub.address)).status, 200);
+    assert_eq!(publish(&hub.url()).status, 200);
 }
 
 #[test]
 fn a_change_by_cookie_needs_an_origin_that_may() {
     let hub = guarded(&["--cors-origins", "https://app.example,https://*.wild.example", "--cors-credentials"]);
-    let ours = format!("http://{}", hub.address);
+    let ours = hub.url();
     let publish = |origin: Option<&str>| {
         let mut headers = vec![("cookie", "gapless=all-token")];
         headers.extend(origin.map(|origin| ("origin", origin)));
@@ -338,7 +338,7 @@ fn a_hub_without_credentials_answers_to_the_loopbacks_names_only() {
 #[test]
 fn a_page_of_another_site_publishes_nothing_on_a_hub_without_credentials() {
     let hub = Hub::start();
-    let ours = format!("http://{}", hub.address);
+    let ours = hub.url();
     for (method, target) in [("POST", "/publish?topic=t"), ("PUT", "/topics/t"), ("DELETE", "/topics/t")] {
         for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
             let answer = wire::request(hub.address, method, target, &[("origin", origin)], b"{}");

@@ -26,7 +26,7 @@ impl Drop for RunningCommand {
 impl RunningCommand {
     fn new(hub: &Hub, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
-        command.args(args).arg("--url").arg(format!("http://{}", hub.address)).env_remove("GAPLESS_TOKEN");
+        command.args(args).arg("--url").arg(hub.url()).env_remove("GAPLESS_TOKEN");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(command.spawn().expect("the binary starts"))
     }

@@ -88,7 +88,7 @@ fn a_finished_request_is_one_line_without_secrets_and_payloads() {
     for (target, headers) in [
         ("/publish?topic=news&access_token=ann-token", &[][..]),
         ("/publish?topic=news", &[("authorization", "Bearer ann-token")]),
-        ("/publish?topic=news", &[("cookie", "gapless=ann-token"), ("origin", &format!("http://{}", hub.address))]),
+        ("/publish?topic=news", &[("cookie", "gapless=ann-token"), ("origin", &hub.url())]),
     ] {
         let answer = hub.post(target, headers, b"the-payload");
         assert_eq!(answer.status, 200, "{}", answer.text());

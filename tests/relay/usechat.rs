@@ -44,7 +44,7 @@ impl App {
     fn open(address: impl Fn(&str) -> String) -> Self {
         let mock = Mock::start();
         let relay = Relay::start_with(&mock, "", "", &["--cors-origins", "http://127.0.0.1:*"]);
-        let hub = format!("http://{}", relay.hub.address);
+        let hub = relay.hub.url();
         let mut command = Command::new(tool("node"));
         command.arg(here("tests/relay/usechat/server.mjs")).env("HUB", &hub).env("HUB_TOKEN", "unused");
         let server = Child::spawn(&mut command);

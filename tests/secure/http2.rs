@@ -315,7 +315,7 @@ fn answers_are_fit_for_http_2() {
 fn nghttp_and_h2load_are_served_in_the_clear_and_within_tls() {
     let trust = Trust::new();
     let (clear, secure) = (Hub::start(), trust.hub(&[]));
-    for url in [format!("http://{}", clear.address), format!("https://{}", secure.address)] {
+    for url in [clear.url(), format!("https://{}", secure.address)] {
         let output = Command::new("nghttp").args(["-v", "-y", &format!("{url}/topics")]).output().expect("nghttp");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains(":status: 200") && text.contains("{\"topics\":[]"), "{text}");

@@ -1,10 +1,9 @@
 //! `gapless tail` on a terminal: colours, layout, and what data cannot do there.
 
 use super::{
-    gapless,
+    process::{gapless, output, text},
     support::{eventually, hub::Hub},
     tmux::Tmux,
-    url,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_gapless");
@@ -19,7 +18,7 @@ fn publish(hub: &Hub, topic: &str, event: &str, data: &str) {
 #[test]
 fn a_terminal_shows_time_topic_name_and_data_in_colours() {
     let (hub, tmux) = (Hub::start(), Tmux::start(120, 30));
-    tmux.line(&format!("{BINARY} tail 'jobs/*' --pretty --url {}", url(&hub)));
+    tmux.line(&format!("{BINARY} tail 'jobs/*' --pretty --url {}", hub.url()));
     eventually("the stream is open", || hub.stats()["subscribers"] == 1);
     publish(&hub, "jobs/1", "progress", r#"{"done": 1.50, "of": ["a"]}"#);
     publish(&hub, "jobs/1", "failed", "no disk\n00:00:00 jobs/1 forged");
@@ -53,7 +52,7 @@ fn a_terminal_shows_time_topic_name_and_data_in_colours() {
 fn nothing_is_coloured_for_who_does_not_want_it() {
     let (hub, tmux) = (Hub::start(), Tmux::start(120, 30));
     publish(&hub, "t", "failed", r#"{"a":1}"#);
-    let tail = format!("{BINARY} tail t --from earliest --count 1 --pretty --url {}", url(&hub));
+    let tail = format!("{BINARY} tail t --from earliest --count 1 --pretty --url {}", hub.url());
     for (number, line) in
         [format!("NO_COLOR=1 {tail}"), format!("{tail} --color never"), format!("TERM=dumb {tail}")].iter().enumerate()
     {
@@ -72,11 +71,10 @@ fn nothing_is_coloured_for_who_does_not_want_it() {
 fn a_pipe_gets_the_data_alone_and_colours_only_on_demand() {
     let hub = Hub::start();
     publish(&hub, "t", "failed", "a\u{1b}[0mb");
-    let url = url(&hub);
+    let url = hub.url();
     let tail = |args: &[&str]| {
-        let output =
-            gapless(&[&["tail", "t", "--from", "earliest", "--count", "1", "--url", &url], args].concat()).output();
-        String::from_utf8(output.expect("it runs").stdout).expect("UTF-8")
+        let line = [&["tail", "t", "--from", "earliest", "--count", "1", "--url", &url], args].concat();
+        text(&output(&mut gapless(&line)).stdout)
     };
     assert_eq!(tail(&[]), "a\u{1b}[0mb\n");
     assert_eq!(tail(&["--pretty"]), "a\u{1b}[0mb\n");

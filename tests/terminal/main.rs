@@ -8,6 +8,7 @@ mod manual;
 mod no_escapes;
 mod process;
 mod progress;
+mod pty;
 mod publish_files;
 mod state;
 mod store_check;
@@ -16,24 +17,3 @@ mod store_check;
 mod support;
 mod tmux;
 mod top;
-
-use std::process::{Command, Stdio};
-
-use support::hub::Hub;
-
-/// The URL of a hub.
-fn url(hub: &Hub) -> String {
-    format!("http://{}", hub.address)
-}
-
-/// The binary with these arguments, and without the environment of whoever runs the tests.
-fn gapless(args: &[&str]) -> Command {
-    // Who runs the tests may ignore signals, as `nohup` does.
-    let mut command = Command::new("env");
-    command.args(["--default-signal", env!("CARGO_BIN_EXE_gapless")]);
-    for variable in ["GAPLESS_TOKEN", "GAPLESS_URL", "NO_COLOR"] {
-        command.env_remove(variable);
-    }
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}

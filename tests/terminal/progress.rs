@@ -12,19 +12,21 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::process::{Descriptors, Hub, OnTerminal, eventually, gapless, output, signal, text, wait};
+use super::{
+    process::{gapless, output, publish_all, signal, text, wait},
+    pty::{Descriptors, OnTerminal},
+    support::{eventually, hub::Hub},
+};
 
 /// A store with a sealed segment.
 fn store(data: &Path) {
-    let hub = Hub::start(data, &["--store-rotate-bytes", "1MiB"]);
-    let sealed = || {
-        fs::read_dir(data.join("seg")).unwrap().find(|entry| entry.as_ref().unwrap().path().join("summary").exists())
-    };
+    let mut hub = Hub::start_on(data, &["--store-rotate-bytes", "1MiB"]);
+    let sealed = || fs::read_dir(data.join("seg")).unwrap().any(|entry| entry.unwrap().path().join("summary").exists());
     for round in 0..20 {
-        hub.publish("a", (0..3000).map(|n| format!("{round} {n} some text that is the data of an event")));
+        publish_all(&hub, "a", (0..3000).map(|n| format!("{round} {n} some text that is the data of an event")));
     }
-    eventually("a segment is sealed", || sealed().map(drop));
-    hub.stop();
+    eventually("a segment is sealed", sealed);
+    hub.end();
 }
 
 /// A file that blocks its reader until it is released, as a slow disk does.
@@ -101,7 +103,7 @@ fn a_store_that_opens_slowly_shows_how_far_it_is_and_log_lines_stay_whole() {
     hub.wait_for("the disk is slow");
     // Drawn again below the line.
     let after = hub.shown().rfind("the disk is slow").unwrap();
-    eventually("it is drawn again", || hub.shown()[after..].contains("opening segments ").then_some(()));
+    eventually("it is drawn again", || hub.shown()[after..].contains("opening segments "));
     slow.release();
     hub.wait_for("listening on");
     hub.wait_for("subscribe");
@@ -121,7 +123,7 @@ fn without_a_terminal_or_on_a_dumb_one_a_slow_opening_is_a_line_of_the_log() {
     let dir = data.path().display().to_string();
     let serve = ["serve", "--listen", "127.0.0.1:0", "--data", &dir];
     let slow = SlowFile::of(data.path());
-    let mut piped = gapless(&serve).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut piped = gapless(&serve).spawn().unwrap();
     let mut log = BufReader::new(piped.stderr.take().unwrap());
     let mut said = String::new();
     while !said.contains("the store is still being opened") {
@@ -136,7 +138,8 @@ fn without_a_terminal_or_on_a_dumb_one_a_slow_opening_is_a_line_of_the_log() {
 
     let slow = SlowFile::of(data.path());
     let dumb = OnTerminal::start(gapless(&serve).env("TERM", "dumb"), Descriptors::StderrOnly);
-    thread::sleep(Duration::from_millis(2500));
+    // Written after a time in which a line would have been drawn.
+    dumb.wait_for("the disk is slow");
     slow.release();
     dumb.wait_for("serving");
     signal(&dumb.child, Signal::TERM);
@@ -166,9 +169,8 @@ fn a_check_shows_how_far_it_is_and_leaves_only_its_report() {
 
 #[test]
 fn a_bench_shows_what_it_has_done() {
-    let data = tempfile::tempdir().unwrap();
-    let hub = Hub::start(data.path(), &["--engine", "memory"]);
-    let line = ["bench", "--seconds", "3", "--subscribers", "3", "--url", &hub.url];
+    let hub = Hub::start_with(&["--engine", "memory"]);
+    let line = ["bench", "--seconds", "3", "--subscribers", "3", "--url", &hub.url()];
     let bench = OnTerminal::start(&mut gapless(&line), Descriptors::Both);
     bench.wait_for(" deliveries ");
     let (shown, code) = bench.end();

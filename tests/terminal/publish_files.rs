@@ -6,7 +6,10 @@ use std::{
     process::{Output, Stdio},
 };
 
-use super::process::{Hub, gapless, output, text};
+use super::{
+    process::{gapless, output, text},
+    support::hub::Hub,
+};
 
 struct Files {
     dir: tempfile::TempDir,
@@ -15,9 +18,7 @@ struct Files {
 
 impl Files {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let hub = Hub::start(&dir.path().join("data"), &["--engine", "memory"]);
-        Self { dir, hub }
+        Self { dir: tempfile::tempdir().unwrap(), hub: Hub::start_with(&["--engine", "memory"]) }
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -27,13 +28,14 @@ impl Files {
     }
 
     fn publish(&self, topic: &str, args: &[&str], files: &[&Path]) -> Output {
+        let url = self.hub.url();
         let files: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         let mut line: Vec<&str> = vec!["publish"];
         line.extend(Some(topic).filter(|topic| !topic.is_empty()));
         line.extend(args);
         line.push("--file");
         line.extend(files.iter().map(String::as_str));
-        line.extend(["--url", &self.hub.url]);
+        line.extend(["--url", &url]);
         output(&mut gapless(&line))
     }
 }
@@ -117,7 +119,7 @@ fn a_dash_is_stdin() {
     let files = Files::new();
     let (one, stdin) = (files.write("one", b"a"), files.write("stdin", b"from stdin"));
     let one = one.display().to_string();
-    let line = ["publish", "t", "--file", &one, "-", "--url", &files.hub.url];
+    let line = ["publish", "t", "--file", &one, "-", "--url", &files.hub.url()];
     let published = output(gapless(&line).stdin(Stdio::from(fs::File::open(stdin).unwrap())));
     assert_eq!(published.status.code(), Some(0), "{}", text(&published.stderr));
     assert_eq!(files.hub.kept("t"), ["a", "from stdin"]);

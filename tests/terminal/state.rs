@@ -4,17 +4,16 @@ use std::{
     fs::{self, File},
     io::{Read, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::{
-    gapless,
-    support::{PATIENCE, eventually, hub::Hub},
-    url,
+    process::{ended, gapless, output, signal, text, wait},
+    support::{eventually, hub::Hub},
 };
 
 /// A directory with a state file, and the parts of the output.
@@ -33,7 +32,7 @@ impl Place {
     fn tail(&self, hub: &Hub, number: usize) -> (Child, PathBuf) {
         let part = self.0.path().join(format!("part-{number}"));
         let output = File::create(&part).expect("created");
-        let (url, state) = (url(hub), self.state().display().to_string());
+        let (url, state) = (hub.url(), self.state().display().to_string());
         let mut command = gapless(&["tail", "t", "--from", "earliest", "--url", &url, "--state", &state]);
         (command.stdout(output).spawn().expect("it starts"), part)
     }
@@ -50,26 +49,9 @@ fn numbers(path: &Path) -> Vec<u64> {
     whole.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("{line:?}"))).collect()
 }
 
-fn send(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).expect("our own child");
-}
-
-fn ended(child: Child) -> Output {
-    let mut child = child;
-    let started = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if started.elapsed() > PATIENCE {
-            child.kill().expect("our own child");
-            panic!("it hangs: {:?}", child.wait_with_output());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    child.wait_with_output().expect("its output")
-}
-
 /// Publishes the numbers up to `count` to the topic t, a few at a time, and closes it.
 fn publish(hub: &Hub, count: u64) -> Child {
-    let mut publisher = gapless(&["publish", "t", "--lines", "--url", &url(hub)]);
+    let mut publisher = gapless(&["publish", "t", "--lines", "--url", &hub.url()]);
     let mut publisher = publisher.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
     let mut stdin = publisher.stdin.take().expect("piped");
     thread::spawn(move || {
@@ -95,22 +77,22 @@ fn interrupted_by(signals: &[Signal], rounds: usize) -> (Place, Vec<PathBuf>) {
     let mut parts = Vec::new();
     for round in 0..rounds {
         let (tail, part) = place.tail(&hub, round);
-        let signal = signals[round % signals.len()];
+        let sent = signals[round % signals.len()];
         // Sometimes before the first event, mostly between two.
         if round % 4 > 0 {
             eventually("it prints", || lines(&part) > 0);
         }
         thread::sleep(Duration::from_millis(random.u64(..150)));
-        send(&tail, signal);
+        signal(&tail, sent);
         let status = ended(tail).status;
-        let want = match signal {
+        let want = match sent {
             Signal::TERM => Some(0),
             Signal::INT => Some(130),
             Signal::HUP => Some(129),
             _ => None,
         };
         // Before its handlers are installed a signal ends it at once, and nothing is printed yet.
-        assert!(status.code() == want || lines(&part) == 0, "{signal:?}: {status:?}");
+        assert!(status.code() == want || lines(&part) == 0, "{sent:?}: {status:?}");
         parts.push(part);
     }
     assert!(ended(publisher).status.success());
@@ -158,18 +140,15 @@ fn a_tail_that_is_stopped_again_and_again_prints_each_event_once() {
 fn a_state_that_cannot_be_used_is_refused_before_anything_is_printed() {
     let (hub, place) = (Hub::start(), Place::new());
     hub.publish("t", "first");
-    let (url, state) = (url(&hub), place.state().display().to_string());
+    let (url, state) = (hub.url(), place.state().display().to_string());
     let with = |topic: &str| {
-        ended(
-            gapless(&["tail", topic, "--from", "earliest", "--count", "1", "--url", &url, "--state", &state])
-                .spawn()
-                .expect("it starts"),
-        )
+        let line = ["tail", topic, "--from", "earliest", "--count", "1", "--url", &url, "--state", &state];
+        output(&mut gapless(&line))
     };
     let refused = |topic: &str, want: &str| {
-        let output = with(topic);
-        let told = String::from_utf8(output.stderr).expect("UTF-8");
-        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{told}");
+        let refused = with(topic);
+        let told = text(&refused.stderr);
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0), "{told}");
         assert!(told.contains(want) && told.contains("tail.state"), "{told}");
     };
     fs::write(&state, "{}").expect("written");
@@ -179,11 +158,11 @@ fn a_state_that_cannot_be_used_is_refused_before_anything_is_printed() {
     assert_eq!(with("t").stdout, b"first\n");
     refused("u", "it is of t, not of u");
     hub.publish("t", "second");
-    let (other, part) = place.tail(&hub, 0);
+    let (mut other, part) = place.tail(&hub, 0);
     eventually("it prints", || lines(&part) == 1);
     refused("t", "another `gapless tail` uses it");
-    send(&other, Signal::TERM);
-    ended(other);
+    signal(&other, Signal::TERM);
+    wait(&mut other);
     hub.publish("t", "third");
     assert_eq!(with("t").stdout, b"third\n");
 }
@@ -192,13 +171,13 @@ fn a_state_that_cannot_be_used_is_refused_before_anything_is_printed() {
 fn an_output_that_is_full_stops_it_and_the_next_one_prints_what_was_lost() {
     let (hub, place) = (Hub::start(), Place::new());
     hub.publish("t", "first");
-    let (url, state) = (url(&hub), place.state().display().to_string());
+    let (url, state) = (hub.url(), place.state().display().to_string());
     let mut command = gapless(&["tail", "t", "--from", "earliest", "--count", "1", "--url", &url, "--state", &state]);
     let full = File::options().write(true).open("/dev/full").expect("Linux has it");
-    let output = ended(command.stdout(full).spawn().expect("it starts"));
-    let told = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(output.status.code() == Some(1) && told.contains("cannot write to stdout"), "{told}");
-    assert_eq!(ended(command.stdout(Stdio::piped()).spawn().expect("it starts")).stdout, b"first\n");
+    let stopped = output(command.stdout(full));
+    let told = text(&stopped.stderr);
+    assert!(stopped.status.code() == Some(1) && told.contains("cannot write to stdout"), "{told}");
+    assert_eq!(output(command.stdout(Stdio::piped())).stdout, b"first\n");
 }
 
 #[test]
@@ -206,7 +185,7 @@ fn a_second_signal_ends_a_tail_whose_reader_does_not_read() {
     let (hub, place) = (Hub::start(), Place::new());
     let line = "x".repeat(100_000);
     (0..10).for_each(|_| drop(hub.publish("t", &line)));
-    let (url, state) = (url(&hub), place.state().display().to_string());
+    let (url, state) = (hub.url(), place.state().display().to_string());
     let mut command = gapless(&["tail", "t", "--from", "earliest", "--url", &url, "--state", &state]);
     let mut tail = command.spawn().expect("it starts");
     let mut stdout = tail.stdout.take().expect("piped");
@@ -220,25 +199,25 @@ fn a_second_signal_ends_a_tail_whose_reader_does_not_read() {
         thread::sleep(Duration::from_millis(200));
         written() == before
     });
-    send(&tail, Signal::TERM);
+    signal(&tail, Signal::TERM);
     thread::sleep(Duration::from_millis(200));
     assert!(tail.try_wait().expect("a child").is_none(), "it waits to end in order");
-    send(&tail, Signal::TERM);
-    assert_eq!(ended(tail).status.code(), Some(130));
+    signal(&tail, Signal::TERM);
+    assert_eq!(wait(&mut tail).code(), Some(130));
 }
 
 #[test]
 fn a_signal_that_the_parent_ignores_stays_ignored() {
     let (hub, place) = (Hub::start(), Place::new());
-    let (url, state) = (url(&hub), place.state().display().to_string());
+    let (url, state) = (hub.url(), place.state().display().to_string());
     let mut command = Command::new("env");
     command.args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_gapless"), "tail", "t", "--count", "1"]);
     command.args(["--url", &url, "--state", &state]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let tail = command.spawn().expect("it starts");
     eventually("it has a position", || place.state().exists());
-    send(&tail, Signal::HUP);
+    signal(&tail, Signal::HUP);
     thread::sleep(Duration::from_millis(200));
     hub.publish("t", "after");
-    let output = ended(tail);
-    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"after\n"[..]));
+    let printed = ended(tail);
+    assert_eq!((printed.status.code(), &*printed.stdout), (Some(0), &b"after\n"[..]));
 }

@@ -11,20 +11,23 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::process::{Hub, eventually, gapless, output, signal, text, wait};
+use super::{
+    process::{gapless, output, publish_all, signal, text, wait},
+    support::{eventually, hub::Hub},
+};
 
 /// A store of several segments: all but the last are sealed.
-fn store(data: &Path, end: impl FnOnce(Hub)) {
-    let hub = Hub::start(data, &["--store-rotate-bytes", "1MiB"]);
+fn store(data: &Path, end: impl FnOnce(&mut Hub)) {
+    let mut hub = Hub::start_on(data, &["--store-rotate-bytes", "1MiB"]);
     for round in 0..8 {
-        hub.publish("a/b", (0..3000).map(|n| format!("{round} {n} some text that is the data of an event")));
+        publish_all(&hub, "a/b", (0..3000).map(|n| format!("{round} {n} some text that is the data of an event")));
     }
-    hub.publish("c", ["last".to_owned()]);
+    hub.publish("c", "last");
     eventually("the segments are sealed", || {
-        (segments(data).len() > 2).then_some(())?;
-        segments(data).iter().rev().skip(1).all(|segment| segment.join("summary").exists()).then_some(())
+        let all = segments(data);
+        all.len() > 2 && all.iter().rev().skip(1).all(|segment| segment.join("summary").exists())
     });
-    end(hub);
+    end(&mut hub);
 }
 
 const EVENTS: u64 = 24_001;
@@ -71,7 +74,7 @@ fn json(data: &Path) -> (i32, Value) {
 #[test]
 fn a_store_that_was_closed_or_killed_is_sound_and_what_it_holds_is_told() {
     let data = tempfile::tempdir().unwrap();
-    store(data.path(), Hub::stop);
+    store(data.path(), Hub::end);
     let (code, report) = json(data.path());
     assert_eq!(
         (code, &report["verdict"], &report["findings"]),
@@ -94,7 +97,7 @@ fn a_store_that_was_closed_or_killed_is_sound_and_what_it_holds_is_told() {
 #[test]
 fn a_bit_flip_in_the_data_of_a_segment_is_told_with_the_ids() {
     let data = tempfile::tempdir().unwrap();
-    store(data.path(), Hub::stop);
+    store(data.path(), Hub::end);
     let db = segments(data.path())[1].join("db");
     let mut bytes = fs::read(&db).unwrap();
     // In the data of an event, so that it is not where sled keeps nothing.
@@ -118,7 +121,7 @@ fn a_bit_flip_in_the_data_of_a_segment_is_told_with_the_ids() {
 #[test]
 fn a_missing_segment_and_a_cut_watermark_are_told() {
     let data = tempfile::tempdir().unwrap();
-    store(data.path(), Hub::stop);
+    store(data.path(), Hub::end);
     let gone = segments(data.path());
     let first = |at: usize| gone[at].file_name().unwrap().to_str().unwrap().parse::<u64>().unwrap();
     fs::remove_dir_all(&gone[0]).unwrap();
@@ -146,13 +149,13 @@ fn what_is_not_a_store_or_newer_or_in_use_is_told_by_other_codes() {
     assert!(code == 3 && err.contains("format 12345") && err.contains("newer gapless"), "{err}");
 
     let used = tempfile::tempdir().unwrap();
-    let hub = Hub::start(used.path(), &[]);
-    hub.publish("t", ["x".to_owned()]);
+    let mut hub = Hub::start_on(used.path(), &[]);
+    hub.publish("t", "x");
     let (code, out, err) = check(used.path(), &[]);
     assert_eq!((code, &*out), (75, ""));
     assert!(err.contains("a hub is using the store") && err.contains("store.losses"), "{err}");
-    hub.publish("t", ["still served".to_owned()]);
-    hub.stop();
+    hub.publish("t", "still served");
+    hub.end();
     assert_eq!(check(used.path(), &[]).0, 0);
 }
 
@@ -178,7 +181,7 @@ fn the_configured_store_is_the_default_and_nothing_is_made_for_it() {
 #[test]
 fn copies_are_private_and_gone_after_a_signal_and_never_in_the_store() {
     let data = tempfile::tempdir().unwrap();
-    store(data.path(), Hub::stop);
+    store(data.path(), Hub::end);
     // A part of the settings that can never be read: the check waits in the middle.
     let fifo = data.path().join("meta/waits");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -200,8 +203,9 @@ fn copies_are_private_and_gone_after_a_signal_and_never_in_the_store() {
     fs::remove_file(&summary).unwrap();
     assert!(Command::new("mkfifo").arg(&summary).status().unwrap().success());
     let mut child = gapless(&["check", "--store", &dir, "--scratch", &place]).spawn().unwrap();
-    let copies = eventually("it has made its directory", || fs::read_dir(scratch.path()).unwrap().next());
-    assert_eq!(copies.unwrap().metadata().unwrap().mode() & 0o777, 0o700);
+    let copies = || fs::read_dir(scratch.path()).unwrap().next();
+    eventually("it has made its directory", || copies().is_some());
+    assert_eq!(copies().unwrap().unwrap().metadata().unwrap().mode() & 0o777, 0o700);
     signal(&child, Signal::INT);
     assert_eq!(wait(&mut child).code(), Some(130));
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "its copies are left");
@@ -214,18 +218,18 @@ fn copies_are_private_and_gone_after_a_signal_and_never_in_the_store() {
 #[test]
 fn a_hub_that_starts_during_a_check_starts_and_the_check_is_void() {
     let data = tempfile::tempdir().unwrap();
-    store(data.path(), Hub::stop);
+    store(data.path(), Hub::end);
     let kept = segments(data.path())[0].join("summary");
     let bytes = fs::read(&kept).unwrap();
     fs::remove_file(&kept).unwrap();
     assert!(Command::new("mkfifo").arg(&kept).status().unwrap().success());
     let dir = data.path().display().to_string();
-    let mut child = gapless(&["check", "--store", &dir]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = gapless(&["check", "--store", &dir]).spawn().unwrap();
     // It has tried the lock when it opens the summary: only then a writer can open the other end.
     let mut pipe = fs::File::options().write(true).open(&kept).unwrap();
     fs::remove_file(&kept).unwrap();
     fs::write(&kept, &bytes).unwrap();
-    Hub::start(data.path(), &[]).stop();
+    Hub::start_on(data.path(), &[]).end();
     std::io::Write::write_all(&mut pipe, &bytes).unwrap();
     drop(pipe);
     assert_eq!(wait(&mut child).code(), Some(75));

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use super::support::eventually;
+use super::support::comes_true;
 
 /// A terminal with a shell.
 pub(crate) struct Tmux(String);
@@ -64,13 +64,11 @@ impl Tmux {
     /// Waits until what it shows is as wanted; returns it.
     pub(crate) fn wait_until(&self, what: &str, is_wanted: impl Fn(&str) -> bool) -> String {
         let mut shown = String::new();
-        let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            eventually(what, || {
-                shown = self.shown();
-                is_wanted(&shown)
-            });
-        }));
-        assert!(seen.is_ok(), "{what} is not on:\n{shown}");
+        let seen = comes_true(|| {
+            shown = self.shown();
+            is_wanted(&shown)
+        });
+        assert!(seen, "{what} is not on:\n{shown}");
         shown
     }
 }

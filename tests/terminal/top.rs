@@ -5,10 +5,9 @@ use std::fs;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{
-    gapless,
+    process::{gapless, output, text},
     support::{eventually, hub::Hub, tokens},
     tmux::Tmux,
-    url,
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_gapless");
@@ -33,7 +32,7 @@ fn ended(tmux: &Tmux, code: &str) {
 
 /// The process of top in this terminal's shell.
 fn top_of(hub: &Hub) -> Pid {
-    let url = url(hub);
+    let url = hub.url();
     let all = fs::read_dir("/proc").expect("Linux").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let is_ours = |pid: &i32| {
         let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -48,13 +47,13 @@ fn it_shows_the_hub_resizes_and_leaves_the_terminal_as_it_was() {
     let (hub, tmux) = (Hub::start(), Tmux::start(100, 30));
     let _stream = hub.watch("topic=orders/*");
     eventually("the stream is open", || hub.stats()["subscribers"] == 1);
-    start(&tmux, &format!("--url {}", url(&hub)));
+    start(&tmux, &format!("--url {}", hub.url()));
     tmux.wait_for("Busiest topics");
     for number in 0..50 {
         hub.publish("orders/new", &number.to_string());
     }
     let shown = tmux.wait_until("50 events", |shown| shown.contains(" 50 in all") && shown.contains("│orders/new"));
-    for want in ["gapless ", &url(&hub), "ready", "streams     1: 1 live", "50 events in 1 topic", "events/s▼"] {
+    for want in ["gapless ", &hub.url(), "ready", "streams     1: 1 live", "50 events in 1 topic", "events/s▼"] {
         assert!(shown.contains(want), "{want}:\n{shown}");
     }
     tmux.keys(&["b"]);
@@ -82,7 +81,7 @@ fn it_shows_the_hub_resizes_and_leaves_the_terminal_as_it_was() {
 fn each_way_to_end_it_restores_the_terminal() {
     let (hub, tmux) = (Hub::start(), Tmux::start(80, 24));
     for (way, code) in [("Ctrl-C", "0"), ("SIGTERM", "0"), ("SIGINT", "130")] {
-        start(&tmux, &format!("--url {}", url(&hub)));
+        start(&tmux, &format!("--url {}", hub.url()));
         tmux.wait_for("Busiest topics");
         match way {
             "Ctrl-C" => tmux.keys(&["C-c"]),
@@ -96,7 +95,7 @@ fn each_way_to_end_it_restores_the_terminal() {
 #[test]
 fn it_finds_a_hub_that_was_killed_and_says_what_happened() {
     let (mut hub, tmux) = (Hub::start(), Tmux::start(110, 30));
-    start(&tmux, &format!("--url {}", url(&hub)));
+    start(&tmux, &format!("--url {}", hub.url()));
     tmux.wait_for(" ready\n");
     hub.kill();
     let shown = tmux.wait_for("NO CONNECTION");
@@ -113,10 +112,10 @@ fn it_finds_a_hub_that_was_killed_and_says_what_happened() {
 fn it_needs_a_token_with_admin_and_says_so_on_the_usual_screen() {
     let tokens = tokens(&[("operator", "admin = true"), ("reader", "subscribe = [\"**\"]")]);
     let (hub, tmux) = (Hub::start_with(&["--access-tokens", &tokens]), Tmux::start(160, 30));
-    start(&tmux, &format!("--url {} --token reader-token", url(&hub)));
+    start(&tmux, &format!("--url {} --token reader-token", hub.url()));
     ended(&tmux, "1");
     assert!(tmux.shown().contains("the hub refused: "), "{}", tmux.shown());
-    start(&tmux, &format!("--url {} --token operator-token", url(&hub)));
+    start(&tmux, &format!("--url {} --token operator-token", hub.url()));
     tmux.wait_for("Busiest topics");
     tmux.keys(&["Escape"]);
     ended(&tmux, "0");
@@ -126,25 +125,25 @@ fn it_needs_a_token_with_admin_and_says_so_on_the_usual_screen() {
 fn without_a_terminal_it_prints_once_or_says_that_it_needs_one() {
     let hub = Hub::start();
     hub.publish("orders/new", "x");
-    let url = url(&hub);
-    let run = |args: &[&str]| gapless(&[&["top", "--url", &url], args].concat()).output().expect("it runs");
+    let url = hub.url();
+    let run = |args: &[&str]| output(&mut gapless(&[&["top", "--url", &url], args].concat()));
     let refused = run(&[]);
-    let told = String::from_utf8(refused.stderr).expect("UTF-8");
+    let told = text(&refused.stderr);
     assert!(refused.status.code() == Some(1) && told.contains("--once") && refused.stdout.is_empty(), "{told}");
     let once = run(&["--once"]);
-    let text = String::from_utf8(once.stdout).expect("UTF-8");
-    assert_eq!(once.status.code(), Some(0), "{}", String::from_utf8_lossy(&once.stderr));
-    assert!(text.starts_with(&format!("hub          {url}, gapless ")), "{text}");
-    assert!(text.contains("\nstate        ready, up ") && text.contains(" streams: orders/new\n"), "{text}");
-    assert!(!text.contains('\u{1b}'), "{text}");
-    let nobody = gapless(&["top", "--once", "--url", "http://127.0.0.1:1"]).output().expect("it runs");
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("is it running?"));
+    let printed = text(&once.stdout);
+    assert_eq!(once.status.code(), Some(0), "{}", text(&once.stderr));
+    assert!(printed.starts_with(&format!("hub          {url}, gapless ")), "{printed}");
+    assert!(printed.contains("\nstate        ready, up ") && printed.contains(" streams: orders/new\n"), "{printed}");
+    assert!(!printed.contains('\u{1b}'), "{printed}");
+    let nobody = output(&mut gapless(&["top", "--once", "--url", "http://127.0.0.1:1"]));
+    assert!(text(&nobody.stderr).contains("is it running?"));
 }
 
 #[test]
 fn why_a_hub_is_not_ready_is_said_in_its_own_words() {
     let (hub, tmux) = (Hub::start(), Tmux::start(100, 30));
-    start(&tmux, &format!("--url {}", url(&hub)));
+    start(&tmux, &format!("--url {}", hub.url()));
     tmux.wait_for(" ready\n");
     let elsewhere = hub.data().with_extension("moved");
     fs::rename(hub.data(), &elsewhere).expect("moved");

@@ -3,10 +3,10 @@
 use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    PATIENCE, eventually,
+    comes_true, eventually,
     wire::{self, Answer, EventStream},
 };
 
@@ -22,7 +22,7 @@ use super::{
 pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     process: Child,
-    store: Arc<TempDir>,
+    place: Arc<Place>,
     arguments: Vec<String>,
     /// The offset of its clock, in the syntax of faketime(1).
     clock: Option<String>,
@@ -30,6 +30,33 @@ pub(crate) struct Hub {
     /// What it has printed after the line with its address.
     #[allow(dead_code, reason = "for the tests of the relay")]
     printed: Arc<Mutex<Vec<u8>>>,
+}
+
+/// The directories of a hub, for those that are started over the same store.
+struct Place {
+    /// For the file with the clock's offset.
+    own: TempDir,
+    data: PathBuf,
+}
+
+impl Place {
+    /// A fresh store.
+    fn fresh() -> Arc<Self> {
+        let own = tempfile::tempdir().expect("a directory");
+        let data = own.path().join("data");
+        Arc::new(Self { own, data })
+    }
+
+    /// The file from which faketime reads the clock's offset.
+    fn clock_file(&self) -> PathBuf {
+        self.own.path().join("clock")
+    }
+
+    fn write_clock(&self, offset: &str) {
+        let half = self.own.path().join("clock.half");
+        std::fs::write(&half, offset).expect("written");
+        std::fs::rename(half, self.clock_file()).expect("there at once");
+    }
 }
 
 impl Hub {
@@ -45,35 +72,36 @@ impl Hub {
 
     /// The same at an address of the caller's choice.
     pub(crate) fn start_at(listen: &str, arguments: &[&str]) -> Self {
-        let store = Arc::new(tempfile::tempdir().expect("a directory"));
-        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn(store, arguments, listen, None)
+        Self::spawn(Place::fresh(), owned(arguments), listen, None)
+    }
+
+    /// A hub over the store in `data`, which is made if there is none.
+    pub(crate) fn start_on(data: &Path, arguments: &[&str]) -> Self {
+        let place = Place { own: tempfile::tempdir().expect("a directory"), data: data.into() };
+        Self::spawn(Arc::new(place), owned(arguments), "127.0.0.1:0", None)
     }
 
     /// A hub with a fresh store on a machine whose clock is wrong by `offset`: `+1h`, `-56y`.
     pub(crate) fn start_with_clock(offset: &str, arguments: &[&str]) -> Self {
-        let store = Arc::new(tempfile::tempdir().expect("a directory"));
-        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn(store, arguments, "127.0.0.1:0", Some(offset.into()))
+        Self::spawn(Place::fresh(), owned(arguments), "127.0.0.1:0", Some(offset.into()))
     }
 
     /// Sets the clock of the hub's machine while it runs. It was started with a clock that is wrong by an offset.
     pub(crate) fn set_clock(&mut self, offset: &str) {
-        write_clock(&self.store, offset);
+        self.place.write_clock(offset);
         self.clock = Some(offset.into());
     }
 
     /// A hub over a copy of the store in `migrations/fixtures/<name>`, which an older gapless wrote.
     pub(crate) fn start_over(fixture: &str, arguments: &[&str]) -> Self {
-        let store = Arc::new(tempfile::tempdir().expect("a directory"));
+        let place = Place::fresh();
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/fixtures").join(fixture);
-        let copied = Command::new("cp").arg("-r").arg(fixture).arg(store.path().join("data")).status();
+        let copied = Command::new("cp").arg("-r").arg(fixture).arg(&place.data).status();
         assert!(copied.expect("cp runs").success());
-        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn(store, arguments, "127.0.0.1:0", None)
+        Self::spawn(place, owned(arguments), "127.0.0.1:0", None)
     }
 
-    fn spawn(store: Arc<TempDir>, arguments: Vec<String>, listen: &str, clock: Option<String>) -> Self {
+    fn spawn(place: Arc<Place>, arguments: Vec<String>, listen: &str, clock: Option<String>) -> Self {
         let mut command = under(&[]);
         if let Some(offset) = &clock {
             // What faketime(1) does, without its own process, which would be killed instead of the hub.
@@ -82,28 +110,27 @@ impl Hub {
                 command.env("FAKETIME", offset);
             } else {
                 // Read at each query of the time, so that it can be changed while the hub runs.
-                write_clock(&store, offset);
-                command.env("FAKETIME_TIMESTAMP_FILE", clock_file(&store)).env("FAKETIME_NO_CACHE", "1");
+                place.write_clock(offset);
+                command.env("FAKETIME_TIMESTAMP_FILE", place.clock_file()).env("FAKETIME_NO_CACHE", "1");
             }
         }
-        let mut hub = Self::spawn_by(command, store, arguments, listen);
+        let mut hub = Self::spawn_by(command, place, arguments, listen);
         hub.clock = clock;
         hub
     }
 
     /// A hub with a fresh store, executed by another program such as `prlimit`.
     pub(crate) fn start_under(wrapper: &[&str], arguments: &[&str]) -> Self {
-        let store = Arc::new(tempfile::tempdir().expect("a directory"));
-        let arguments = arguments.iter().map(|&argument| argument.into()).collect();
-        Self::spawn_by(under(wrapper), store, arguments, "127.0.0.1:0")
+        Self::spawn_by(under(wrapper), Place::fresh(), owned(arguments), "127.0.0.1:0")
     }
 
-    fn spawn_by(mut command: Command, store: Arc<TempDir>, arguments: Vec<String>, listen: &str) -> Self {
+    fn spawn_by(mut command: Command, place: Arc<Place>, arguments: Vec<String>, listen: &str) -> Self {
         let mut process = command
             .args(["serve", "--listen", listen])
             .args(&arguments)
-            .env("GAPLESS_DATA", store.path().join("data"))
+            .env("GAPLESS_DATA", &place.data)
             .env_remove("GAPLESS_URL")
+            .env_remove("NO_COLOR")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -121,8 +148,8 @@ impl Hub {
         let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("readable");
-        let place = line.trim_end().strip_prefix("gapless listening on ").and_then(|url| url.split_once("://"));
-        let address = place.and_then(|(_, address)| address.parse().ok());
+        let shown = line.trim_end().strip_prefix("gapless listening on ").and_then(|url| url.split_once("://"));
+        let address = shown.and_then(|(_, address)| address.parse().ok());
         let address = address.unwrap_or_else(|| {
             std::thread::sleep(std::time::Duration::from_millis(200));
             panic!("it said {line:?} and logged {}", log.lock())
@@ -135,7 +162,7 @@ impl Hub {
                 kept.lock().extend_from_slice(&piece[..read]);
             }
         });
-        Self { address, process, store, arguments, clock: None, log, printed }
+        Self { address, process, place, arguments, clock: None, log, printed }
     }
 
     /// Exit code and stderr of a `gapless serve` that does not start.
@@ -155,11 +182,10 @@ impl Hub {
             .spawn()
             .expect("the binary starts");
         let mut code = None;
-        let given_up = Instant::now() + PATIENCE;
-        while code.is_none() && Instant::now() < given_up {
-            std::thread::sleep(Duration::from_millis(10));
+        comes_true(|| {
             code = process.try_wait().expect("ours");
-        }
+            code.is_some()
+        });
         let _ = process.kill();
         let _ = process.wait();
         let mut stderr = String::new();
@@ -168,8 +194,13 @@ impl Hub {
     }
 
     /// The store's directory.
-    pub(crate) fn data(&self) -> std::path::PathBuf {
-        Path::new(self.store.path()).join("data")
+    pub(crate) fn data(&self) -> PathBuf {
+        self.place.data.clone()
+    }
+
+    /// Its URL, without TLS.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// The process's id.
@@ -239,20 +270,25 @@ impl Hub {
 
     /// Restarts it with the same store at `address`; at another one, its earlier clients cannot reconnect.
     pub(crate) fn again_at(&self, listen: &str) -> Self {
-        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), listen, self.clock.clone())
+        Self::spawn(Arc::clone(&self.place), self.arguments.clone(), listen, self.clock.clone())
     }
 
     /// The same as [`Hub::again`], after it has ended in order.
     pub(crate) fn again_after_end(mut self) -> Self {
+        self.end();
+        self.again()
+    }
+
+    /// Ends it in order.
+    pub(crate) fn end(&mut self) {
         self.terminate();
         assert_eq!(self.wait(), Some(0), "{}", self.log());
-        self.again()
     }
 
     /// The same as [`Hub::again`], with a clock that is wrong by `offset`, or right.
     pub(crate) fn again_with_clock(&self, offset: Option<&str>) -> Self {
         let offset = offset.map(Into::into);
-        Self::spawn(Arc::clone(&self.store), self.arguments.clone(), &self.address.to_string(), offset)
+        Self::spawn(Arc::clone(&self.place), self.arguments.clone(), &self.address.to_string(), offset)
     }
 
     /// Publishes `data` as a raw body; returns the id.
@@ -328,15 +364,8 @@ impl Hub {
     }
 }
 
-/// The file from which faketime reads the clock's offset.
-fn clock_file(store: &TempDir) -> std::path::PathBuf {
-    store.path().join("clock")
-}
-
-fn write_clock(store: &TempDir, offset: &str) {
-    let half = store.path().join("clock.half");
-    std::fs::write(&half, offset).expect("written");
-    std::fs::rename(half, clock_file(store)).expect("there at once");
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().map(|&argument| argument.into()).collect()
 }
 
 /// The binary, executed by `wrapper`.

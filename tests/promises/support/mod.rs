@@ -10,13 +10,21 @@ use aws_lc_rs::digest::{SHA256, digest};
 /// The bound on every wait, far above what it takes, so that only a hang fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until `holds`; fails with `what` after [`PATIENCE`].
-pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+/// Waits until `holds`; false after [`PATIENCE`].
+pub(crate) fn comes_true(mut holds: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
-        assert!(Instant::now() < deadline, "never happened: {what}");
+        if Instant::now() > deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    true
+}
+
+/// Waits until `holds`; fails with `what` after [`PATIENCE`].
+pub(crate) fn eventually(what: &str, holds: impl FnMut() -> bool) {
+    assert!(comes_true(holds), "never happened: {what}");
 }
 
 /// Fails unless `answer` is a complete problem with this status and code; returns it.
