@@ -17,6 +17,7 @@ pub(crate) struct Chromium {
 
 impl Chromium {
     /// Starts it and opens `url`.
+    #[allow(dead_code, reason = "for the tests of the relay and of the browser")]
     pub(crate) fn open(url: &str) -> Self {
         Self::open_with(&[], url)
     }

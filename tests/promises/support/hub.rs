@@ -28,7 +28,7 @@ pub(crate) struct Hub {
     clock: Option<String>,
     log: Arc<Mutex<String>>,
     /// What it has printed after the line with its address.
-    #[allow(dead_code, reason = "for the tests of the relay")]
+    #[allow(dead_code, reason = "for the tests of the relay and the terminal")]
     printed: Arc<Mutex<Vec<u8>>>,
 }
 
@@ -76,6 +76,7 @@ impl Hub {
     }
 
     /// A hub over the store in `data`, which is made if there is none.
+    #[allow(dead_code, reason = "for the tests of the terminal")]
     pub(crate) fn start_on(data: &Path, arguments: &[&str]) -> Self {
         let place = Place { own: tempfile::tempdir().expect("a directory"), data: data.into() };
         Self::spawn(Arc::new(place), owned(arguments), "127.0.0.1:0", None)
@@ -231,7 +232,7 @@ impl Hub {
     }
 
     /// What it has printed so far, after the line with its address.
-    #[allow(dead_code, reason = "for the tests of the relay")]
+    #[allow(dead_code, reason = "for the tests of the relay and the terminal")]
     pub(crate) fn printed(&self) -> Vec<u8> {
         self.printed.lock().clone()
     }
