@@ -11,7 +11,7 @@ use super::{
     store::{ReadLimit, Store, StoreError, TopicKey},
 };
 use crate::{
-    engine::{BackwardPage, BackwardRequest, ReadFrom},
+    engine::{BackwardPage, BackwardRequest, PageItem, ReadFrom},
     event::{Selection, Seq, TopicName},
     sync::HashMap,
 };
@@ -36,17 +36,37 @@ impl<S: Store> LogShared<S> {
         }
         let through = Seq(request.before.0.saturating_sub(1)).min(self.head());
         let limit = ReadLimit { events: request.limit.events.max(1), ..request.limit };
-        let start = self.start_of_last(selection, through, limit, keep_going)?;
+        let (mut items, mut end) = (Vec::new(), through);
+        loop {
+            check(keep_going)?;
+            let start = self.start_of_last(selection, end, limit, keep_going)?;
+            items.splice(..0, self.read_all(selection, (start, end), keep_going)?);
+            let older = self.retains_any(selection, start);
+            // The newest events may be trimmed or deleted when they are read: those of a pattern are trimmed only then.
+            if !older || items.iter().any(|item| matches!(item, PageItem::Event(_))) {
+                return Ok(BackwardPage { epoch: self.epoch, items, start, through, older });
+            }
+            end = start;
+        }
+    }
+
+    /// All of `(start, end]`, which is small.
+    fn read_all(
+        &self,
+        selection: &Selection,
+        (start, end): (Seq, Seq),
+        keep_going: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<PageItem>, StoreError> {
         let (mut items, mut at) = (Vec::new(), start);
-        while at < through {
+        while at < end {
             check(keep_going)?;
             let limit = ReadLimit { events: READ_EVENTS, bytes: READ_BYTES };
             // What retention trimmed is not missing in a page that is asked for backwards; what the disk lost is.
-            let page = self.range(selection, ReadFrom::Earliest, (at, through), limit)?;
+            let page = self.range(selection, ReadFrom::Earliest, (at, end), limit)?;
             items.extend(page.items);
             at = page.through;
         }
-        Ok(BackwardPage { epoch: self.epoch, items, start, through, older: self.retains_any(selection, start) })
+        Ok(items)
     }
 
     /// The position before the newest events up to `through` that fit into `limit`; of them at least one.
