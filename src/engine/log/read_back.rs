@@ -4,6 +4,8 @@
 //! look-up, as long as others have newer events. Where too many topics have newer ones, the commits before the position are
 //! scanned instead, in windows that grow.
 
+use std::collections::VecDeque;
+
 use super::{
     key_hash::ByKey,
     locate::Newest,
@@ -105,7 +107,7 @@ impl<S: Store> LogShared<S> {
         let mut start = None;
         loop {
             let after = Seq(through.0.saturating_sub(width)).max(floor);
-            let (mut at, mut window) = (after, Vec::new());
+            let (mut at, mut window) = (after, VecDeque::new());
             while at < through {
                 check(keep_going)?;
                 let limit = ReadLimit { events: READ_EVENTS, bytes: READ_BYTES };
@@ -117,6 +119,8 @@ impl<S: Store> LogShared<S> {
                     .map(|stored| &stored.event)
                     .filter(|event| table.get(&event.new.topic).is_some_and(|slot| slot.mark < event.seq));
                 window.extend(retained.map(|event| (event.seq, event.new.data.len() as u64)));
+                // A window may be as large as the log; older events than those wanted are not looked at.
+                window.drain(..window.len().saturating_sub(usize::try_from(wanted.events).unwrap_or(usize::MAX)));
                 at = scan.through;
             }
             for (seq, bytes) in window.into_iter().rev() {
