@@ -23,10 +23,10 @@ pub(super) struct Attention {
 }
 
 /// Percent of free disk below which it is an alarm; and below which it is mentioned.
-const DISK_PERCENT: (f64, f64) = (5.0, 15.0);
+const DISK_PERCENT: (f64, f64) = (5.0, 10.0);
 
 /// Percent of the connections in use above which it is mentioned.
-const CONNECTIONS_PERCENT: u64 = 90;
+const CONNECTIONS_PERCENT: u64 = 80;
 
 /// Codes of refused requests that are named in one line.
 const CODES: usize = 3;
@@ -150,7 +150,7 @@ mod tests {
             ("/draining", Value::from(true), "Alarm draining: the hub is about to end"),
             ("/ready", false.into(), "Alarm not ready: the disk is full"),
             ("/store/disk_free_bytes", 1_288_490_188_u64.into(), "Alarm disk: 4 % left (1.2 GiB)"),
-            ("/store/disk_free_bytes", 3_221_225_472_u64.into(), "Notice disk: 10 % left (3.0 GiB)"),
+            ("/store/disk_free_bytes", 2_899_102_925_u64.into(), "Notice disk: 9 % left (2.7 GiB)"),
             ("/store/losses", 1.into(), "Alarm store: 1 part was damaged"),
             ("/gaps_total/lost", 2.into(), "Alarm 2 gaps of lost events in the last minute"),
             ("/connections", 9000.into(), "Alarm connections: 9,000 of 10,000; beyond that clients are turned away"),
