@@ -28,7 +28,7 @@ describe('the list of topics', () => {
     await expect.poll(() => page.getByRole('list', { name: 'Events' }).getByRole('button').allTextContents()).toEqual([expect.stringContaining('Hello')]);
     expect(page.url()).toBe(hub.address + '#/topics/demo');
     await expect.poll(() => page.title()).toBe('demo · gapless');
-    await page.getByRole('link', { name: 'All topics' }).click();
+    await page.getByRole('link', { name: 'The whole list' }).click();
     await expect.poll(() => shown(tab)).toEqual(['demo']);
     await expect.poll(() => page.title()).toBe('Topics · gapless');
   });

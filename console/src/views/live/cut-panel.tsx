@@ -27,7 +27,7 @@ export function CutPanel({ watch }: { watch: Watch }) {
         <label class="check live-tick">
           <input type="checkbox" checked={ticking} onChange={(event) => choose(event.currentTarget.checked)} />
           <span>
-            Publish a tick each 0.1 s while it is cut
+            Publish a tick<span class="live-tick-more"> each 0.1 s while it is cut</span>
             {topic !== filter && (
               <>
                 {' '}

@@ -31,9 +31,9 @@ export function StateLine({ watch }: { watch: Watch }) {
           <Figure name="Rate">
             {brief(rate.events < 10 ? Math.round(rate.events * 10) / 10 : Math.round(rate.events))} events/s
           </Figure>
-          <Figure name="Data">{bytes(Math.round(rate.bytes))}/s</Figure>
+          <Figure name="Data" spare>{bytes(Math.round(rate.bytes))}/s</Figure>
           <Figure name="Lag">{lagText(watch)}</Figure>
-          <Figure name="Newest id">
+          <Figure name="Newest id" spare>
             <code>{watch.newest || '–'}</code>
           </Figure>
         </dl>
@@ -42,8 +42,9 @@ export function StateLine({ watch }: { watch: Watch }) {
   );
 }
 
-const Figure = ({ name, children }: { name: string; children: preact.ComponentChildren }) => (
-  <div>
+/** `spare`: not shown on a phone. */
+const Figure = ({ name, spare, children }: { name: string; spare?: boolean; children: preact.ComponentChildren }) => (
+  <div class={spare ? 'live-spare' : undefined}>
     <dt>{name}</dt>
     <dd>{children}</dd>
   </div>

@@ -23,9 +23,17 @@ export function Toolbar({ watch, choice, display, onChoice, filter, onFilter }: 
       <PauseButton watch={watch} />
       <div class="live-displays" role="group" aria-label="Display">
         {DISPLAYS.map((name) => (
-          <button key={name} type="button" class="small" aria-pressed={name === choice} onClick={() => onChoice(name)}>
+          <button
+            key={name}
+            type="button"
+            class="small"
+            aria-pressed={name === choice}
+            aria-label={LABELS[name]}
+            aria-describedby={name === 'auto' && choice === 'auto' ? 'live-auto' : undefined}
+            onClick={() => onChoice(name)}
+          >
             {LABELS[name]}
-            {name === 'auto' && choice === 'auto' && <span class="live-auto">{LABELS[display]}</span>}
+            {name === 'auto' && choice === 'auto' && <span class="live-auto" id="live-auto">{LABELS[display]}</span>}
           </button>
         ))}
       </div>

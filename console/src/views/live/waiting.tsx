@@ -39,7 +39,7 @@ export function Intro({ first, to }: { first: string; to(topic: string): string 
               </li>
             ))}
           </ul>
-          {value?.next && <a href={href('topics')}>All topics</a>}
+          {value?.next && <a href={href('topics')}>The whole list</a>}
         </>
       )}
       <div class="row">

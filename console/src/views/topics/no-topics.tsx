@@ -39,7 +39,7 @@ export function NothingFound({ search }: { search: string }) {
       </p>
       <div class="row">
         <a class="button" href={href('topics')}>
-          Show all topics
+          Show the whole list
         </a>
         {name && !name.includes('*') && mayPublish(name) && (
           <a class="button" href={href('topics', name)}>
