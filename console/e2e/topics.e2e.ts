@@ -73,7 +73,7 @@ describe('the list of topics', () => {
 
     await page.getByRole('searchbox').fill('no such thing');
     await page.getByRole('heading', { name: 'Nothing found' }).waitFor();
-    await page.getByRole('link', { name: 'Show all topics' }).click();
+    await page.getByRole('link', { name: 'Show the whole list' }).click();
     await expect.poll(() => shown(tab)).toHaveLength(4);
     expect(await page.getByRole('searchbox').inputValue()).toBe('');
   });

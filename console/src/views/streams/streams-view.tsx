@@ -9,6 +9,7 @@ import { route } from '../../router';
 import { Command } from '../../ui/copy';
 import { Empty } from '../../ui/empty';
 import { Refusal } from '../../ui/note';
+import { OperatorsOnly } from '../../ui/operators-only';
 import { useResource } from '../../ui/resource';
 import { type Ending, EndDialog } from './end-dialog';
 import { Filters } from './filters';
@@ -18,16 +19,7 @@ import { StreamTable } from './stream-table';
 import './streams.css';
 
 export function StreamsView() {
-  return mayOperate() ? (
-    <Streams />
-  ) : (
-    <>
-      <h1>Streams</h1>
-      <Empty title="The open streams are not shown here">
-        <p>They need a token that may operate the hub (admin), at the address that serves operators.</p>
-      </Empty>
-    </>
-  );
+  return mayOperate() ? <Streams /> : <OperatorsOnly view="Streams" title="The open streams are not shown here" />;
 }
 
 function Streams() {
