@@ -53,6 +53,8 @@ test('each control is found by its name alone', async () => {
       page.getByLabel('Topic or pattern'),
       page.getByRole('textbox', { name: 'Topic or pattern' }),
       page.getByLabel('From'),
+      page.getByLabel('From', { exact: true }),
+      page.getByLabel('Theme', { exact: true }),
       ...names.map((name) => page.getByRole('button', { name })),
     ];
     await one('watched', controls);
@@ -60,4 +62,14 @@ test('each control is found by its name alone', async () => {
     await page.getByText('missed 0, twice 0').waitFor();
     await one('after a cut', controls);
   }
+});
+
+test('the five views fit beside each other on a narrow phone', async () => {
+  await using hub = await Hub.start(['--relay', 'ollama']);
+  await using chromium = await Chromium.launch();
+  await using tab = await chromium.open(hub.address + '#/runs', { viewport: { width: 360, height: 780 } });
+  const runs = tab.page.getByRole('link', { name: 'Runs' });
+  await runs.waitFor();
+  const nav = tab.page.getByRole('navigation', { name: 'Views' });
+  expect(await nav.evaluate((element) => element.scrollWidth - element.clientWidth)).toBe(0);
 });

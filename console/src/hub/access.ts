@@ -1,5 +1,6 @@
 // What the token in use may do, so that the page offers no more than that.
 import { effect, signal } from '@preact/signals';
+import { hubNow } from './clock';
 import { token } from './credential';
 import { covers, exampleOf, grants } from './pattern';
 import { HubError, json, returns, tokenWanted } from './request';
@@ -33,7 +34,7 @@ export async function refreshAccess({ keep = false } = {}): Promise<void> {
     const who = await json<Whoami>('whoami', { signal: mine.signal });
     if (mine !== asking) return;
     access.value = { state: 'known', who };
-    if (who.expires) ask(Math.min(Math.max(Date.parse(who.expires) - Date.now(), EXPIRY_SOONEST) + EXPIRY_SOONEST, EXPIRY_LATEST));
+    if (who.expires) ask(Math.min(Math.max(Date.parse(who.expires) - hubNow(), EXPIRY_SOONEST) + EXPIRY_SOONEST, EXPIRY_LATEST));
   } catch (error) {
     if (mine !== asking || !(error instanceof HubError)) return;
     if (!keep || error.needsToken || access.peek().state !== 'known') access.value = { state: 'failed', error };

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { url } from './address';
+import { noteDate } from './clock';
 import { authorization } from './credential';
 
 /** A refusal of the hub (RFC 9457), or of something before it. */
@@ -72,6 +73,7 @@ export async function request(path: string, { query, ...init }: RequestInit & { 
     throw new HubError(0, '', 'The hub cannot be reached. It may be restarting, or this computer is offline.');
   }
   answers(true);
+  noteDate(response.headers.get('date'));
   if (response.ok) return response;
   const refusal = await problem(response);
   if (response.status === 401) tokenWanted.value = refusal.detail;

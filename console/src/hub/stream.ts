@@ -2,6 +2,7 @@
 // cannot. It also tells why it was refused, and it can be cut on purpose.
 import { url } from './address';
 import { authorization } from './credential';
+import { noteDate } from './clock';
 import { HubError, answers, problem, tokenWanted } from './request';
 import { type SseEvent, SseParser } from './sse';
 
@@ -129,6 +130,7 @@ export class EventStream {
       });
       if (this.connection !== connection) return;
       answers(true);
+      noteDate(response.headers.get('date'));
       if (response.status === 204) return this.become({ name: 'ended' });
       if (!response.ok) {
         const refusal = await problem(response);

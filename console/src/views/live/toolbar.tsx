@@ -67,8 +67,7 @@ function Filters({ watch, filter, onFilter }: { watch: Watch; filter: Filter; on
   return (
     <div class="live-filters">
       <label>
-        <span class="hidden">Event name</span>
-        <select value={filter.name ?? ''} onChange={(event) => onFilter({ ...filter, name: event.currentTarget.value || null })}>
+        <select aria-label="Event name" value={filter.name ?? ''} onChange={(event) => onFilter({ ...filter, name: event.currentTarget.value || null })}>
           <option value="">All names</option>
           {filter.name !== null && !names.has(filter.name) && <option value={filter.name}>{oneLine(filter.name)} (0)</option>}
           {seen.map(([name, times]) => (

@@ -44,6 +44,7 @@ export function WatchForm({ topic, from, watching, onWatch }: WatchFormProps) {
       <label class="field">
         From
         <select
+          aria-label="From"
           value={start.kind}
           onChange={(event) => {
             const kind = event.currentTarget.value as FromKind;

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 import { HUB } from '../../hub/address';
+import { hubNow } from '../../hub/clock';
 import { listRuns } from '../../hub/runs';
 import type { Run, RunStatus } from '../../hub/types';
 import { count, dateTime, plural } from '../../format';
@@ -60,7 +61,7 @@ function Filter({ status, topic, change }: { status: string; topic: string; chan
     <form class="row" onSubmit={(event) => (event.preventDefault(), change({ topic: typed.trim() }))}>
       <label class="field">
         Status
-        <select value={status} onChange={(event) => change({ status: event.currentTarget.value })}>
+        <select aria-label="Status" value={status} onChange={(event) => change({ status: event.currentTarget.value })}>
           <option value="">All</option>
           {STATUSES.map((known) => (
             <option key={known} value={known}>
@@ -84,7 +85,7 @@ function Filter({ status, topic, change }: { status: string; topic: string; chan
 }
 
 function Table({ runs }: { runs: Run[] }) {
-  const now = Date.now();
+  const now = hubNow();
   return (
     <div class="scroll">
       <table class="runs-table">
