@@ -148,7 +148,7 @@ pub(super) fn beside<T>(write: impl FnOnce() -> T) -> T {
     }
 }
 
-/// stderr, written to [`beside`] a line that is drawn.
+/// stderr, written beside a line that is drawn.
 #[derive(Debug)]
 pub struct StderrBeside(io::Stderr);
 

@@ -1,5 +1,5 @@
 // Headless Chromium by lines: each line on stdin is JavaScript, run with `page`; the line that answers is
-// {"value": …} or {"error": "…"}. Arguments are Chromium's own.
+// {"value": …} or {"error": "…"}. Arguments are Chromium's own, and `--bypass-csp`: pages without their policy.
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
@@ -8,9 +8,10 @@ import { chromium } from 'playwright-core';
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync', ...process.argv.slice(2)],
+    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ...process.argv.slice(2).filter(argument => argument !== '--bypass-csp')],
 });
-const page = await (await browser.newContext()).newPage();
+const page = await (await browser.newContext({ bypassCSP: process.argv.includes('--bypass-csp') })).newPage();
 page.setDefaultTimeout(30_000);
 // What the page throws or is refused is a failed test, told with the next answer.
 const wrongs = [];

@@ -42,10 +42,10 @@ fn a_compressed_body_is_refused_wherever_a_body_is_taken() {
 }
 
 #[test]
-fn a_client_that_takes_compressed_answers_gets_the_same_bytes() {
+fn what_the_hub_answers_is_not_compressed_for_a_client_that_takes_it() {
     let hub = Hub::start();
     hub.publish("t", &"x".repeat(100_000));
-    for target in ["/", "/topics", "/events?topic=t&from=earliest", "/metrics"] {
+    for target in ["/topics", "/events?topic=t&from=earliest", "/metrics"] {
         let ask = |encoding: &str| {
             let headers = [("accept", "application/json"), ("accept-encoding", encoding)];
             wire::request(hub.address, "GET", target, &headers, b"")

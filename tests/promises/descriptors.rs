@@ -62,6 +62,10 @@ fn a_removal_without_a_descriptor_is_refused_for_now_and_done_when_it_is_asked_f
     let id = hub.publish("t", "secret");
     let mut kept = TcpStream::connect(hub.address).unwrap();
     kept.set_read_timeout(Some(PATIENCE)).unwrap();
+    // A connection that is not accepted yet would need a descriptor.
+    write!(kept, "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let alive = kept.read(&mut [0; 4096]).unwrap();
+    assert!(alive > 0, "hung up");
     let mut remove = || {
         write!(kept, "DELETE /events/{id}?topic=t HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let (mut answer, mut buffer) = (String::new(), [0; 4096]);

@@ -17,11 +17,16 @@ fn once_ahead<F: StoreFactory>(ahead: u64) -> LogFixture<F> {
 /// The start of a read of the last `time`. Checks that an age and the corresponding time of the machine's clock, which
 /// is right, give the same events.
 fn ago<F: StoreFactory>(fixture: &LogFixture<F>, time: Duration) -> ReadFrom {
-    let moment = moment(fixture, Millis(fixture.machine().load(Ordering::SeqCst)).before(time));
-    let age = from(fixture, When::Ago(time));
+    let [age, moment] = both_ago(fixture, time);
     let read = |from| short(&fixture.read(&["**"], from));
     assert_eq!(read(age), read(moment));
     age
+}
+
+/// The starts of a read of the last `time`: by an age, and by the corresponding time of the machine's clock.
+fn both_ago<F: StoreFactory>(fixture: &LogFixture<F>, time: Duration) -> [ReadFrom; 2] {
+    let moment = moment(fixture, Millis(fixture.machine().load(Ordering::SeqCst)).before(time));
+    [from(fixture, When::Ago(time)), moment]
 }
 
 fn moment<F: StoreFactory>(fixture: &LogFixture<F>, time: Millis) -> ReadFrom {
@@ -64,10 +69,13 @@ pub(crate) fn a_store_that_was_stamped_ahead_heals_over_restarts<F: StoreFactory
     assert_eq!(short(&fixture.read(&["a"], ReadFrom::Earliest)), [""; 0]);
     fixture.publish("a");
     fixture.reopen();
-    let mut items = short(&fixture.read(&["a"], ago(&fixture, Duration::from_secs(10))));
-    // After a start the time of the trimmed event is unknown, so a gap may be reported conservatively.
-    items.retain(|item| item != "a!2");
-    assert_eq!(items, ["2"]);
+    for start in both_ago(&fixture, Duration::from_secs(10)) {
+        let mut items = short(&fixture.read(&["a"], start));
+        // After a start the time of the trimmed event is unknown, so a gap may be reported conservatively, until the first
+        // retention round has ended.
+        items.retain(|item| item != "a!2");
+        assert_eq!(items, ["2"]);
+    }
 }
 
 pub(crate) fn since_reaches_back_before_the_clock_leapt<F: StoreFactory>() {
