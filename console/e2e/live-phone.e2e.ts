@@ -34,12 +34,15 @@ test('each control is found by its name alone', async () => {
   await using hub = await Hub.start();
   await hub.publishAll(Array.from({ length: 20 }, (_, n) => ({ topic: `shop/${n}`, data: n })));
   await using chromium = await Chromium.launch();
+  await using other = await chromium.open(hub.address + '#/live?topic=shop/1');
+  await events(other.page);
   for (const viewport of [WIDE, NARROW]) {
     await using tab = await chromium.open(hub.address, { viewport });
     const { page } = tab;
     for (const [fragment, heading] of [['overview', 'Overview'], ['topics', 'Topics'], ['topics/shop/1', 'shop/1'], ['streams', 'Streams'], ['live', 'See events as they come']]) {
       await tab.go('#/' + fragment);
       await page.getByRole('heading', { name: heading!, exact: true }).waitFor();
+      if (fragment === 'overview') await page.getByRole('link', { name: '1 subscriber of shop/1' }).waitFor();
       if (fragment === 'live') await page.getByRole('link', { name: 'shop/1', exact: false }).first().waitFor();
       await one(fragment!, links(page));
     }
