@@ -27,7 +27,7 @@ async function give(page: Page, token: string) {
 
 test('a token that ends: no view offers what it allowed, and each leads to a new one', async () => {
   await using hub = await Hub.start([
-    '--access-leeway', '0s',
+    '--access-leeway', '0s', '--relay', 'ollama',
     '--access-issuers', `[{ issuer = "https://login.test", audience = "gapless", algorithms = ["HS256"], key = "${KEY}" }]`,
   ]);
   await using chromium = await Chromium.launch();
@@ -35,16 +35,20 @@ test('a token that ends: no view offers what it allowed, and each leads to a new
   const { page } = tab;
   await page.getByRole('button', { name: 'Sign in' }).click();
   await give(page, operator(5));
-  await poll(() => links(page)).toEqual(['Overview', 'Topics', 'Live', 'Streams']);
+  await poll(() => links(page)).toEqual(['Overview', 'Topics', 'Live', 'Streams', 'Runs']);
   // A view that asks the hub nothing by itself.
-  await tab.go('#/runs');
+  await tab.go('#/live');
   await poll(() => links(page)).toEqual(['Topics', 'Live']);
   await tab.go('#/streams');
   await page.getByText(/The token expired at/).waitFor();
   await page.getByRole('button', { name: 'Sign in' }).click();
   await give(page, operator(600));
   await page.getByRole('button', { name: 'Refresh' }).waitFor();
-  expect(await links(page)).toEqual(['Overview', 'Topics', 'Live', 'Streams']);
+  const commands = () => page.getByText(/^curl /).allTextContents();
+  await poll(commands).toEqual([`curl -N -H "Authorization: Bearer $GAPLESS_TOKEN" '${hub.address}events?topic=demo'`]);
+  expect(await links(page)).toEqual(['Overview', 'Topics', 'Live', 'Streams', 'Runs']);
+  await tab.go('#/runs');
+  await poll(commands).toEqual([expect.stringMatching(/^curl -H "Authorization: Bearer \$GAPLESS_TOKEN" -d /)]);
 });
 
 test('a hub that is back with the relay has "Runs", without a reload', async () => {

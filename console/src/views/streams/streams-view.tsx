@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import { count } from '../../format';
 import { mayOperate } from '../../hub/access';
 import { HUB, shellWord } from '../../hub/address';
-import { token } from '../../hub/credential';
+import { curlToken } from '../../hub/credential';
 import { type StreamsQuery, openStreams } from '../../hub/streams';
 import type { OpenStream } from '../../hub/types';
 import { route } from '../../router';
@@ -86,7 +86,7 @@ function Nobody({ query }: { query: StreamsQuery }) {
   return (
     <Empty title="Nobody is connected">
       <p>A stream is open as long as a client subscribes. Open one, and it is here within seconds:</p>
-      <Command>{`curl -N ${token() === null ? '' : '-H "Authorization: Bearer $TOKEN" '}${shellWord(`${HUB}events?topic=demo`)}`}</Command>
+      <Command>{`curl -N ${curlToken()}${shellWord(`${HUB}events?topic=demo`)}`}</Command>
     </Empty>
   );
 }
