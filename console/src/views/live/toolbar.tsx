@@ -29,11 +29,10 @@ export function Toolbar({ watch, choice, display, onChoice, filter, onFilter }: 
             class="small"
             aria-pressed={name === choice}
             aria-label={LABELS[name]}
-            aria-describedby={name === 'auto' && choice === 'auto' ? 'live-auto' : undefined}
+            aria-description={name === 'auto' && choice === 'auto' ? LABELS[display] : undefined}
             onClick={() => onChoice(name)}
           >
             {LABELS[name]}
-            {name === 'auto' && choice === 'auto' && <span class="live-auto" id="live-auto">{LABELS[display]}</span>}
           </button>
         ))}
       </div>
