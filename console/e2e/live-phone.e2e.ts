@@ -15,7 +15,10 @@ test('on a phone the list of events begins in the upper half, and each choice of
     await using tab = await chromium.open(hub.address + '#/live?topic=orders&view=text', { viewport });
     await list(tab.page).waitFor();
     // A narrower one needs a line more.
-    expect((await list(tab.page).boundingBox())!.y).toBeLessThan(viewport === NARROW ? 422 : 460);
+    const { y, height } = (await list(tab.page).boundingBox())!;
+    expect(y).toBeLessThan(viewport === NARROW ? 422 : 460);
+    // The newest events are at its end.
+    expect(y + height).toBeLessThanOrEqual(viewport.height);
     for (const from of FROMS) {
       await tab.go(`#/live?topic=orders&view=text&from=${from}`);
       await tab.page.getByRole('button', { name: 'Cut the connection' }).waitFor();
