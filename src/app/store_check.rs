@@ -12,12 +12,12 @@ use std::{
     thread,
 };
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::SignalKind;
 
 use crate::{
     config::{Config, kinds::EngineKind},
     engine::sled::check as check_unused,
-    lifecycle::signals::EXIT_FORCED,
+    lifecycle::signals::{EXIT_FORCED, SignalHandlers},
     progress::WorkProgress,
 };
 
@@ -43,7 +43,8 @@ pub struct ScratchDir {
 
 impl ScratchDir {
     /// Makes a directory with a random name below `parent`, which must not be in the store in `store`: the check would
-    /// change it. A stop signal removes it and exits the process with 130.
+    /// change it. A stop signal removes it and exits the process with 130; one that the parent process chose to ignore
+    /// stays ignored.
     ///
     /// # Errors
     /// When it cannot be made, or the system refuses the signal handlers.
@@ -69,18 +70,15 @@ impl ScratchDir {
 
     fn remove_on_signal(&self) -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        let (mut terminate, mut interrupt, mut hangup) = {
+        let mut handlers = {
             let _context = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
+            let stops = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+            SignalHandlers::install(stops.map(|kind| ((), kind)))?
         };
         let path = self.path.clone();
         let interrupted = Arc::clone(&self.interrupted);
         let wait = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {}
-            }
+            handlers.next().await;
             interrupted.store(true, Ordering::Release);
             // The check may make a file meanwhile.
             let _removed = (0..3).any(|_| fs::remove_dir_all(&path).is_ok());

@@ -2,10 +2,9 @@
 
 use std::{fmt, io};
 
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::{signal::unix::SignalKind, sync::oneshot};
+
+use crate::lifecycle::signals::{EXIT_FORCED, SignalHandlers};
 
 /// A signal that asks the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +49,6 @@ impl fmt::Display for StopSignal {
     }
 }
 
-/// Exit code after a second signal: that of SIGINT, also for the others, because the end was not orderly.
-const FORCED: i32 = 130;
-
 /// Installs the handlers. The future completes at the first signal. The second one calls `before_exit` and ends the
 /// process at once, also while its thread is blocked, as by a full pipe. A signal that the parent process chose to
 /// ignore (`nohup`, a job in the background) stays ignored.
@@ -60,25 +56,18 @@ const FORCED: i32 = 130;
 /// # Errors
 /// When the system refuses a handler or the thread.
 pub(super) fn listen(before_exit: fn()) -> io::Result<impl Future<Output = StopSignal>> {
-    let ignored = ignored_signals();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let mut handlers = Vec::new();
-    {
+    let mut handlers = {
         let _context = runtime.enter();
-        for stop in StopSignal::ALL {
-            let bit = 1u64.checked_shl(stop.kind().as_raw_value().unsigned_abs() - 1).unwrap_or(0);
-            if ignored & bit == 0 {
-                handlers.push((stop, signal(stop.kind())?));
-            }
-        }
-    }
+        SignalHandlers::install(StopSignal::ALL.map(|stop| (stop, stop.kind())))?
+    };
     let (sender, first) = oneshot::channel();
     let wait = async move {
         // A command that has ended meanwhile needs no signal.
-        let _ended = sender.send(next(&mut handlers).await);
-        next(&mut handlers).await;
+        let _ended = sender.send(handlers.next().await);
+        handlers.next().await;
         before_exit();
-        std::process::exit(FORCED);
+        std::process::exit(EXIT_FORCED.into());
     };
     std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(wait))?;
     Ok(async move {
@@ -87,24 +76,4 @@ pub(super) fn listen(before_exit: fn()) -> io::Result<impl Future<Output = StopS
             Err(_) => std::future::pending().await,
         }
     })
-}
-
-/// Waits for the next of the signals.
-async fn next(handlers: &mut [(StopSignal, Signal)]) -> StopSignal {
-    std::future::poll_fn(|cx| {
-        for (stop, handler) in &mut *handlers {
-            if handler.poll_recv(cx).is_ready() {
-                return std::task::Poll::Ready(*stop);
-            }
-        }
-        std::task::Poll::Pending
-    })
-    .await
-}
-
-/// The signals that this process ignores, as a mask whose lowest bit is signal 1; none where the system does not say.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -1,9 +1,9 @@
 //! Signal handling. SIGTERM and SIGINT: the first starts the drain, the second exits. SIGHUP: reload the configuration.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
 };
 
@@ -21,6 +21,47 @@ impl Hangups {
     pub async fn next(&self) {
         self.0.notified().await;
     }
+}
+
+/// Handlers of some signals, each with a name of type `T`.
+#[derive(Debug)]
+pub struct SignalHandlers<T>(Vec<(T, Signal)>);
+
+impl<T: Copy> SignalHandlers<T> {
+    /// Installs the handlers, except for a signal that the parent process chose to ignore (`nohup`, a job in the
+    /// background): it stays ignored. To be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn install(signals: impl IntoIterator<Item = (T, SignalKind)>) -> io::Result<Self> {
+        let ignored = ignored_signals();
+        let is_ignored = |kind: SignalKind| {
+            let bit = 1u64.checked_shl(kind.as_raw_value().unsigned_abs() - 1).unwrap_or(0);
+            ignored & bit != 0
+        };
+        let handled = signals.into_iter().filter(|(_, kind)| !is_ignored(*kind));
+        handled.map(|(name, kind)| Ok((name, signal(kind)?))).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Waits for the next of the signals. Cancel safe.
+    pub async fn next(&mut self) -> T {
+        poll_fn(|cx| {
+            for (name, handler) in &mut self.0 {
+                if handler.poll_recv(cx).is_ready() {
+                    return Poll::Ready(*name);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// The signals that this process ignores, as a mask whose lowest bit is signal 1; none where the system does not say.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// Installs the signal handlers, and handles signals on a thread of its own, so that a second signal is handled even

@@ -40,7 +40,7 @@ fn an_eventsource_shows_its_sites_cookie_and_an_expired_one_is_never_anonymity()
     ]);
     hub.publish("news", "for holders");
     hub.publish("public/news", "for all");
-    let mut browser = Chromium::open(&format!("http://{}/", hub.address));
+    let mut browser = Chromium::open(&[], &format!("http://{}/", hub.address));
     let (closed, status) = ("mine.readyState === EventSource.CLOSED", "topic => fetch('/events?topic=' + topic
         + '&from=earliest', { headers: { Accept: 'application/json' } }).then(async answer => [answer.status, (await answer.json()).detail])");
     let asks =

@@ -36,7 +36,7 @@ fn trusting(trust: &Trust, hub: &Hub) -> Chromium {
     let key = KeyPair::from_pem(&std::fs::read_to_string(trust.key()).unwrap()).unwrap();
     let pin = STANDARD.encode(digest::digest(&digest::SHA256, &key.subject_public_key_info()));
     let argument = format!("--ignore-certificate-errors-spki-list={pin}");
-    Chromium::open_with(&[&argument], &format!("https://localhost:{}/#/topics", hub.address.port()))
+    Chromium::open(&[&argument], &format!("https://localhost:{}/#/topics", hub.address.port()))
 }
 
 /// Which streams are open.
@@ -87,7 +87,7 @@ fn a_page_holds_twenty_streams_and_publishes_over_one_connection_of_http2() {
 #[test]
 fn over_http1_a_page_has_six_streams_and_its_other_requests_wait() {
     let hub = Hub::start();
-    let mut browser = Chromium::open(&format!("http://{}/", hub.address));
+    let mut browser = Chromium::open(&[], &format!("http://{}/", hub.address));
     opened(&mut browser, STREAMS);
     eventually("six are open", || open(&mut browser).len() == SIX);
     browser.eval("{ window.sent = false; fetch('/publish?topic=late', { method: 'POST', body: 'x' }).then(() => { sent = true; }); }");

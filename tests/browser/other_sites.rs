@@ -63,7 +63,7 @@ async hub => {
 /// Tries everything from a page at `origin`, in a browser that has the hub's cookie. Returns the results, and how many events
 /// were published.
 fn tried(hub: &Hub, origin: &str) -> (Value, u64) {
-    let mut browser = Chromium::open("about:blank");
+    let mut browser = Chromium::open(&[], "about:blank");
     let url = format!("http://{}", hub.address);
     let cookie = json!([{ "name": "gapless", "value": "all-token", "url": url }]);
     browser.run(&format!("await page.context().addCookies({cookie})"));
@@ -152,7 +152,7 @@ fn any_site_may_read_with_a_token_and_none_with_a_cookie() {
 fn a_page_of_another_site_changes_nothing_on_a_hub_of_this_machine() {
     let hub = Hub::start();
     let site = format!("http://{}", site());
-    let mut browser = Chromium::open(&site);
+    let mut browser = Chromium::open(&[], &site);
     let url = format!("http://{}/publish?topic=t", hub.address);
     // `no-cors` needs no preflight and cannot read the response: a common attack on services of a developer's machine.
     let script =

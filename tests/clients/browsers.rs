@@ -46,7 +46,7 @@ pub(crate) fn all(url: &str) -> Vec<Client> {
     let (hub, _) = url.split_once("/events").unwrap();
     // A view without a stream of its own, which would take one of the six connections. The clients' scripts are put into the
     // page, which its policy forbids.
-    let mut chromium = Chromium::open_with(&["--bypass-csp"], &format!("{hub}/#/topics"));
+    let mut chromium = Chromium::open(&["--bypass-csp"], &format!("{hub}/#/topics"));
     let modules = here("tests/clients/node_modules");
     for script in ["event-source-polyfill/src/eventsource.js", "htmx.org/dist/htmx.min.js", "htmx-ext-sse/sse.js"] {
         chromium.run(&format!("await page.addScriptTag({{ path: '{modules}/{script}' }})"));

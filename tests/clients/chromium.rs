@@ -16,13 +16,8 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    /// Starts it and opens `url`.
-    pub(crate) fn open(url: &str) -> Self {
-        Self::open_with(&[], url)
-    }
-
-    /// The same with more arguments of its own.
-    pub(crate) fn open_with(arguments: &[&str], url: &str) -> Self {
+    /// Starts it with more arguments of its own, and opens `url`.
+    pub(crate) fn open(arguments: &[&str], url: &str) -> Self {
         let mut command = Command::new(tool("node"));
         let driver = Child::spawn(command.arg(here("tests/clients/chromium.mjs")).args(arguments));
         let mut chromium = Self { driver, answers: 0 };

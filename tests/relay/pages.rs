@@ -92,7 +92,7 @@ struct Chat(Chromium);
 
 impl Chat {
     fn open(address: SocketAddr, chat: &str) -> Self {
-        let mut page = Self(Chromium::open("about:blank"));
+        let mut page = Self(Chromium::open(&[], "about:blank"));
         // Whatever it asks anyone for: a page of the hub asks the hub alone.
         page.0.run("globalThis.asked = []; page.on('request', request => asked.push(request.url()))");
         page.0.run(&format!("await page.goto('http://{address}/site/?chat={chat}&model=m')"));
@@ -241,7 +241,7 @@ fn a_reader_draws_an_answer_twice_a_second_and_turns_its_pages() {
     let relay = start(&mock, "e-ink");
     let asked = json!({"provider": "openai", "request": {"model": "m", "messages": []}}).to_string();
     let run = relay.hub.post("/runs", &[("content-type", "application/json")], asked.as_bytes()).json();
-    let mut page = Chromium::open(&format!("http://{}/site/", relay.hub.address));
+    let mut page = Chromium::open(&[], &format!("http://{}/site/", relay.hub.address));
     let shown = |page: &mut Chromium, selector: &str| -> String {
         page.run(&format!("return await page.innerText({selector:?})")).as_str().unwrap().into()
     };

@@ -49,7 +49,7 @@ impl App {
         command.arg(here("tests/relay/usechat/server.mjs")).env("HUB", &hub).env("HUB_TOKEN", "unused");
         let server = Child::spawn(&mut command);
         eventually("the app's server listens", || !server.lines().is_empty());
-        let mut browser = Chromium::open(&format!("{}{}", server.lines()[0], address(&hub)));
+        let mut browser = Chromium::open(&[], &format!("{}{}", server.lines()[0], address(&hub)));
         browser.run("globalThis.tabs = [page, await page.context().newPage()]");
         Self { mock, relay, server, browser }
     }

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use rustix::process::Signal;
@@ -210,6 +210,29 @@ fn copies_are_private_and_gone_after_a_signal_and_never_in_the_store() {
     assert!(inside.status.code() == Some(3) && text(&inside.stderr).contains("in the store itself"));
 }
 
+/// As after `nohup`, when the terminal is closed.
+#[test]
+fn a_signal_that_the_parent_ignores_does_not_end_a_check() {
+    let data = tempfile::tempdir().unwrap();
+    store(data.path(), Hub::stop);
+    let kept = segments(data.path())[0].join("summary");
+    let bytes = fs::read(&kept).unwrap();
+    fs::remove_file(&kept).unwrap();
+    assert!(Command::new("mkfifo").arg(&kept).status().unwrap().success());
+    let mut command = Command::new("env");
+    command.args(["--ignore-signal=HUP", env!("CARGO_BIN_EXE_gapless"), "check", "--store"]);
+    let mut child = command.arg(data.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // It reads the summary: only then a writer can open the other end.
+    let mut pipe = fs::File::options().write(true).open(&kept).unwrap();
+    signal(&child, Signal::HUP);
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    fs::remove_file(&kept).unwrap();
+    fs::write(&kept, &bytes).unwrap();
+    std::io::Write::write_all(&mut pipe, &bytes).unwrap();
+    drop(pipe);
+    assert_eq!(wait(&mut child).code(), Some(0));
+}
+
 /// A hub that is started meanwhile is not kept from the store, and the check tells that it knows nothing.
 #[test]
 fn a_hub_that_starts_during_a_check_starts_and_the_check_is_void() {
@@ -220,7 +243,7 @@ fn a_hub_that_starts_during_a_check_starts_and_the_check_is_void() {
     fs::remove_file(&kept).unwrap();
     assert!(Command::new("mkfifo").arg(&kept).status().unwrap().success());
     let dir = data.path().display().to_string();
-    let mut child = gapless(&["check", "--store", &dir]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = gapless(&["check", "--store", &dir]).stderr(Stdio::piped()).spawn().unwrap();
     // It has tried the lock when it opens the summary: only then a writer can open the other end.
     let mut pipe = fs::File::options().write(true).open(&kept).unwrap();
     fs::remove_file(&kept).unwrap();

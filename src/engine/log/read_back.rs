@@ -4,6 +4,8 @@
 //! look-up, as long as others have newer events. Where too many topics have newer ones, the commits before the position are
 //! scanned instead, in windows that grow.
 
+use std::collections::VecDeque;
+
 use super::{
     key_hash::ByKey,
     locate::Newest,
@@ -11,7 +13,7 @@ use super::{
     store::{ReadLimit, Store, StoreError, TopicKey},
 };
 use crate::{
-    engine::{BackwardPage, BackwardRequest, ReadFrom},
+    engine::{BackwardPage, BackwardRequest, PageItem, ReadFrom},
     event::{Selection, Seq, TopicName},
     sync::HashMap,
 };
@@ -36,17 +38,37 @@ impl<S: Store> LogShared<S> {
         }
         let through = Seq(request.before.0.saturating_sub(1)).min(self.head());
         let limit = ReadLimit { events: request.limit.events.max(1), ..request.limit };
-        let start = self.start_of_last(selection, through, limit, keep_going)?;
+        let (mut items, mut end) = (Vec::new(), through);
+        loop {
+            check(keep_going)?;
+            let start = self.start_of_last(selection, end, limit, keep_going)?;
+            items.splice(..0, self.read_all(selection, (start, end), keep_going)?);
+            let older = self.retains_any(selection, start);
+            // The newest events may be trimmed or deleted when they are read: those of a pattern are trimmed only then.
+            if !older || items.iter().any(|item| matches!(item, PageItem::Event(_))) {
+                return Ok(BackwardPage { epoch: self.epoch, items, start, through, older });
+            }
+            end = start;
+        }
+    }
+
+    /// All of `(start, end]`, which is small.
+    fn read_all(
+        &self,
+        selection: &Selection,
+        (start, end): (Seq, Seq),
+        keep_going: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<PageItem>, StoreError> {
         let (mut items, mut at) = (Vec::new(), start);
-        while at < through {
+        while at < end {
             check(keep_going)?;
             let limit = ReadLimit { events: READ_EVENTS, bytes: READ_BYTES };
             // What retention trimmed is not missing in a page that is asked for backwards; what the disk lost is.
-            let page = self.range(selection, ReadFrom::Earliest, (at, through), limit)?;
+            let page = self.range(selection, ReadFrom::Earliest, (at, end), limit)?;
             items.extend(page.items);
             at = page.through;
         }
-        Ok(BackwardPage { epoch: self.epoch, items, start, through, older: self.retains_any(selection, start) })
+        Ok(items)
     }
 
     /// The position before the newest events up to `through` that fit into `limit`; of them at least one.
@@ -85,7 +107,7 @@ impl<S: Store> LogShared<S> {
         let mut start = None;
         loop {
             let after = Seq(through.0.saturating_sub(width)).max(floor);
-            let (mut at, mut window) = (after, Vec::new());
+            let (mut at, mut window) = (after, VecDeque::new());
             while at < through {
                 check(keep_going)?;
                 let limit = ReadLimit { events: READ_EVENTS, bytes: READ_BYTES };
@@ -97,6 +119,8 @@ impl<S: Store> LogShared<S> {
                     .map(|stored| &stored.event)
                     .filter(|event| table.get(&event.new.topic).is_some_and(|slot| slot.mark < event.seq));
                 window.extend(retained.map(|event| (event.seq, event.new.data.len() as u64)));
+                // A window may be as large as the log; older events than those wanted are not looked at.
+                window.drain(..window.len().saturating_sub(usize::try_from(wanted.events).unwrap_or(usize::MAX)));
                 at = scan.through;
             }
             for (seq, bytes) in window.into_iter().rev() {

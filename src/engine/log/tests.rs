@@ -321,6 +321,18 @@ fn a_loss_at_the_very_end_is_reported_and_its_ids_are_not_used_again() {
 }
 
 #[test]
+fn a_page_read_backwards_is_not_empty_because_the_newest_events_have_expired() {
+    for merge_topics in [0, 1000] {
+        let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });
+        fixture.configure("a", TopicChange { max_age: Some(Some(Duration::from_mins(1))), ..TopicChange::default() });
+        fixture.publish_all(&["b", "b", "a", "a", "a"]);
+        fixture.advance(Duration::from_secs(61));
+        let page = read_back(&fixture, &["*"], 100, (1, usize::MAX));
+        assert_eq!((page.older, page.through, short_back(page)), (true, Seq(5), vec!["2".into()]));
+    }
+}
+
+#[test]
 fn damage_under_a_running_engine_is_reported_once_for_any_page_size() {
     for merge_topics in [0, 1000] {
         let fixture = Memory::with(LogConfig { merge_topics, ..LogConfig::fixture() });

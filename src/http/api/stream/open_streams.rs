@@ -224,7 +224,7 @@ fn look(
 fn selects(selection: &Selection, topic: &Filter) -> bool {
     match topic {
         Filter::Topic(name) => selection.matches(name),
-        Filter::Pattern(_) => selection.filters().contains(topic),
+        Filter::Pattern(_) => selection.filters().binary_search(topic).is_ok(),
     }
 }
 
