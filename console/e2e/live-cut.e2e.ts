@@ -250,7 +250,7 @@ test('a token that ends while the page is open: with a new one nothing was misse
   await using tab = await chromium.open(live(hub, 'story'), HIGH);
   const { page } = tab;
   await says(page, 'Refused: ');
-  await page.getByRole('button', { name: 'Give a token' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
   await giveToken(page, jwt(6));
   await sees(page, ['before']);
   await says(page, /^Live$/);
@@ -258,7 +258,7 @@ test('a token that ends while the page is open: with a new one nothing was misse
   // What it had stays, and what came meanwhile follows.
   await sees(page, ['before']);
   for (const word of words('meanwhile', 5)) await hub.publish('story', word, '', lasting);
-  await page.getByRole('button', { name: 'Give a token' }).click();
+  await page.getByRole('button', { name: 'Sign in' }).click();
   await giveToken(page, jwt(600));
   await sees(page, ['before', ...words('meanwhile', 5)]);
   await poll(() => back(page)).toMatch(/^Connection lost .*: nothing missed, 5 by replay$/);

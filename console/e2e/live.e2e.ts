@@ -252,7 +252,7 @@ test('the display is chosen by what comes, and by hand', async () => {
   const auto = page.getByRole('button', { name: /^Auto/ });
   for (const [topic, display] of [['plain', 'Text'], ['tree', 'Pretty JSON'], ['answer/tokens', 'By kind']] as const) {
     await watch(page, topic);
-    await poll(() => auto.innerText()).toContain(display);
+    await poll(() => auto.getAttribute('aria-description')).toBe(display);
   }
   await page.getByRole('button', { name: 'Text', exact: true }).click();
   await sees(page, ['token Hel']);

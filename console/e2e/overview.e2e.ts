@@ -31,7 +31,7 @@ describe('the first steps', () => {
     await using tab = await chromium.open(hub.address + '#/overview');
     const { page } = tab;
     const start = page.getByRole('region', { name: 'Start here' });
-    expect(await start.locator('pre').textContent()).toBe(`curl -d 'Hello' '${hub.address}publish?topic=demo'`);
+    expect(await start.locator('pre').textContent()).toBe(`curl -d Hello '${hub.address}publish?topic=demo'`);
     await start.getByRole('button', { name: 'Copy' }).waitFor();
     expect(await start.getByRole('link', { name: 'Watch “demo”' }).getAttribute('href')).toBe('#/live?topic=demo');
     await hub.publish('demo', 'Hello');

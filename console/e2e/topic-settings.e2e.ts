@@ -108,7 +108,7 @@ it('changes are not offered to those who may not make them', async () => {
   await tab.go('#/topics/drop');
   await page.getByText('may not read its events').waitFor();
   expect(await page.getByRole('button', { name: 'Publish', exact: true }).count()).toBe(1);
-  expect(await page.getByRole('link', { name: 'Watch live' }).count()).toBe(0);
+  expect(await page.getByRole('link', { name: 'Watch' }).count()).toBe(0);
   await tab.go('#/topics/hidden');
-  await page.getByRole('button', { name: 'Give a token' }).waitFor();
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
 });

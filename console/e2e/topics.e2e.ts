@@ -28,7 +28,7 @@ describe('the list of topics', () => {
     await expect.poll(() => page.getByRole('list', { name: 'Events' }).getByRole('button').allTextContents()).toEqual([expect.stringContaining('Hello')]);
     expect(page.url()).toBe(hub.address + '#/topics/demo');
     await expect.poll(() => page.title()).toBe('demo · gapless');
-    await page.getByRole('link', { name: 'All topics' }).click();
+    await page.getByRole('link', { name: 'The whole list' }).click();
     await expect.poll(() => shown(tab)).toEqual(['demo']);
     await expect.poll(() => page.title()).toBe('Topics · gapless');
   });
@@ -73,7 +73,7 @@ describe('the list of topics', () => {
 
     await page.getByRole('searchbox').fill('no such thing');
     await page.getByRole('heading', { name: 'Nothing found' }).waitFor();
-    await page.getByRole('link', { name: 'Show all topics' }).click();
+    await page.getByRole('link', { name: 'Show the whole list' }).click();
     await expect.poll(() => shown(tab)).toHaveLength(4);
     expect(await page.getByRole('searchbox').inputValue()).toBe('');
   });

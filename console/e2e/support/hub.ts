@@ -45,9 +45,9 @@ export class Hub {
     return this.log;
   }
 
-  /** Starts the process, at the same address with the same data. */
-  async again(): Promise<void> {
-    const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', join(this.data, 'store'), ...this.flags], {
+  /** Starts the process, at the same address with the same data. `more`: flags besides those of the start. */
+  async again(more: string[] = []): Promise<void> {
+    const child = spawn(BINARY, ['serve', '--listen', `127.0.0.1:${this.port}`, '--data', join(this.data, 'store'), ...this.flags, ...more], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { PATH: process.env.PATH, ...this.environment },
     });

@@ -30,3 +30,6 @@ export function setToken(given: string | null): void {
 
 /** The header that carries the token. */
 export const authorization = (): Record<string, string> => (held.value ? { Authorization: 'Bearer ' + held.value } : {});
+
+/** What a curl command needs besides the request, with a space after it; empty without a token. The token itself is not shown. */
+export const curlToken = (): string => (held.value ? '-H "Authorization: Bearer $GAPLESS_TOKEN" ' : '');

@@ -1,6 +1,6 @@
 // Events: reading pages, taking one back, publishing. docs/PROTOCOL.md, "Pages and long polls", "Taking an event back", "Publishing".
 import { HUB, shellWord } from './address';
-import { token } from './credential';
+import { curlToken } from './credential';
 import { shifted } from './id';
 import { HubError, json, request } from './request';
 import type { EventsPage, Receipt } from './types';
@@ -30,15 +30,14 @@ export async function takeBack(topic: string, id: string): Promise<void> {
 
 /** A query for a command line: slashes stay readable. */
 const readable = (query: Record<string, string>): string => new URLSearchParams(query).toString().replaceAll('%2F', '/');
-const bearer = (): string => (token() ? '-H "Authorization: Bearer $GAPLESS_TOKEN" ' : '');
 
 /** The command line that reads this event. */
 export const readCommand = (topic: string, id: string): string =>
-  `curl ${bearer()}-H 'Accept: application/json' ${shellWord(`${HUB}events?${readable({ topic, from: shifted(id, -1), limit: '1' })}`)}`;
+  `curl ${curlToken()}-H 'Accept: application/json' ${shellWord(`${HUB}events?${readable({ topic, from: shifted(id, -1), limit: '1' })}`)}`;
 
 /** The command line that publishes to the topic. */
 export const publishCommand = (topic: string, data = 'Hello'): string =>
-  `curl ${bearer()}-d ${shellWord(data)} ${shellWord(`${HUB}publish?${readable({ topic })}`)}`;
+  `curl ${curlToken()}-d ${shellWord(data)} ${shellWord(`${HUB}publish?${readable({ topic })}`)}`;
 
 /** An event to be published. */
 export interface Draft {

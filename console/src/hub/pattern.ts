@@ -28,5 +28,12 @@ export function covers(pattern: string, filter: string): boolean {
 export const grants = (patterns: string[] | undefined, topic: string): boolean =>
   patterns === undefined || patterns.some((pattern) => matches(pattern, topic));
 
+/** A topic that the filter matches: itself, where it is one. */
+export const exampleOf = (filter: string): string =>
+  filter
+    .split('/')
+    .map((part) => (part === '*' || part === '**' ? 'demo' : part))
+    .join('/');
+
 /** Whether the text is a pattern. */
 export const isPattern = (filter: string): boolean => filter.split('/').some((part) => part === '*' || part === '**');

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
 import { url } from './address';
+import { noteDate } from './clock';
 import { authorization } from './credential';
 
 /** A refusal of the hub (RFC 9457), or of something before it. */
@@ -28,6 +29,16 @@ export class HubError extends Error {
 
 /** Why a token is asked for; null when none is. The token dialog shows it. */
 export const tokenWanted = signal<string | null>(null);
+
+/** How often the hub was back after it could not be reached, or a stream of it had broken. */
+export const returns = signal(0);
+let away = false;
+
+/** Notes whether the hub answers. */
+export function answers(now: boolean): void {
+  if (now && away) returns.value += 1;
+  away = !now;
+}
 
 /** The problem in a response that is not OK. */
 export async function problem(response: Response): Promise<HubError> {
@@ -58,8 +69,11 @@ export async function request(path: string, { query, ...init }: RequestInit & { 
     response = await fetch(url(path, query), { ...init, headers: { ...authorization(), ...init.headers }, cache: 'no-store' });
   } catch (error) {
     if (init.signal?.aborted) throw error;
+    answers(false);
     throw new HubError(0, '', 'The hub cannot be reached. It may be restarting, or this computer is offline.');
   }
+  answers(true);
+  noteDate(response.headers.get('date'));
   if (response.ok) return response;
   const refusal = await problem(response);
   if (response.status === 401) tokenWanted.value = refusal.detail;

@@ -2,7 +2,8 @@
 // cannot. It also tells why it was refused, and it can be cut on purpose.
 import { url } from './address';
 import { authorization } from './credential';
-import { HubError, problem, tokenWanted } from './request';
+import { noteDate } from './clock';
+import { HubError, answers, problem, tokenWanted } from './request';
 import { type SseEvent, SseParser } from './sse';
 
 export type StreamState =
@@ -128,6 +129,8 @@ export class EventStream {
         signal: connection.signal,
       });
       if (this.connection !== connection) return;
+      answers(true);
+      noteDate(response.headers.get('date'));
       if (response.status === 204) return this.become({ name: 'ended' });
       if (!response.ok) {
         const refusal = await problem(response);
@@ -174,6 +177,7 @@ export class EventStream {
     }
     if (this.connection === connection) {
       this.connection = null;
+      answers(false);
       this.wait(reason);
     }
   }

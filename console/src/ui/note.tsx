@@ -20,7 +20,7 @@ export function Refusal({ error, retry }: { error: HubError; retry?: () => void 
         <div class="row">
           {error.needsToken && (
             <button type="button" onClick={askForToken}>
-              Give a token
+              Sign in
             </button>
           )}
           {retry && (

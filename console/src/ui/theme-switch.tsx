@@ -5,8 +5,7 @@ const LABELS: Record<Theme, string> = { system: 'System', light: 'Light', dark: 
 export function ThemeSwitch() {
   return (
     <label class="theme">
-      <span class="hidden">Theme</span>
-      <select value={theme.value} onChange={(event) => setTheme(event.currentTarget.value as Theme)}>
+      <select aria-label="Theme" value={theme.value} onChange={(event) => setTheme(event.currentTarget.value as Theme)}>
         {THEMES.map((name) => (
           <option key={name} value={name}>
             {LABELS[name]}

@@ -24,7 +24,8 @@ export const statusWords = (status: string): [string, Tone] => (Object.hasOwn(ST
 export function endingWords({ status, by, error }: Pick<RunEnding, 'status' | 'by' | 'error'>): string {
   const [words] = statusWords(status);
   if (status === 'stopped' && by) return `${words} by ${by}`;
-  return error && status !== 'completed' ? `${words}: ${error}` : words;
+  // The error of a run that was stopped says no more than that.
+  return error && error !== status && status !== 'completed' ? `${words}: ${error}` : words;
 }
 
 /** `19 tokens in, 42 out`; empty when nothing was counted. */

@@ -2,9 +2,9 @@
 import { useState } from 'preact/hooks';
 import { plural } from '../../format';
 import { mayPublish } from '../../hub/access';
+import { exampleOf } from '../../hub/pattern';
 import { faultless, span, verdict } from './crossing';
 import { useTick } from './hooks';
-import { tickTopic } from './ticks';
 import type { Watch } from './watch';
 
 /** Topics for trying things out: there the ticks are chosen beforehand. */
@@ -13,7 +13,7 @@ const FOR_TRYING = /^(demo|test|try|play)([/._-]|$)/;
 export function CutPanel({ watch }: { watch: Watch }) {
   useTick(250);
   const filter = watch.selection.value?.topic ?? '';
-  const topic = tickTopic(filter);
+  const topic = exampleOf(filter);
   const [chosen, choose] = useState<boolean | null>(null);
   const offered = mayPublish(topic);
   const ticking = offered && (chosen ?? FOR_TRYING.test(topic));
@@ -27,7 +27,7 @@ export function CutPanel({ watch }: { watch: Watch }) {
         <label class="check live-tick">
           <input type="checkbox" checked={ticking} onChange={(event) => choose(event.currentTarget.checked)} />
           <span>
-            Publish a tick each 0.1 s while it is cut
+            Publish a tick<span class="live-tick-more"> each 0.1 s while it is cut</span>
             {topic !== filter && (
               <>
                 {' '}

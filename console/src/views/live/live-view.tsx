@@ -62,7 +62,7 @@ export function LiveView() {
   return (
     <div class="live">
       <h1 class="hidden">Live</h1>
-      <WatchForm topic={topic || firstTopic()} from={from} onWatch={go} />
+      <WatchForm topic={topic || firstTopic()} from={from} watching={topic !== ''} onWatch={go} />
       {topic ? (
         <Watching
           watch={watch}

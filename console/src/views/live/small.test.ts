@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { exampleOf } from '../../hub/pattern';
 import { detect } from './detect';
 import { arrived, utf8Length } from './entry';
 import { wanted } from './filter';
@@ -7,7 +8,6 @@ import { ROW, heightOf } from './layout';
 import { markText } from './marks';
 import { RateMeter } from './rate';
 import { sample } from './sample';
-import { tickTopic } from './ticks';
 
 test.each<[string, From, Record<string, string>]>([
   ['now', { kind: 'now', value: '' }, { from: 'now' }],
@@ -86,7 +86,7 @@ test('a row is as high as its data', () => {
 });
 
 test('a topic to publish ticks to', () => {
-  expect(['demo', 'jobs/*', '**', 'a/*/b'].map(tickTopic)).toEqual(['demo', 'jobs/demo', 'demo', 'a/demo/b']);
+  expect(['demo', 'jobs/*', '**', 'a/*/b'].map(exampleOf)).toEqual(['demo', 'jobs/demo', 'demo', 'a/demo/b']);
 });
 
 test('a tombstone names itself', () => {

@@ -1,5 +1,6 @@
 // How the stream is: its state, how much comes, and how late.
 import { brief, bytes, count, duration, milliseconds } from '../../format';
+import { hubAhead } from '../../hub/clock';
 import { parts } from '../../hub/id';
 import type { StreamState } from '../../hub/stream';
 import { useTick } from './hooks';
@@ -12,6 +13,8 @@ const LAG_SHOWN = 5000;
 
 /** A difference of clocks that is not worth a word, in milliseconds. */
 const SKEW = 50;
+/** What a corrected clock cannot tell from nothing, in milliseconds. */
+const CORRECTED = 2000;
 
 export function StateLine({ watch }: { watch: Watch }) {
   useTick(TICK);
@@ -31,9 +34,9 @@ export function StateLine({ watch }: { watch: Watch }) {
           <Figure name="Rate">
             {brief(rate.events < 10 ? Math.round(rate.events * 10) / 10 : Math.round(rate.events))} events/s
           </Figure>
-          <Figure name="Data">{bytes(Math.round(rate.bytes))}/s</Figure>
+          <Figure name="Data" spare>{bytes(Math.round(rate.bytes))}/s</Figure>
           <Figure name="Lag">{lagText(watch)}</Figure>
-          <Figure name="Newest id">
+          <Figure name="Newest id" spare>
             <code>{watch.newest || '–'}</code>
           </Figure>
         </dl>
@@ -42,8 +45,9 @@ export function StateLine({ watch }: { watch: Watch }) {
   );
 }
 
-const Figure = ({ name, children }: { name: string; children: preact.ComponentChildren }) => (
-  <div>
+/** `spare`: not shown on a phone. */
+const Figure = ({ name, spare, children }: { name: string; spare?: boolean; children: preact.ComponentChildren }) => (
+  <div class={spare ? 'live-spare' : undefined}>
     <dt>{name}</dt>
     <dd>{children}</dd>
   </div>
@@ -74,6 +78,7 @@ function lagText(watch: Watch): string {
   }
   if (!watch.lag || Date.now() - watch.lag.at > LAG_SHOWN) return '–';
   const { ms } = watch.lag;
-  // The hub's clock and this computer's are compared: they may differ a little, or much.
+  // By a corrected clock it is known to about a second.
+  if (hubAhead()) return ms < CORRECTED ? 'under 2 s' : duration(ms);
   return ms < -SKEW ? `0 ms, its clock ${duration(-ms)} ahead` : milliseconds(Math.max(0, ms));
 }

@@ -44,10 +44,3 @@ export class Ticks {
     }
   }
 }
-
-/** The topic to publish to for a filter: itself, or one that the pattern matches. */
-export const tickTopic = (filter: string): string =>
-  filter
-    .split('/')
-    .map((part) => (part === '*' || part === '**' ? 'demo' : part))
-    .join('/');

@@ -23,9 +23,16 @@ export function Toolbar({ watch, choice, display, onChoice, filter, onFilter }: 
       <PauseButton watch={watch} />
       <div class="live-displays" role="group" aria-label="Display">
         {DISPLAYS.map((name) => (
-          <button key={name} type="button" class="small" aria-pressed={name === choice} onClick={() => onChoice(name)}>
+          <button
+            key={name}
+            type="button"
+            class="small"
+            aria-pressed={name === choice}
+            aria-label={LABELS[name]}
+            aria-description={name === 'auto' && choice === 'auto' ? LABELS[display] : undefined}
+            onClick={() => onChoice(name)}
+          >
             {LABELS[name]}
-            {name === 'auto' && choice === 'auto' && <span class="live-auto">{LABELS[display]}</span>}
           </button>
         ))}
       </div>
@@ -59,8 +66,7 @@ function Filters({ watch, filter, onFilter }: { watch: Watch; filter: Filter; on
   return (
     <div class="live-filters">
       <label>
-        <span class="hidden">Event name</span>
-        <select value={filter.name ?? ''} onChange={(event) => onFilter({ ...filter, name: event.currentTarget.value || null })}>
+        <select aria-label="Event name" value={filter.name ?? ''} onChange={(event) => onFilter({ ...filter, name: event.currentTarget.value || null })}>
           <option value="">All names</option>
           {filter.name !== null && !names.has(filter.name) && <option value={filter.name}>{oneLine(filter.name)} (0)</option>}
           {seen.map(([name, times]) => (

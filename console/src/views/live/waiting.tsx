@@ -1,9 +1,9 @@
 // What stands where events will be.
 import { useState } from 'preact/hooks';
 import { plural } from '../../format';
-import { mayPublish, maySubscribe } from '../../hub/access';
+import { mayPublish, maySubscribe, maySubscribeSomewhere } from '../../hub/access';
 import { Publisher, publishCommand } from '../../hub/events';
-import { isPattern } from '../../hub/pattern';
+import { exampleOf, isPattern } from '../../hub/pattern';
 import { listTopics } from '../../hub/topics';
 import { href } from '../../router';
 import { visible } from '../../text';
@@ -11,7 +11,8 @@ import { Command } from '../../ui/copy';
 import { Empty } from '../../ui/empty';
 import { Note, Refusal } from '../../ui/note';
 import { useResource } from '../../ui/resource';
-import { tickTopic } from './ticks';
+import { token } from '../../hub/credential';
+import { askForToken } from '../../ui/token-dialog';
 import type { Watch } from './watch';
 
 /** Topics that are proposed. */
@@ -20,6 +21,7 @@ const PROPOSED = 12;
 /** Before anything is watched. */
 export function Intro({ first, to }: { first: string; to(topic: string): string }) {
   const { value } = useResource((signal) => listTopics({ search: '', after: null, limit: PROPOSED }, signal), []);
+  if (!maySubscribeSomewhere()) return <NothingToWatch />;
   const topics = value?.topics.filter(({ topic }) => maySubscribe(topic)) ?? [];
   return (
     <Empty title="See events as they come">
@@ -39,7 +41,7 @@ export function Intro({ first, to }: { first: string; to(topic: string): string 
               </li>
             ))}
           </ul>
-          {value?.next && <a href={href('topics')}>All topics</a>}
+          {value?.next && <a href={href('topics')}>The whole list</a>}
         </>
       )}
       <div class="row">
@@ -51,11 +53,30 @@ export function Intro({ first, to }: { first: string; to(topic: string): string 
   );
 }
 
+/** Nothing of the hub may be watched with this token, or without one. */
+function NothingToWatch() {
+  const held = token() !== null;
+  return (
+    <Empty title={held ? 'This token may not watch anything' : 'This hub asks for a token'}>
+      <p>
+        {held
+          ? 'It was made without topics to subscribe to. Ask whoever operates the hub for another one.'
+          : 'A token says which topics you may watch and publish to. You get one from whoever operates the hub. It stays in this tab.'}
+      </p>
+      <div class="row">
+        <button type="button" class="main" onClick={askForToken}>
+          {held ? 'Sign in with another' : 'Sign in'}
+        </button>
+      </div>
+    </Empty>
+  );
+}
+
 /** A stream without an event so far. */
 export function NoEvents({ watch }: { watch: Watch }) {
   const state = watch.state.value;
   const filter = watch.selection.value?.topic ?? '';
-  const topic = tickTopic(filter);
+  const topic = exampleOf(filter);
   if (state.name === 'refused') return <Refusal error={state.error} retry={() => watch.again()} />;
   if (state.name === 'ended') {
     return (

@@ -4,7 +4,15 @@ import { FROM_FIRST, FROM_KINDS, FROM_LABELS, type From, type FromKind, localTim
 /** What each value is, for the field's name. */
 const VALUE_LABELS: Partial<Record<FromKind, string>> = { last: 'How many', since: 'How long ago', time: 'Time', id: 'Id' };
 
-export function WatchForm({ topic, from, onWatch }: { topic: string; from: From; onWatch(topic: string, from: From): void }) {
+interface WatchFormProps {
+  topic: string;
+  from: From;
+  /** Something is watched: on a phone the form makes room for it. */
+  watching: boolean;
+  onWatch(topic: string, from: From): void;
+}
+
+export function WatchForm({ topic, from, watching, onWatch }: WatchFormProps) {
   const [typed, setTyped] = useState(topic);
   const [start, setStart] = useState(from);
   useEffect(() => setTyped(topic), [topic]);
@@ -14,13 +22,14 @@ export function WatchForm({ topic, from, onWatch }: { topic: string; from: From;
   return (
     <form
       class="row live-form"
+      data-watching={watching}
       onSubmit={(event) => {
         event.preventDefault();
         onWatch(typed.trim(), start);
       }}
     >
       <label class="field grow">
-        Topic or pattern
+        <span class="live-topic-label">Topic or pattern</span>
         <input
           required
           maxLength={255}
@@ -35,6 +44,7 @@ export function WatchForm({ topic, from, onWatch }: { topic: string; from: From;
       <label class="field">
         From
         <select
+          aria-label="From"
           value={start.kind}
           onChange={(event) => {
             const kind = event.currentTarget.value as FromKind;
@@ -49,8 +59,8 @@ export function WatchForm({ topic, from, onWatch }: { topic: string; from: From;
         </select>
       </label>
       {label && (
-        <label class="field live-from-value">
-          {label}
+        <label class="field live-from-value" data-kind={start.kind}>
+          <span class="live-value-label">{label}</span>
           {start.kind === 'last' && (
             <input type="number" min="1" max="1000000" step="1" required value={start.value} onInput={(event) => set(event.currentTarget.value)} />
           )}

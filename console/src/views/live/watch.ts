@@ -1,5 +1,6 @@
 // One stream, from its selection to the store: what is replay and what is live, what was lost on the way, and how fast it comes.
 import { type Signal, signal } from '@preact/signals';
+import { hubAhead } from '../../hub/clock';
 import { readPage } from '../../hub/events';
 import { isBefore } from '../../hub/id';
 import { HubError } from '../../hub/request';
@@ -229,7 +230,7 @@ export class Watch {
       batch.push(arrival);
       if (this.replaying && envelope.id === this.target) this.caughtUp(batch);
     }
-    if (time) this.lag = { ms: now - Date.parse(time), at: now };
+    if (time) this.lag = { ms: now + hubAhead() - Date.parse(time), at: now };
     this.rate.add(count, bytes, now);
     if (this.replaying) this.awaitQuiet();
     if (batch.length) this.store.push(batch, now);

@@ -1,5 +1,5 @@
 // Who makes the hub work: the busiest topics and holders.
-import { brief, bytes, count } from '../../format';
+import { brief, bytes, count, plural } from '../../format';
 import type { Stats } from '../../hub/types';
 import { href } from '../../router';
 import { oneLine } from '../../text';
@@ -73,7 +73,7 @@ export function MostWatched({ topics }: { topics: Stats['top_topics_by_subscribe
                   <TopicLink topic={topic} />
                 </td>
                 <td class="number">
-                  <a href={href('streams', '', { topic })} aria-label={`${count(subscribers)} streams of ${oneLine(topic)}`}>
+                  <a href={href('streams', '', { topic })} aria-label={`${plural(subscribers, 'subscriber')} of ${oneLine(topic)}`}>
                     {count(subscribers)}
                   </a>
                 </td>

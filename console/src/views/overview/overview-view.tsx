@@ -2,8 +2,8 @@ import { useEffect, useState } from 'preact/hooks';
 import { duration } from '../../format';
 import { mayOperate, relayProviders } from '../../hub/access';
 import type { Stats } from '../../hub/types';
-import { Empty } from '../../ui/empty';
 import { Note, Refusal } from '../../ui/note';
+import { OperatorsOnly } from '../../ui/operators-only';
 import { type Item, attention, connection } from './attention';
 import { AttentionList } from './attention-list';
 import { BusiestHolders, BusiestTopics, MostWatched } from './busiest';
@@ -18,18 +18,7 @@ import './overview.css';
 
 export function OverviewView() {
   // The hub decides; what it refuses is not asked for.
-  return mayOperate() ? <Overview /> : <NotHere />;
-}
-
-function NotHere() {
-  return (
-    <>
-      <h1>Overview</h1>
-      <Empty title="The hub's figures are not shown here">
-        <p>They need a token that may operate the hub (admin), at the address that serves operators.</p>
-      </Empty>
-    </>
-  );
+  return mayOperate() ? <Overview /> : <OperatorsOnly view="Overview" title="The hub's figures are not shown here" />;
 }
 
 function Overview() {

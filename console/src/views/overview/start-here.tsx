@@ -1,7 +1,6 @@
 import type { ComponentChildren } from 'preact';
 import { mayPublish, maySubscribe } from '../../hub/access';
-import { HUB, shellWord } from '../../hub/address';
-import { token } from '../../hub/credential';
+import { publishCommand } from '../../hub/events';
 import { href } from '../../router';
 import { Command } from '../../ui/copy';
 
@@ -9,7 +8,6 @@ const TOPIC = 'demo';
 
 /** The first visit of an empty hub: what it does, in three steps. `done`: the first event is there. */
 export function StartHere({ done, onHide }: { done: boolean; onHide(): void }) {
-  const credential = token() === null ? '' : `-H "Authorization: Bearer $TOKEN" `;
   const watch = href('live', '', { topic: TOPIC });
   return (
     <section class="card start" aria-labelledby="start">
@@ -28,7 +26,7 @@ export function StartHere({ done, onHide }: { done: boolean; onHide(): void }) {
       <ol>
         <Step done={done} title="Publish an event">
           {mayPublish(TOPIC) ? (
-            <Command>{`curl ${credential}-d 'Hello' ${shellWord(`${HUB}publish?topic=${TOPIC}`)}`}</Command>
+            <Command>{publishCommand(TOPIC)}</Command>
           ) : (
             <p class="muted">This token may not publish to “{TOPIC}”. Take a topic that it may publish to.</p>
           )}

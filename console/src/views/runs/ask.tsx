@@ -42,7 +42,7 @@ export function Ask({ providers }: { providers: Provider[] }) {
         <div class="ask-pair">
           <label class="field">
             Provider
-            <select value={provider.name} onChange={(event) => (form.provider.value = event.currentTarget.value)}>
+            <select aria-label="Provider" value={provider.name} onChange={(event) => (form.provider.value = event.currentTarget.value)}>
               {providers.map(({ name }) => (
                 <option key={name} value={name}>
                   {oneLine(name)}

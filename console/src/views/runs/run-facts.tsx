@@ -1,4 +1,5 @@
 import { count, dateTime, duration, milliseconds, plural } from '../../format';
+import { hubNow } from '../../hub/clock';
 import { href } from '../../router';
 import { oneLine } from '../../text';
 import { tokensPerSecond } from './rate';
@@ -19,7 +20,7 @@ export const tookWords = (ms: number): string => (ms < 1000 ? milliseconds(Math.
 export function RunFacts({ shown: { reader, meter, info, stream }, status }: { shown: RunShown; status: string }) {
   const run = info.value;
   const running = status === 'running';
-  const took = run && (run.ended ? Date.parse(run.ended) : running ? Date.now() : null);
+  const took = run && (run.ended ? Date.parse(run.ended) : running ? hubNow() : null);
   return (
     <dl class="run-facts">
       <Fact name={running ? 'Speed' : 'Speed, on average'}>{running ? liveRate(meter.perSecond(performance.now())) : averageRate(run, reader.ending?.output ?? null)}</Fact>

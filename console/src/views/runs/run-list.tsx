@@ -1,5 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { HUB } from '../../hub/address';
+import { hubNow } from '../../hub/clock';
+import { curlToken } from '../../hub/credential';
 import { listRuns } from '../../hub/runs';
 import type { Run, RunStatus } from '../../hub/types';
 import { count, dateTime, plural } from '../../format';
@@ -60,7 +62,7 @@ function Filter({ status, topic, change }: { status: string; topic: string; chan
     <form class="row" onSubmit={(event) => (event.preventDefault(), change({ topic: typed.trim() }))}>
       <label class="field">
         Status
-        <select value={status} onChange={(event) => change({ status: event.currentTarget.value })}>
+        <select aria-label="Status" value={status} onChange={(event) => change({ status: event.currentTarget.value })}>
           <option value="">All</option>
           {STATUSES.map((known) => (
             <option key={known} value={known}>
@@ -84,7 +86,7 @@ function Filter({ status, topic, change }: { status: string; topic: string; chan
 }
 
 function Table({ runs }: { runs: Run[] }) {
-  const now = Date.now();
+  const now = hubNow();
   return (
     <div class="scroll">
       <table class="runs-table">
@@ -177,7 +179,7 @@ function NoneYet({ ask }: { ask: boolean }) {
         A run is one answer of a language model, kept by the hub as it is written. {ask && 'Begin one in the playground, or'}
         {!ask && 'Begin one'} from a terminal:
       </p>
-      <Command>{`curl -d '{"provider":"openai","request":{"model":"gpt-5-mini","messages":[{"role":"user","content":"Hi"}]}}' ${HUB}runs`}</Command>
+      <Command>{`curl ${curlToken()}-d '{"provider":"openai","request":{"model":"gpt-5-mini","messages":[{"role":"user","content":"Hi"}]}}' ${HUB}runs`}</Command>
       <p>An app needs one changed line, the base URL of its SDK:</p>
       <Command>{`base_url="${HUB}relay/openai/v1"`}</Command>
     </Empty>

@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { title } from '../../app';
 import { access, mayAdmin } from '../../hub/access';
 import { HUB, shellWord } from '../../hub/address';
+import { curlToken } from '../../hub/credential';
 import { runPath } from '../../hub/runs';
 import { href } from '../../router';
 import { oneLine, visible } from '../../text';
@@ -84,7 +85,7 @@ export function RunPage({ id }: { id: string }) {
       <section class="run-elsewhere">
         <h2>Read it elsewhere</h2>
         <p class="muted">From its start, and then live; with a Last-Event-ID it goes on from there. The text alone:</p>
-        <Command>{`curl -N ${shellWord(`${HUB}${runPath(id)}/events?format=text`)}`}</Command>
+        <Command>{`curl -N ${curlToken()}${shellWord(`${HUB}${runPath(id)}/events?format=text`)}`}</Command>
       </section>
     </article>
   );

@@ -36,7 +36,7 @@ export function Filters({ query, onEndAll }: { query: StreamsQuery; onEndAll: ((
       )}
       <label class="field">
         Order
-        <select value={query.sort} onChange={(event) => navigate(address(query, { sort: event.currentTarget.value as StreamSort }))}>
+        <select aria-label="Order" value={query.sort} onChange={(event) => navigate(address(query, { sort: event.currentTarget.value as StreamSort }))}>
           {SORTS.map((sort) => (
             <option key={sort} value={sort}>
               {SORT_LABELS[sort]}

@@ -1,4 +1,5 @@
 import { dateTime, duration } from '../../format';
+import { hubNow } from '../../hub/clock';
 import type { StreamSort, StreamsQuery } from '../../hub/streams';
 import type { OpenStream } from '../../hub/types';
 import { href } from '../../router';
@@ -95,7 +96,7 @@ function Row({ stream, query, onEnd }: { stream: OpenStream; query: StreamsQuery
       </td>
       <td class="number" data-label="Open for">
         <span>
-          <time dateTime={stream.since}>{duration(Math.max(0, Math.floor((Date.now() - since.getTime()) / 1000)) * 1000)}</time>
+          <time dateTime={stream.since}>{duration(Math.max(0, Math.floor((hubNow() - since.getTime()) / 1000)) * 1000)}</time>
           <span class="hidden">, since {dateTime(since)}</span>
         </span>
       </td>

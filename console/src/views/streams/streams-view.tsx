@@ -2,13 +2,14 @@ import { useState } from 'preact/hooks';
 import { count } from '../../format';
 import { mayOperate } from '../../hub/access';
 import { HUB, shellWord } from '../../hub/address';
-import { token } from '../../hub/credential';
+import { curlToken } from '../../hub/credential';
 import { type StreamsQuery, openStreams } from '../../hub/streams';
 import type { OpenStream } from '../../hub/types';
 import { route } from '../../router';
 import { Command } from '../../ui/copy';
 import { Empty } from '../../ui/empty';
 import { Refusal } from '../../ui/note';
+import { OperatorsOnly } from '../../ui/operators-only';
 import { useResource } from '../../ui/resource';
 import { type Ending, EndDialog } from './end-dialog';
 import { Filters } from './filters';
@@ -18,16 +19,7 @@ import { StreamTable } from './stream-table';
 import './streams.css';
 
 export function StreamsView() {
-  return mayOperate() ? (
-    <Streams />
-  ) : (
-    <>
-      <h1>Streams</h1>
-      <Empty title="The open streams are not shown here">
-        <p>They need a token that may operate the hub (admin), at the address that serves operators.</p>
-      </Empty>
-    </>
-  );
+  return mayOperate() ? <Streams /> : <OperatorsOnly view="Streams" title="The open streams are not shown here" />;
 }
 
 function Streams() {
@@ -94,7 +86,7 @@ function Nobody({ query }: { query: StreamsQuery }) {
   return (
     <Empty title="Nobody is connected">
       <p>A stream is open as long as a client subscribes. Open one, and it is here within seconds:</p>
-      <Command>{`curl -N ${token() === null ? '' : '-H "Authorization: Bearer $TOKEN" '}${shellWord(`${HUB}events?topic=demo`)}`}</Command>
+      <Command>{`curl -N ${curlToken()}${shellWord(`${HUB}events?topic=demo`)}`}</Command>
     </Empty>
   );
 }

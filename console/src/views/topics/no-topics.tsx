@@ -1,4 +1,4 @@
-import { mayPublish, mayPublishSomewhere } from '../../hub/access';
+import { mayPublish, mayPublishSomewhere, maySubscribe, maySubscribeSomewhere, topicToTry } from '../../hub/access';
 import { publishCommand } from '../../hub/events';
 import { href, navigate } from '../../router';
 import { visible } from '../../text';
@@ -17,14 +17,15 @@ export function NoTopics() {
   }
   return (
     <div class="topics-first">
-      <Empty title="No topics yet">
+      <Empty title={maySubscribeSomewhere() ? 'No topics yet' : 'No topics to show'}>
+        {!maySubscribeSomewhere() && <p>This token may publish, but not read: topics are listed only to those who may read them.</p>}
         <p>A topic is a named log of events. It is there as soon as the first event is published to it. Run this in a terminal:</p>
-        <Command>{publishCommand('demo')}</Command>
+        <Command>{publishCommand(topicToTry())}</Command>
         <p class="muted">Names may have parts with slashes between them, such as jobs/42/log. Whoever watches jobs/** receives the events of all of them.</p>
       </Empty>
       <section class="card" aria-labelledby="first-event">
         <h2 id="first-event">Or publish it here</h2>
-        <PublishForm start={{ topic: 'demo', data: 'Hello' }} onPublished={({ topic }) => navigate(href('topics', topic))} />
+        <PublishForm start={{ topic: topicToTry(), data: 'Hello' }} onPublished={({ topic }) => maySubscribe(topic) && navigate(href('topics', topic))} />
       </section>
     </div>
   );
@@ -39,7 +40,7 @@ export function NothingFound({ search }: { search: string }) {
       </p>
       <div class="row">
         <a class="button" href={href('topics')}>
-          Show all topics
+          Show the whole list
         </a>
         {name && !name.includes('*') && mayPublish(name) && (
           <a class="button" href={href('topics', name)}>

@@ -32,7 +32,7 @@ export function TopicPage({ topic }: { topic: string }) {
       <div class="topic-head">
         <div>
           <a class="topic-up" href={href('topics')}>
-            ← All topics
+            ← The whole list
           </a>
           <h1 class="foreign">
             {visible(topic)}
@@ -46,7 +46,7 @@ export function TopicPage({ topic }: { topic: string }) {
         <div class="row">
           {maySubscribe(topic) && (
             <a class="button" href={href('live', '', { topic, from: state.value?.events ? 'last:100' : 'earliest' })}>
-              Watch live
+              Watch
             </a>
           )}
           {mayAdmin() && state.value && !unknown && <DeleteTopic topic={state.value} />}
