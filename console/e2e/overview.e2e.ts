@@ -207,7 +207,8 @@ describe('what needs attention', () => {
     await page.getByText('No figures', { exact: true }).waitFor();
     expect(await tab.axe()).toEqual([]);
     await hub.again();
-    await attention(page).getByRole('button', { name: 'Connect now' }).click();
+    // Or it has connected by itself meanwhile.
+    await attention(page).getByRole('button', { name: 'Connect now' }).click({ timeout: 2000 }).catch(() => undefined);
     await attention(page).getByText(/^The hub was started again .* ago/).waitFor();
     await page.getByText('Ready', { exact: true }).waitFor();
   });
