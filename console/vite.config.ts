@@ -45,6 +45,8 @@ export default defineConfig({
           testTimeout: 90_000,
           hookTimeout: 90_000,
           maxWorkers: 2,
+          // A second try tells a browser that started slowly from a broken promise.
+          retry: 1,
           // As PATIENCE in e2e/support/hub.ts: the default is a second.
           expect: { poll: { timeout: 30_000 } },
         },
