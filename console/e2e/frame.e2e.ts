@@ -1,18 +1,17 @@
 // The frame: navigation, addresses, titles, the theme, the token.
-import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Chromium, NARROW } from './support/browser';
+import { staticTokens } from './support/credentials';
 import { Hub } from './support/hub';
 
 const ADMIN = 'admin-token-of-the-console-tests';
 const READER = 'reader-token-of-the-console-tests';
-const hash = (token: string) => createHash('sha256').update(token).digest('hex');
-const TOKENS = `[
-  { name = "ops", sha256 = "${hash(ADMIN)}", publish = ["**"], subscribe = ["**"], admin = true },
-  { name = "reader", sha256 = "${hash(READER)}", subscribe = ["news"] },
-]`.replaceAll('\n', ' ');
+const TOKENS = staticTokens([
+  ['ops', ADMIN, { publish: ['**'], subscribe: ['**'], admin: true }],
+  ['reader', READER, { subscribe: ['news'] }],
+]);
 
 let chromium: Chromium;
 beforeAll(async () => {

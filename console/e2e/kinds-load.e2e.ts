@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Chromium, NARROW, type Tab } from './support/browser';
 import { Hub } from './support/hub';
-import { card, toasts, watching, wav } from './support/kinds';
+import { card, watching, wav } from './support/kinds';
 
 let chromium: Chromium;
 beforeAll(async () => {
@@ -156,17 +156,3 @@ test('axe finds nothing, in both themes and on paper, wide and narrow', async ()
     }
   }
 });
-
-test.skipIf(!process.env.SHOTS)('screenshots', async () => {
-  await using hub = await Hub.start();
-  await everything(hub);
-  for (const [colorScheme, width, height] of [['light', 1440, 900], ['dark', 1440, 900], ['light', 390, 844], ['dark', 390, 844], ['light', 360, 740], ['light', 1600, 900]] as const) {
-    await using tab = await chromium.open(watching(hub, '**'), { colorScheme, viewport: { width, height } });
-    await card(tab, 'prices').waitFor();
-    await hub.publish('notices/ada', 'Lunch is here');
-    await toasts(tab).first().waitFor();
-    await tab.page.screenshot({ path: `${process.env.SHOTS}/kinds-${width}-${colorScheme}.png`, fullPage: true });
-    await tab.page.getByRole('switch', { name: 'E-ink' }).click();
-    await tab.page.screenshot({ path: `${process.env.SHOTS}/kinds-eink-${width}-${colorScheme}.png`, fullPage: true });
-  }
-}, 240_000);

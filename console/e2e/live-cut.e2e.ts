@@ -1,10 +1,10 @@
 // The promise: a connection that breaks, in whatever way, costs no event, or the page says which.
-import { createHmac } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { Chromium } from './support/browser';
+import { ISSUERS, giveToken, jwt } from './support/credentials';
 import { Hub, PATIENCE, until } from './support/hub';
 import { list, rowTexts, says, sees, words } from './support/live';
 
@@ -224,34 +224,21 @@ test('a hub that drains says so, and the stream goes on after it', async () => {
   await sees(page, ['before', 'after']);
 });
 
-const KEY = 'a-key-of-32-bytes-and-some-more-of-them';
-function jwt(seconds: number): string {
-  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const claims = { iss: 'https://login.test', aud: 'gapless', sub: 'ann', exp: Math.floor(Date.now() / 1000) + seconds, gapless: { publish: ['**'], subscribe: ['**'] } };
-  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`;
-  return `${signed}.${createHmac('sha256', KEY).update(signed).digest('base64url')}`;
-}
-
-async function giveToken(page: Page, token: string) {
-  const dialog = page.getByRole('dialog', { name: 'Token' });
-  await dialog.getByLabel('Token').fill(token);
-  await dialog.getByRole('button', { name: 'Use it' }).click();
-  await dialog.getByRole('button', { name: 'Close' }).click();
-}
+const token = (seconds: number) => jwt(seconds, { publish: ['**'], subscribe: ['**'] });
 
 test('a token that ends while the page is open: with a new one nothing was missed', async () => {
   await using hub = await Hub.start([
     '--stream-retry', '300ms', '--access-leeway', '0s',
-    '--access-issuers', `[{ issuer = "https://login.test", audience = "gapless", algorithms = ["HS256"], key = "${KEY}" }]`,
+    '--access-issuers', ISSUERS,
   ]);
-  const lasting = { Authorization: 'Bearer ' + jwt(600) };
+  const lasting = { Authorization: 'Bearer ' + token(600) };
   await hub.publish('story', 'before', '', lasting);
   await using chromium = await Chromium.launch();
   await using tab = await chromium.open(live(hub, 'story'), HIGH);
   const { page } = tab;
   await says(page, 'Refused: ');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await giveToken(page, jwt(6));
+  await giveToken(page, token(6));
   await sees(page, ['before']);
   await says(page, /^Live$/);
   await says(page, 'Refused: ');
@@ -259,7 +246,7 @@ test('a token that ends while the page is open: with a new one nothing was misse
   await sees(page, ['before']);
   for (const word of words('meanwhile', 5)) await hub.publish('story', word, '', lasting);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await giveToken(page, jwt(600));
+  await giveToken(page, token(600));
   await sees(page, ['before', ...words('meanwhile', 5)]);
   await poll(() => back(page)).toMatch(/^Connection lost .*: nothing missed, 5 by replay$/);
   // No address has the token, and without it nothing stays on the screen.

@@ -1,18 +1,17 @@
 // The hub at a glance: its figures, what needs attention, and the first steps.
-import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Chromium, NARROW, WIDE } from './support/browser';
+import { staticTokens } from './support/credentials';
 import { Hub, until } from './support/hub';
 
 const ADMIN = 'admin-token-of-the-overview-tests';
 const READER = 'reader-token-of-the-overview-tests';
-const hash = (token: string) => createHash('sha256').update(token).digest('hex');
-const TOKENS = `[
-  { name = "ops", sha256 = "${hash(ADMIN)}", publish = ["**"], subscribe = ["**"], admin = true },
-  { name = "reader", sha256 = "${hash(READER)}", subscribe = ["**"] },
-]`.replaceAll('\n', ' ');
+const TOKENS = staticTokens([
+  ['ops', ADMIN, { publish: ['**'], subscribe: ['**'], admin: true }],
+  ['reader', READER, { subscribe: ['**'] }],
+]);
 
 let chromium: Chromium;
 beforeAll(async () => {

@@ -13,18 +13,6 @@ afterAll(async () => {
   await chromium[Symbol.asyncDispose]();
 });
 
-const STORY = `The relay stands between your app and a provider of language models. Your app changes one line, the base URL of its SDK; everything else stays as it is.
-
-From then on an answer belongs to the hub, and not to a connection. It is written to disk before anyone sees it. So a reload in the middle of a sentence loses nothing: the page asks for what it has missed, and goes on.
-
-Three things follow from that:
-
-1. Anyone with a grant can watch. A second tab, a colleague, a dashboard: they all see the same words, from the start.
-2. It can be stopped from anywhere, and the ending says by whom.
-3. It is never paid for twice. A retry joins the answer that there is.
-
-You would want it for anything longer than a moment: agents, reports, long translations. For a classification of ten words, a plain request is enough.`;
-
 test('a run is deleted after a question; its page says so, also to who comes later', async () => {
   await using provider = await Provider.start();
   await using hub = await Hub.start(provider.flags);
@@ -178,28 +166,3 @@ test('axe finds nothing, in both themes, wide and narrow', async () => {
     }
   }
 });
-
-test.skipIf(!process.env.SHOTS)('screenshots', async () => {
-  await using provider = await Provider.start();
-  await using hub = await Hub.start(provider.flags);
-  const story = STORY.match(/\s*\S+/g)!;
-  for (const [colorScheme, width, height] of [['light', 1440, 900], ['dark', 1440, 900], ['light', 390, 844], ['dark', 390, 844], ['light', 360, 740], ['light', 1600, 900]] as const) {
-    await using tab = await chromium.open(hub.address + '#/runs', { colorScheme, viewport: { width, height } });
-    const shot = (name: string) => tab.page.screenshot({ path: `${process.env.SHOTS}/runs-${name}-${width}-${colorScheme}.png`, fullPage: width < 500 });
-    await tab.page.getByRole('textbox', { name: 'Prompt' }).waitFor();
-    await tab.page.getByText(/No run yet|gpt-5-mini/).first().waitFor();
-    await shot('list');
-    provider.answer = { thoughts: ['The user asks about the relay. ', 'I describe it in order.'], words: story, pace: 8, holdAfter: 110, tool: { name: 'look_up', arguments: ['{"page":"RELAY"}'] } };
-    await ask(tab, 'What is the relay, and why would I want it?');
-    await tab.page.getByText(/deltas\/s$/).waitFor();
-    await expect.poll(async () => (await text(tab)).length).toBeGreaterThan(550);
-    await shot('running');
-    provider.release();
-    await expect.poll(() => badge(tab).textContent()).toBe('Completed');
-    await shot('completed');
-    provider.answer = { words: ['Well, '], end: 'error' };
-    await ask(tab, 'Fail');
-    await tab.page.getByText(/^Failed: .*The model is overloaded\.$/).waitFor();
-    await shot('failed');
-  }
-}, 240_000);

@@ -1,15 +1,13 @@
 // Who is connected, and ending streams.
-import { createHash } from 'node:crypto';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Chromium, NARROW, type Tab, WIDE } from './support/browser';
+import { staticTokens } from './support/credentials';
 import { Hub, until } from './support/hub';
 
 const TOKEN = (holder: string) => `token-of-${holder}-in-the-streams-tests`;
-const hash = (token: string) => createHash('sha256').update(token).digest('hex');
-const TOKENS = `[${['ops', 'ann', 'bob']
-  .map((name) => `{ name = "${name}", sha256 = "${hash(TOKEN(name))}", publish = ["**"], subscribe = ["**"], admin = ${name === 'ops'} }`)
-  .join(', ')}]`;
+const ALL = ['**'];
+const TOKENS = staticTokens(['ops', 'ann', 'bob'].map((name) => [name, TOKEN(name), { publish: ALL, subscribe: ALL, admin: name === 'ops' }]));
 
 let chromium: Chromium;
 beforeAll(async () => {
