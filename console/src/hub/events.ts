@@ -75,8 +75,7 @@ export class Publisher {
       this.unanswered = null;
       return { kind: 'published', receipt };
     } catch (error) {
-      // An answer that breaks off, or is no JSON.
-      if (!(error instanceof HubError)) return { kind: 'unknown', why: 'the answer was cut off' };
+      if (!(error instanceof HubError)) throw error;
       if (error.status === 0) return { kind: 'unknown', why: 'no answer from the hub' };
       // With this code the event may be on disk or not, as without an answer.
       if (error.code === 'store-unavailable') return { kind: 'unknown', why: error.detail };

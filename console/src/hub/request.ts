@@ -58,30 +58,70 @@ export async function problem(response: Response): Promise<HubError> {
 /** As a sentence, without the advice for scripts on headers: the token is typed in here. */
 const sentence = (detail: string) => detail.replace(/; send '.*/, '').replace(/^./, (first) => first.toUpperCase()).replace(/[^.!?]$/, '$&.');
 
+/** Longest wait for a response and its body, in milliseconds. The hub itself ends a search after 10 s and a long poll after 55 s. */
+const PATIENCE = 60_000;
+/** Added for each byte of a request's body, in milliseconds: half the rate that the hub asks for by default (`http.body_rate`). */
+const PATIENCE_BYTE = 1 / 4;
+
+export type HubRequest = RequestInit & {
+  query?: URLSearchParams;
+  /** Longest wait for the response and its body, in milliseconds. */
+  patience?: number;
+};
+
 /**
- * Sends a request with the token.
+ * Sends a request with the token, and reads the response.
  * @param path relative to the hub, without a leading slash
- * @throws HubError when the response is not OK, or there is none; the caller's own AbortError
+ * @param read reads the body
+ * @throws HubError when the response is not OK, is not one that `read` can read, or does not come in time; the caller's own
+ * AbortError
  */
-export async function request(path: string, { query, ...init }: RequestInit & { query?: URLSearchParams } = {}): Promise<Response> {
-  let response: Response;
+async function exchange<T>(path: string, { query, patience, ...init }: HubRequest, read: (response: Response) => Promise<T>): Promise<T> {
+  const limit = new AbortController();
+  const length = typeof init.body === 'string' ? init.body.length : 0;
+  const timer = setTimeout(() => limit.abort(), patience ?? PATIENCE + length * PATIENCE_BYTE);
+  const stop = () => limit.abort();
+  if (init.signal?.aborted) stop();
+  init.signal?.addEventListener('abort', stop);
   try {
-    response = await fetch(url(path, query), { ...init, headers: { ...authorization(), ...init.headers }, cache: 'no-store' });
+    const response = await fetch(url(path, query), {
+      ...init,
+      headers: { ...authorization(), ...init.headers },
+      cache: 'no-store',
+      signal: limit.signal,
+    });
+    answers(true);
+    noteDate(response.headers.get('date'));
+    if (response.ok) return await read(response);
+    const refusal = await problem(response);
+    if (response.status === 401) tokenWanted.value = refusal.detail;
+    throw refusal;
   } catch (error) {
-    if (init.signal?.aborted) throw error;
+    if (error instanceof HubError || init.signal?.aborted) throw error;
+    if (error instanceof SyntaxError) throw new HubError(0, '', 'What answered is not the hub: it sent something else than JSON.');
     answers(false);
-    throw new HubError(0, '', 'The hub cannot be reached. It may be restarting, or this computer is offline.');
+    throw new HubError(
+      0,
+      '',
+      limit.signal.aborted ? 'The hub does not answer.' : 'The hub cannot be reached. It may be restarting, or this computer is offline.',
+    );
+  } finally {
+    clearTimeout(timer);
+    init.signal?.removeEventListener('abort', stop);
   }
-  answers(true);
-  noteDate(response.headers.get('date'));
-  if (response.ok) return response;
-  const refusal = await problem(response);
-  if (response.status === 401) tokenWanted.value = refusal.detail;
-  throw refusal;
 }
 
-/** [`request`] with `Accept: application/json`; the body as JSON. */
-export async function json<T>(path: string, init: RequestInit & { query?: URLSearchParams } = {}): Promise<T> {
-  const response = await request(path, { ...init, headers: { Accept: 'application/json', ...init.headers } });
-  return (await response.json()) as T;
+/** Sends a request whose response says all by its status. Throws as [`exchange`]. */
+export async function request(path: string, init: HubRequest = {}): Promise<void> {
+  await exchange(path, init, async (response) => void (await response.body?.cancel()));
 }
+
+/** Sends a request with `Accept: application/json`; the body as JSON, and the headers. Throws as [`exchange`]. */
+export const jsonWithHeaders = <T>(path: string, init: HubRequest = {}): Promise<{ body: T; headers: Headers }> =>
+  exchange(path, { ...init, headers: { Accept: 'application/json', ...init.headers } }, async (response) => ({
+    body: (await response.json()) as T,
+    headers: response.headers,
+  }));
+
+/** The body of [`jsonWithHeaders`]. */
+export const json = async <T>(path: string, init: HubRequest = {}): Promise<T> => (await jsonWithHeaders<T>(path, init)).body;

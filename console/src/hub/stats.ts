@@ -1,5 +1,5 @@
 // The hub's figures: of this moment once a second, of the last 15 minutes, and why it takes no publishes.
-import { HubError, request } from './request';
+import { HubError, jsonWithHeaders, request } from './request';
 import { EventStream, type StreamState } from './stream';
 import type { Stats, StatsHistory } from './types';
 
@@ -37,11 +37,11 @@ export interface HistoryAnswer {
 
 /** @throws HubError */
 export async function statsHistory(signal: AbortSignal): Promise<HistoryAnswer> {
-  const response = await request('admin/history', { headers: { Accept: 'application/json' }, signal });
-  const date = Date.parse(response.headers.get('date') ?? '');
+  const { body, headers } = await jsonWithHeaders<StatsHistory>('admin/history', { signal });
+  const date = Date.parse(headers.get('date') ?? '');
   // The header has whole seconds.
   const clockOffset = Number.isNaN(date) ? 0 : Math.round((date - Date.now()) / 1000);
-  return { history: (await response.json()) as StatsHistory, clockOffset };
+  return { history: body, clockOffset };
 }
 
 /** The problem that a publish would get now; null when it would be accepted. */

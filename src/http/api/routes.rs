@@ -177,7 +177,7 @@ impl Routes {
         match route {
             Route::Health => return Ok(operators::health::alive()),
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
-            Route::Console => return console::handle(request.uri().path(), request.headers()),
+            Route::Console => return console::handle(request.uri().path(), request.headers()).await,
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
             Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,

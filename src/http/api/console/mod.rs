@@ -2,12 +2,13 @@
 //!
 //! Its sources are in `console/`; what they are built into, `console/dist`, is part of the program.
 
-use std::{io::Write, sync::LazyLock};
+use std::{io::Write, sync::OnceLock};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::task::spawn_blocking;
 
 use crate::http::{
     message::{
@@ -42,13 +43,22 @@ struct Asset {
     tag: HeaderValue,
 }
 
-static ASSETS: LazyLock<[Asset; FILES.len()]> = LazyLock::new(|| FILES.map(|(_, _, content)| Asset::new(content)));
+static ASSETS: OnceLock<[Asset; FILES.len()]> = OnceLock::new();
+
+/// The files. To compress them takes some 9 ms, the first time, so that is done on a thread that serves nobody.
+async fn assets() -> &'static [Asset; FILES.len()] {
+    let prepare = || ASSETS.get_or_init(|| FILES.map(|(_, _, content)| Asset::new(content)));
+    match ASSETS.get() {
+        Some(assets) => assets,
+        None => spawn_blocking(prepare).await.expect("compressing does not panic"),
+    }
+}
 
 /// `GET /` and `GET /console/…`: the file, or 304.
 ///
 /// # Errors
 /// [`Code::NotFound`] when there is no such file.
-pub fn handle(path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
+pub async fn handle(path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
     let name = path.strip_prefix(PREFIX).filter(|name| !name.is_empty());
     let place = match name {
         None => 0,
@@ -57,7 +67,7 @@ pub fn handle(path: &str, headers: &HeaderMap) -> Result<Response, Problem> {
             .position(|(known, ..)| *known == name)
             .ok_or_else(|| Problem::new(Code::NotFound, "the console has no such file"))?,
     };
-    let asset = &ASSETS[place];
+    let asset = &assets().await[place];
     let mut response = if names_tag(headers, asset.tag.as_bytes()) {
         let mut response = Response::new(full(""));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -116,10 +126,10 @@ mod tests {
         HeaderMap::from_iter([(name, value.parse().expect("a value"))])
     }
 
-    #[test]
-    fn every_file_is_what_its_compressed_form_becomes_and_a_visit_is_small() {
+    #[tokio::test]
+    async fn every_file_is_what_its_compressed_form_becomes_and_a_visit_is_small() {
         let mut compressed = 0;
-        for (asset, (name, _, content)) in ASSETS.iter().zip(FILES) {
+        for (asset, (name, _, content)) in assets().await.iter().zip(FILES) {
             let mut plain = Vec::new();
             GzDecoder::new(&*asset.gzip).read_to_end(&mut plain).expect("gzip");
             assert!(plain == content, "{name}");
@@ -128,18 +138,18 @@ mod tests {
         assert!(compressed < MOST_COMPRESSED, "{compressed}");
     }
 
-    #[test]
-    fn a_browser_that_has_the_file_gets_304() {
-        let first = handle("/", &HeaderMap::new()).expect("the page");
+    #[tokio::test]
+    async fn a_browser_that_has_the_file_gets_304() {
+        let first = handle("/", &HeaderMap::new()).await.expect("the page");
         let tag = first.headers()[header::ETAG].to_str().expect("text");
-        let again = handle("/", &headers(header::IF_NONE_MATCH, tag)).expect("the page");
+        let again = handle("/", &headers(header::IF_NONE_MATCH, tag)).await.expect("the page");
         assert_eq!((first.status(), again.status()), (StatusCode::OK, StatusCode::NOT_MODIFIED));
-        let other = handle("/console/app.js", &headers(header::IF_NONE_MATCH, tag)).expect("the script");
+        let other = handle("/console/app.js", &headers(header::IF_NONE_MATCH, tag)).await.expect("the script");
         assert_eq!(other.status(), StatusCode::OK);
     }
 
-    #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
+    #[tokio::test]
+    async fn gzip_is_sent_to_those_who_take_it() {
         for (accepted, encoded) in [
             ("gzip, deflate, br", true),
             ("br;q=1.0, GZIP;q=0.2", true),
@@ -147,15 +157,16 @@ mod tests {
             ("br", false),
             ("", false),
         ] {
-            let response = handle("/console/app.js", &headers(header::ACCEPT_ENCODING, accepted)).expect("the script");
+            let response =
+                handle("/console/app.js", &headers(header::ACCEPT_ENCODING, accepted)).await.expect("the script");
             assert_eq!(response.headers().contains_key(header::CONTENT_ENCODING), encoded, "{accepted}");
         }
     }
 
-    #[test]
-    fn there_is_no_other_file() {
+    #[tokio::test]
+    async fn there_is_no_other_file() {
         for path in ["/console/index.html", "/console/../app.js", "/console/app.js/"] {
-            assert!(handle(path, &HeaderMap::new()).is_err(), "{path}");
+            assert!(handle(path, &HeaderMap::new()).await.is_err(), "{path}");
         }
     }
 }
