@@ -8,6 +8,7 @@ const WAY: &str = "GAPLESS_TEST_WAY";
 const VALUE_BYTES: usize = 1_000_000;
 /// More than fits into sled's cache.
 const VALUES: u64 = 80;
+const PROCESSES: usize = 4;
 const CACHE_BYTES: u64 = 32 << 20;
 
 /// Anonymous resident memory of this process, in KiB.
@@ -17,8 +18,13 @@ fn anonymous() -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("proc(5)")
 }
 
-/// Growth of the anonymous memory of a process that writes in this way, in KiB.
+/// Smallest growth of the anonymous memory of processes that write in this way, in KiB. The smallest, because sled frees
+/// pages when its threads get to run: on a busy machine one process in eight kept 10 MB more for a while.
 fn grown(way: &str) -> u64 {
+    (0..PROCESSES).map(|_| grown_once(way)).min().expect("at least one process")
+}
+
+fn grown_once(way: &str) -> u64 {
     let exe = std::env::current_exe().expect("the test binary");
     let child = ["--exact", "engine::sled::tests::memory::writing_large_values", "--ignored", "--nocapture"];
     let output = Command::new(exe).args(child).env(WAY, way).output().expect("it runs");
@@ -52,5 +58,7 @@ fn writing_large_values() {
             }
         }
     }
+    // Buffers of sled's log that wait for the disk are not its cache.
+    db.flush().expect("flushed");
     println!("grown {}", anonymous() - before);
 }
