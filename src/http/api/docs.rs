@@ -11,13 +11,14 @@ use crate::http::{
     net::response::{Response, full},
 };
 
-/// Name and text of each document. Links to other files become plain text.
-const DOCUMENTS: [(&str, &str); 5] = [
+/// Name and text of each document. Links to other files become plain text, and so do images.
+const DOCUMENTS: [(&str, &str); 6] = [
     ("PROTOCOL.md", include_str!("../../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../../docs/CLIENTS.md")),
     ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
     ("RELAY.md", include_str!("../../../docs/RELAY.md")),
     ("SCALING.md", include_str!("../../../docs/SCALING.md")),
+    ("CONSOLE.md", include_str!("../../../docs/CONSOLE.md")),
 ];
 
 /// Permits the inline style and nothing else: no script, image or form.
@@ -72,6 +73,8 @@ fn page(name: &str, text: &str) -> String {
             !plain
         }
         Event::End(TagEnd::Link) => !std::mem::take(&mut plain),
+        // Its text stays: the policy permits no image.
+        Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => false,
         _ => true,
     });
     let mut out = format!(
@@ -132,5 +135,7 @@ mod tests {
             assert!(page.contains(want), "{want}: {page}");
         }
         assert!(!page.contains("main.rs"), "{page}");
+        let page = super::page("x", "![a view](console/view.png)\n");
+        assert!(page.contains("a view") && !page.contains("view.png"), "{page}");
     }
 }
