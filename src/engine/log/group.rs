@@ -79,7 +79,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             indices: Vec::new(),
             keys: HashMap::new(),
             pending: PendingUsage::default(),
-            commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time: now.time },
+            commit: Commit { events: Vec::with_capacity(events), states: Vec::new(), keys: Vec::new(), time: now.time },
         }
     }
 
@@ -217,8 +217,13 @@ impl<'a, S: Store> CommitGroup<'a, S> {
 }
 
 impl Staged {
+    /// A topic whose events were decided elsewhere.
+    pub(super) fn of(name: TopicName, key: TopicKey) -> Self {
+        Self { name, key, tail: Seq::ZERO, last: None, closed: false, batch: None }
+    }
+
     /// Adds a staged event to the topic's batch.
-    fn count(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
+    pub(super) fn count(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
         let batch =
             self.batch.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
         batch.last = seq;
