@@ -1,0 +1,7 @@
+//! The engine over one NATS JetStream stream, which is the log.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `nats` | everything that speaks NATS; knows neither topics nor events |
+
+mod nats;
