@@ -38,6 +38,23 @@ pub struct Commit {
     pub time: Millis,
 }
 
+/// What is retained of a topic, beside its newest position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicSnapshot {
+    /// Events at or below are gone.
+    pub mark: Seq,
+    /// When the newest trimmed event was committed; 0 when unknown.
+    pub trimmed_time: Millis,
+    /// The oldest retained event; 0 when nothing is retained.
+    pub first: Seq,
+    /// When it was committed.
+    pub first_time: Millis,
+    /// Retained events.
+    pub events: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+}
+
 /// An idempotency key and the receipts a retry gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
