@@ -279,6 +279,7 @@ impl Peers {
                     Some(Work::Group(group)) => group.into_iter().for_each(|pending| peers.push(Job::Append(pending))),
                     Some(Work::Single(job)) => peers.push(job),
                     None if peers.shared.queue.is_finished() => {
+                        role.park();
                         peers.settle();
                         break;
                     }
