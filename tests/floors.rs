@@ -63,7 +63,10 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["sled::"], &["engine/sled"]),
     (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
     (&["humantime::"], &["event/duration"]),
-    (&["serde_json::"], &["event/json_text", "http", "relay", "cli", "config", "telemetry", "access"]),
+    (
+        &["serde_json::"],
+        &["event/json_text", "engine/jetstream", "http", "relay", "cli", "config", "telemetry", "access"],
+    ),
     (&["jsonwebtoken::"], &["access"]),
     (&["indicatif::"], &["cli/progress"]),
     (&["clap_complete::"], &["cli/completions"]),
