@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     feed::Write,
-    nats::Stored,
+    nats::Headers,
     wire::{
-        EventRecord, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
+        EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
         WireError, decode_keys,
     },
 };
@@ -20,6 +20,12 @@ use crate::{
     },
     event::{Epoch, Event, Millis, Seq},
 };
+
+impl HeaderLookup for Headers {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.find(name)
+    }
+}
 
 /// What a write of another hub means.
 pub(super) enum Decoded {

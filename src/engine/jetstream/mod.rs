@@ -24,22 +24,23 @@
 //! | `health` | when jobs are refused |
 
 use std::{
+    io,
     pin::Pin,
     sync::{Arc, OnceLock},
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
 use parking_lot::Mutex;
 use tokio::{
-    runtime::{Handle, Runtime},
-    sync::mpsc,
+    runtime::Handle,
+    sync::{mpsc, oneshot},
 };
 
 use self::{
     election::{Beat, LeaderView},
     forward::HubId,
-    nats::{CoreMessage, Nats, NatsError},
+    nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
     store::JetStreamStore,
@@ -64,13 +65,10 @@ mod roles;
 mod store;
 mod wire;
 
-pub use nats::{NatsConfig, NatsCredentials};
+pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
-
-/// Threads of the connection, the feed and forwarding. One of them may be busy with decoding.
-const THREADS: usize = 2;
 
 /// What the engine needs to know.
 #[derive(Debug, Clone)]
@@ -102,11 +100,11 @@ pub struct JetStreamEngine {
     link: Arc<Link>,
     max_batch: usize,
     forwarding: Mutex<Option<JoinHandle<()>>>,
-    runtime: Mutex<Option<Runtime>>,
+    runtime: Mutex<Option<NatsThread>>,
 }
 
 /// What the parts of the engine share.
-pub(self) struct Link {
+struct Link {
     runtime: Handle,
     nats: Nats,
     subjects: StreamSubjects,
@@ -152,21 +150,17 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .thread_name("gapless-nats")
-            .enable_all()
-            .build()
-            .map_err(|error| JetStreamError::NotNow(format!("no threads for NATS: {error}")))?;
-        let nats = runtime.block_on(Nats::connect(&config.nats))?;
+        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let handle = runtime.handle.clone();
+        let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
-        let store = JetStreamStore::open(runtime.handle().clone(), nats.clone(), &config.nats.prefix, &log)?;
+        let store = JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, &log)?;
         let position = store.last();
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
         let link = Arc::new(Link {
-            runtime: runtime.handle().clone(),
+            runtime: handle.clone(),
             nats: nats.clone(),
             subjects: StreamSubjects::new(&config.nats.prefix),
             prefix: config.nats.prefix.clone(),
@@ -187,7 +181,6 @@ impl JetStreamEngine {
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
-        let handle = runtime.handle();
         handle.spawn(Arc::clone(&peers).run());
         handle.spawn(Arc::clone(&peers).take_answers());
         handle.spawn(peers.take_requests());
@@ -198,29 +191,65 @@ impl JetStreamEngine {
     }
 }
 
+/// The thread of the connection, the feed and forwarding. It ends when this is dropped.
+struct NatsThread {
+    handle: Handle,
+    _running: oneshot::Sender<()>,
+}
+
+impl NatsThread {
+    fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (running, ended) = oneshot::channel();
+        let handle = runtime.handle().clone();
+        let run = move || drop(runtime.block_on(ended));
+        thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
+        Ok(Self { handle, _running: running })
+    }
+}
+
 /// Hears the leader's heartbeats.
 async fn hear_beats(link: Arc<Link>) {
-    each_message(&link.nats, &link.beat_subject(), async |message: CoreMessage| {
-        match serde_json::from_slice::<Beat>(&message.payload) {
+    let mut beats = Messages::of(&link.nats, link.beat_subject());
+    loop {
+        match serde_json::from_slice::<Beat>(&beats.next().await.payload) {
             Ok(beat) => link.view.beat(beat),
             Err(error) => tracing::warn!(%error, "a heartbeat cannot be understood"),
         }
-    })
-    .await;
+    }
 }
 
-/// Calls `take` with each message of a subject, for ever.
-pub(self) async fn each_message(nats: &Nats, subject: &str, take: impl AsyncFn(CoreMessage)) {
-    loop {
-        match nats.subscribe(subject).await {
-            Ok(mut messages) => {
-                while let Some(message) = messages.next().await {
-                    take(message).await;
+/// The messages of a subject, of which some may be lost.
+struct Messages {
+    nats: Nats,
+    subject: String,
+    subscription: Option<CoreSubscription>,
+}
+
+impl Messages {
+    fn of(nats: &Nats, subject: String) -> Self {
+        Self { nats: nats.clone(), subject, subscription: None }
+    }
+
+    /// The next message. Subscribes, again when the subscription has ended.
+    async fn next(&mut self) -> CoreMessage {
+        loop {
+            if let Some(subscription) = &mut self.subscription
+                && let Some(message) = subscription.next().await
+            {
+                return message;
+            }
+            if self.subscription.take().is_some() {
+                tokio::time::sleep(RESUBSCRIBE).await;
+            }
+            match self.nats.subscribe(&self.subject).await {
+                Ok(subscription) => self.subscription = Some(subscription),
+                Err(error) => {
+                    tracing::debug!(%error, subject = self.subject, "no subscription now");
+                    tokio::time::sleep(RESUBSCRIBE).await;
                 }
             }
-            Err(error) => tracing::debug!(%error, subject, "no subscription now"),
         }
-        tokio::time::sleep(RESUBSCRIBE).await;
     }
 }
 
@@ -249,14 +278,12 @@ impl Engine for JetStreamEngine {
     fn close(&self) {
         self.log.finish_queue();
         if let Some(forwarding) = self.forwarding.lock().take()
-            && forwarding.thread().id() != std::thread::current().id()
+            && forwarding.thread().id() != thread::current().id()
         {
             drop(forwarding.join()); // the panic hook has already logged a panic
         }
         self.log.close();
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_background();
-        }
+        drop(self.runtime.lock().take());
     }
 }
 

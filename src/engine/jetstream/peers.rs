@@ -18,7 +18,8 @@ use tokio::{
 
 use super::{
     forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
-    nats::{CoreMessage, Nats},
+    Messages,
+    nats::Nats,
     store::JetStreamStore,
     wire::JobTag,
 };
@@ -140,23 +141,26 @@ impl Peers {
         }
     }
 
-    /// Takes the leader's answers, until the connection ends.
+    /// Takes the leader's answers, until the process ends.
     pub(super) async fn take_answers(self: Arc<Self>) {
         let subject = format!("hub.{}.answers.{}", self.prefix, self.me);
-        super::each_message(&self.nats, &subject, async |message: CoreMessage| {
+        let mut answers = Messages::of(&self.nats, subject);
+        loop {
+            let message = answers.next().await;
             if let Err(error) = self.follower.lock().message(Instant::now(), &message.payload) {
                 tracing::warn!(%error, "an answer of the leading hub cannot be understood");
             }
             self.due.notify_one();
-        })
-        .await;
+        }
     }
 
-    /// Takes the followers' requests, until the connection ends.
+    /// Takes the followers' requests, until the process ends.
     pub(super) async fn take_requests(self: Arc<Self>) {
         let subject = format!("hub.{}.jobs.{}.*", self.prefix, self.me);
-        super::each_message(&self.nats, &subject, async |message: CoreMessage| {
-            let Some(follower) = message.subject.rsplit('.').next().and_then(HubId::new) else { return };
+        let mut requests = Messages::of(&self.nats, subject);
+        loop {
+            let message = requests.next().await;
+            let Some(follower) = message.subject.rsplit('.').next().and_then(HubId::new) else { continue };
             let answer = {
                 let mut leader = self.leader.lock();
                 let handled = match &mut *leader {
@@ -176,8 +180,7 @@ impl Peers {
                 self.answer(&follower, answer).await;
             }
             self.flush().await;
-        })
-        .await;
+        }
     }
 
     /// Queues a follower's unit. Its result is answered when it is there.

@@ -109,7 +109,8 @@ pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::R
 }
 
 fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
-    let store = &writer.shared.store;
+    let shared = Arc::clone(&writer.shared);
+    let store = &shared.store;
     let Some(last) = write.last().map(|stored| Seq(stored.seq)) else { return };
     for stored in &write {
         store.saw(stored);
