@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use super::{super::LiveItem, *};
 
 /// Waits for a state of the connection.

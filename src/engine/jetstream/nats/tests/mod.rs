@@ -1,6 +1,6 @@
 //! Against the real server: three nodes on loopback.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -36,7 +36,16 @@ async fn with_stream(cluster: &NatsCluster, name: &str) -> Nats {
 
 /// Creates the stream, and waits until the server of the client knows where its leader is.
 async fn created(nats: &Nats, max_bytes: Option<u64>) {
-    let state = nats.create_stream(&StreamSettings { replicas: 3, max_bytes }).await.unwrap();
+    let settings = StreamSettings { replicas: 3, max_bytes };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let state = loop {
+        match nats.create_stream(&settings).await {
+            Ok(state) => break state,
+            // In its first seconds a cluster may elect another meta leader.
+            Err(error) => assert!(Instant::now() < deadline, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
     assert_eq!(state.last, 0);
     let probe = || event(format!("{}.probe", nats.prefix()), "");
     while let Err(error) = nats.write(vec![probe()], 1_000_000, WAIT).await {

@@ -77,11 +77,16 @@ async fn a_created_stream_is_as_wanted_and_can_be_updated() {
     let cluster = NatsCluster::shared();
     let nats = with_stream(&cluster, "setup").await;
     let state = nats.stream().await.unwrap();
-    let wanted = nats.wanted_config(&StreamSettings { replicas: 3, max_bytes: None });
-    let json = |config| serde_json::to_value(config).unwrap();
-    let mut config = state.config;
-    config.compression = None;
-    assert_eq!(json(config), json(wanted));
+    let config = serde_json::to_value(&state.config).unwrap();
+    let expected = serde_json::json!({
+        "name": "SETUP", "subjects": ["setup.>"], "republish": { "src": "setup.>", "dest": "live.setup.>", "headers_only": false },
+        "retention": "limits", "storage": "file", "discard": "new", "num_replicas": 3,
+        "max_bytes": -1, "max_msgs": -1, "max_msgs_per_subject": -1, "max_msg_size": -1, "max_age": 0,
+        "duplicate_window": 100_000_000, "compression": "none",
+        "allow_direct": true, "allow_atomic": true, "allow_rollup_hdrs": true, "allow_msg_ttl": true,
+        "deny_delete": false, "deny_purge": false,
+    });
+    assert_eq!(config, expected);
     assert_eq!(state.replicas.len(), 2);
     assert!(state.leader.is_some());
     let other = StreamSettings { replicas: 3, max_bytes: Some(1 << 30) };
