@@ -60,6 +60,9 @@ mod feed;
 mod forward;
 mod health;
 mod nats;
+#[cfg(test)]
+#[path = "../../../tests/support/nats_cluster.rs"]
+mod nats_cluster;
 mod peers;
 mod roles;
 mod store;
