@@ -151,7 +151,7 @@ impl World {
         let hub = self.rng.usize(..HUBS);
         match self.rng.u32(..100) {
             0..25 => self.call(hub),
-            25..45 => self.deliver(),
+            25..45 => (0..3).for_each(|_| self.deliver()),
             45..58 => self.follow(hub),
             58..75 => self.lead(hub),
             75..78 => self.elect(hub),
@@ -160,8 +160,8 @@ impl World {
             _ => self.poll(hub),
         }
         let pause = match self.rng.u32(..400) {
-            0 => 70_000,
-            1..4 => self.rng.u64(..12_000),
+            0 if self.rng.bool() => 70_000,
+            1 => self.rng.u64(..12_000),
             _ => self.rng.u64(..20),
         };
         self.now += Duration::from_millis(pause);
@@ -196,7 +196,9 @@ impl World {
                     append.expect = Some(if self.rng.bool() { ExpectedLast::Empty } else { last });
                 }
                 if kind == 10 || kind == 15 {
-                    let (key, fingerprint) = ([self.rng.u8(..6); 16], [1; 16]);
+                    // The same key is that of the same request: of as many events.
+                    let count = u8::try_from(append.events.len()).expect("few events");
+                    let (key, fingerprint) = ([10 * count + self.rng.u8(..4); 16], [1; 16]);
                     append.key = Some(IdempotencyKey { key, fingerprint, owner: 7 });
                 }
                 Unit::Append(append)
