@@ -107,7 +107,7 @@ impl<R> FollowerSession<R> {
         }
     }
 
-    /// The hub has applied an event with this hub's tag: see [`UnitTag`](super::UnitTag).
+    /// The hub has applied an event with this hub's id in its tag: the event at `index` of the unit with the number `unit`.
     pub(crate) fn event_seen(&mut self, unit: u64, index: u32, receipt: Receipt) {
         self.flight.event_seen(unit, index, receipt);
     }

@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::{
     super::{
-        FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTag, UnitTicket,
+        FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTicket,
         codec::{ForwardRequest, FrameReader},
     },
     SMALL, append,
@@ -285,7 +285,7 @@ impl World {
                         Origin::Own(_) => None,
                         Origin::Forwarded(ticket, n) => {
                             let index = u32::try_from(index).expect("few events");
-                            Some(UnitTag { hub: ticket.hub.clone(), unit: *n, index }.to_string())
+                            Some((ticket.hub.clone(), *n, index))
                         }
                     };
                     let (more, result) = table.execute(&job.unit, tag);
@@ -483,9 +483,9 @@ fn feed(hub: &mut Hub, now: Instant, record: &Record) {
     let position = hub.table.applied;
     match record {
         Record::Event { tag: Some(tag), new } => {
-            let tag = UnitTag::parse(tag).expect("a tag");
-            if tag.hub == hub.id {
-                hub.session.event_seen(tag.unit, tag.index, receipt(&new.topic, position));
+            let (follower, unit, index) = tag;
+            if *follower == hub.id {
+                hub.session.event_seen(*unit, *index, receipt(&new.topic, position));
             }
         }
         Record::Leader(id) if *id != hub.id => hub.session.leader_seen(now, id.clone(), Seq(position as u64)),

@@ -357,6 +357,17 @@ fn a_hub_that_does_not_lead_executes_nothing() {
     assert_eq!(pair.handle(&request).len(), 0, "of another term");
     pair.leader.complete(&units[0].ticket, &done(50), Seq(50));
     assert_eq!(pair.leader.flush().len(), 0);
+    // A result of the old term that comes late is not one of the new term's first session and unit.
+    let mut next = FollowerSession::new(hub("f"), SMALL);
+    next.leader_seen(now, me.clone(), Seq(90));
+    next.push(now, one("z"), 9);
+    for _ in 0..2 {
+        let request = next.poll(now).send.remove(0).1;
+        let answer = pair.leader.handle(now, Seq(90), &request).expect("a request").answer;
+        answer.into_iter().for_each(|answer| next.message(now, &answer).expect("an answer"));
+    }
+    pair.leader.complete(&units[0].ticket, &done(50), Seq(50));
+    assert_eq!(pair.leader.flush().len(), 0);
     let refused = LeaderSessions::refuse(&me, &request[0]).expect("a request");
     pair.follower.message(now, &refused).expect("an answer");
     pair.poll();
