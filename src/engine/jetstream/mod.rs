@@ -1,5 +1,9 @@
-//! The engine over a NATS JetStream stream, which is the log.
+//! The engine over one NATS JetStream stream, which is the log.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `nats` | everything that speaks NATS; knows neither topics nor events |
+//! | `wire` | the messages of the stream as records, and back |
 
-#![expect(dead_code, unused_imports, reason = "the engine that uses these modules is being built")]
-
+mod nats;
 mod wire;
