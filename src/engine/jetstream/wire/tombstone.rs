@@ -20,6 +20,8 @@ pub(in crate::engine::jetstream) struct TombstoneRecord {
     pub(in crate::engine::jetstream) prev: Seq,
     /// When the event was committed.
     pub(in crate::engine::jetstream) time: Millis,
+    /// Bytes of data that the event had.
+    pub(in crate::engine::jetstream) bytes: u64,
     /// Whether it closes its topic.
     pub(in crate::engine::jetstream) close: bool,
     /// Whether the relay wrote it.
@@ -33,7 +35,8 @@ impl TombstoneRecord {
     pub(in crate::engine::jetstream) fn of(key: TopicKey, stored: &StoredEvent) -> Self {
         let StoredEvent { prev, event } = stored;
         let (close, of_run) = (event.new.close, event.new.of_run);
-        Self { key, prev: *prev, time: event.time, close, of_run, pending: true }
+        let bytes = event.new.data.len() as u64;
+        Self { key, prev: *prev, time: event.time, bytes, close, of_run, pending: true }
     }
 
     /// The headers of the message, which has no payload.
@@ -46,6 +49,7 @@ impl TombstoneRecord {
             .number('k', self.key.0)
             .number_unless_0('p', self.prev.0)
             .number('t', self.time.0)
+            .number_unless_0('b', self.bytes)
             .verbatim('f', &flags);
         vec![(GL, text.finish())]
     }
@@ -61,6 +65,7 @@ impl TombstoneRecord {
             key: TopicKey(fields.number('k')?.ok_or(WireError::Malformed("a tombstone without its topic's key"))?),
             prev: Seq(fields.number_or_0('p')?),
             time: Millis(fields.number('t')?.ok_or(WireError::Malformed("a tombstone without a time"))?),
+            bytes: fields.number_or_0('b')?,
             close: flags.contains('c'),
             of_run: flags.contains('r'),
             pending: flags.contains('p'),
@@ -84,11 +89,11 @@ mod tests {
     proptest! {
         #[test]
         fn a_tombstone_survives_its_message(
-            [key, prev, time] in any::<[u64; 3]>(),
+            [key, prev, time, bytes] in any::<[u64; 4]>(),
             [close, of_run, pending] in any::<[bool; 3]>(),
         ) {
             let (key, prev, time) = (TopicKey(key), Seq(prev), Millis(time));
-            let tombstone = TombstoneRecord { key, prev, time, close, of_run, pending };
+            let tombstone = TombstoneRecord { key, prev, time, bytes, close, of_run, pending };
             prop_assert_eq!(TombstoneRecord::decode(tombstone.headers().as_slice()), Ok(tombstone));
         }
     }
