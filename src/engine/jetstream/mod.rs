@@ -5,5 +5,7 @@
 //! | `nats` | everything that speaks NATS; knows neither topics nor events |
 //! | `wire` | the messages of the stream as records, and back |
 
+#![allow(dead_code, unused_imports, reason = "in work")]
+
 mod nats;
 mod wire;

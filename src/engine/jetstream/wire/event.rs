@@ -1,6 +1,6 @@
 //! An event, and its topic's state after it.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ use super::{
     fields::{FieldText, Fields, GL, GL_JOB, GL_TOPIC, GL_WRITE, HeaderLookup, HeaderText, decode, encode, number},
 };
 use crate::{
-    engine::log::store::{AppendOrigin, EventOrigin, StoredEvent, TopicKey, TopicSnapshot},
+    engine::log::store::{EventOrigin, StoredEvent, TopicKey, TopicSnapshot},
     event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName},
 };
 
@@ -23,7 +23,18 @@ pub(in crate::engine::jetstream) struct EventRecord {
     /// Its topic's state after the commit; with the newest event of each topic in a commit.
     pub(in crate::engine::jetstream) state: Option<TopicSnapshot>,
     /// The append of another hub that it is part of.
-    pub(in crate::engine::jetstream) origin: Option<EventOrigin>,
+    pub(in crate::engine::jetstream) job: Option<JobTag>,
+}
+
+/// An event's place in an append that a hub forwarded to the leader: `<hub>.<number>.<index>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine::jetstream) struct JobTag {
+    /// The id of the hub.
+    pub(in crate::engine::jetstream) hub: Arc<str>,
+    /// Which of its appends.
+    pub(in crate::engine::jetstream) number: u64,
+    /// Which event of the append; the first is 0.
+    pub(in crate::engine::jetstream) index: u32,
 }
 
 /// A random number that tells a write from all others: 16 hexadecimal digits.
@@ -52,7 +63,7 @@ impl EventRecord {
         }
         let mut headers = vec![(GL, text.finish())];
         headers.extend(self.state.as_ref().map(|state| (GL_TOPIC, snapshot_text(state))));
-        headers.extend(self.origin.as_ref().map(|origin| (GL_JOB, origin_text(origin))));
+        headers.extend(self.job.as_ref().map(|job| (GL_JOB, job.to_string())));
         headers
     }
 
@@ -88,26 +99,34 @@ impl EventRecord {
         if prev >= seq || key.0 > seq.0 {
             return Err(WireError::Malformed("an event that is before its topic"));
         }
-        let origin = headers.header(GL_JOB).and_then(origin_of);
+        let job = headers.header(GL_JOB).and_then(JobTag::parse);
         let stored = StoredEvent { prev, event: Arc::new(Event { seq, time, new }) };
-        Ok(Self { key, stored, state: snapshot(headers)?, origin })
+        Ok(Self { key, stored, state: snapshot(headers)?, job })
     }
 }
 
-/// `<hub>.<number>.<index>`
-fn origin_text(origin: &EventOrigin) -> String {
-    let mut text = String::new();
-    encode(&origin.unit.hub, &mut text);
-    format!("{text}.{}.{}", origin.unit.number, origin.index)
+impl JobTag {
+    /// Parses what `Display` writes; `None` for anything else.
+    pub(in crate::engine::jetstream) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (hub, of, index) = (decode(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
+        let tag = Self { hub: hub.into(), number: of, index: u32::try_from(index).ok()? };
+        (parts.next().is_none() && !tag.hub.is_empty()).then_some(tag)
+    }
 }
 
-/// The inverse of [`origin_text`]; `None` for anything else.
-fn origin_of(text: &str) -> Option<EventOrigin> {
-    let mut parts = text.split('.');
-    let (hub, of, index) = (decode(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
-    let whole = parts.next().is_none() && !hub.is_empty();
-    let unit = AppendOrigin { hub: hub.into(), number: of };
-    whole.then_some(EventOrigin { unit, index: u32::try_from(index).ok()? })
+impl From<&EventOrigin> for JobTag {
+    fn from(origin: &EventOrigin) -> Self {
+        Self { hub: Arc::clone(&origin.unit.hub), number: origin.unit.number, index: origin.index }
+    }
+}
+
+impl fmt::Display for JobTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut hub = String::new();
+        encode(&self.hub, &mut hub);
+        write!(f, "{hub}.{}.{}", self.number, self.index)
+    }
 }
 
 impl WriteId {
@@ -177,9 +196,12 @@ pub(super) mod tests {
         })
     }
 
-    fn origins() -> impl Strategy<Value = EventOrigin> {
-        ("\\PC{1,12}", any::<u64>(), any::<u32>())
-            .prop_map(|(hub, number, index)| EventOrigin { unit: AppendOrigin { hub: hub.into(), number }, index })
+    fn jobs() -> impl Strategy<Value = JobTag> {
+        ("\\PC{1,12}", any::<u64>(), any::<u32>()).prop_map(|(hub, number, index)| JobTag {
+            hub: hub.into(),
+            number,
+            index,
+        })
     }
 
     prop_compose! {
@@ -194,7 +216,7 @@ pub(super) mod tests {
             retry in any::<Option<u32>>(),
             (close, of_run) in any::<(bool, bool)>(),
             state in prop::option::of(snapshots()),
-            origin in prop::option::of(origins()),
+            job in prop::option::of(jobs()),
         ) -> EventRecord {
             let named = EventName::stored(&name).unwrap_or_default();
             let new = NewEvent {
@@ -207,7 +229,7 @@ pub(super) mod tests {
             };
             let event = Event { seq: Seq(seq), time: Millis(time), new };
             let stored = StoredEvent { prev: Seq(prev % seq), event: Arc::new(event) };
-            EventRecord { key: TopicKey(key.min(seq)), stored, state, origin }
+            EventRecord { key: TopicKey(key.min(seq)), stored, state, job }
         }
     }
 
@@ -273,7 +295,7 @@ pub(super) mod tests {
         assert!(decode_one("1 k=1 t=5", b"\xff").is_err());
         assert_eq!(decode_one("7 k=1 t=5", b"x"), Err(WireError::Newer(7)));
         for tag in ["", ".", "a", "a.1", "a.1.", "a.1.2.3", "a.1.4294967296", ".1.2", "a.-1.2", "é.1.2"] {
-            assert_eq!(origin_of(tag), None, "{tag:?}");
+            assert_eq!(JobTag::parse(tag), None, "{tag:?}");
         }
     }
 
