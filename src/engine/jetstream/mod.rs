@@ -76,6 +76,9 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
 
+/// Loads of a stream that is not there yet, or not whole: 2 s.
+const NEW_STREAM: usize = 4;
+
 /// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
 /// after a longer time is true.
 const STALE_LEADER: Duration = Duration::from_secs(12);
@@ -180,9 +183,9 @@ impl JetStreamEngine {
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
         let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
-        let store = handle.block_on(JetStreamStore::load(&nats, &kept))?;
+        let store = handle.block_on(load(&nats, &kept))?;
         let position = store.position();
-        let leader = store.loaded_leader().map(|(term, record)| (term, record.hub.clone()));
+        let leader = store.loaded_leader().map(|(term, record)| (term, record.clone()));
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -210,8 +213,10 @@ impl JetStreamEngine {
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
         if let Some((term, leader)) = leader {
-            link.view.record(&leader, term);
-            peers.leader_seen(&leader, Seq(term));
+            link.view.record(&leader.hub, term, leader.resigned);
+            if !leader.resigned {
+                peers.leader_seen(&leader.hub, Seq(term));
+            }
         }
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
         handle.spawn(Arc::clone(&peers).run());
@@ -246,6 +251,20 @@ impl NatsThread {
         let run = move || drop(runtime.block_on(ended));
         thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
         Ok(Self { handle, _running: running })
+    }
+}
+
+/// Loads the stream. One that was just made may not be known to every server yet.
+async fn load(nats: &Nats, config: &JetStreamStoreConfig) -> Result<JetStreamStore, LoadError> {
+    let mut tries = 0;
+    loop {
+        match JetStreamStore::load(nats, config).await {
+            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+                tries += 1;
+                tokio::time::sleep(RESUBSCRIBE).await;
+            }
+            loaded => return loaded,
+        }
     }
 }
 

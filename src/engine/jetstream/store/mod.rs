@@ -146,6 +146,15 @@ impl JetStreamStore {
         Ok(position)
     }
 
+    /// Tells the others that this hub leads no more, and that it has written everything.
+    ///
+    /// # Errors
+    /// As [`JetStreamStore::lead`].
+    pub(in crate::engine::jetstream) async fn resign(&self, leader: &LeaderRecord) -> Result<u64, StoreError> {
+        let core = &self.core;
+        core.chain.write(&core.nats, &core.subjects, vec![core.leader_message(leader)], None).await
+    }
+
     /// Whether this hub leads, as far as it knows.
     pub(in crate::engine::jetstream) fn leads(&self) -> bool {
         self.core.chain.leads()
