@@ -5,3 +5,7 @@
 //! | `nats` | everything that speaks NATS; knows neither topics nor events |
 
 mod nats;
+
+#[cfg(test)]
+#[path = "../../../tests/support/nats_cluster.rs"]
+mod nats_cluster;
