@@ -153,7 +153,13 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
             records.push(record);
         }
         let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: StoredReceipts::default() };
-        let commit = Commit { events: Vec::new(), states: Vec::new(), keys: vec![only.clone()], time: only.time };
+        let commit = Commit {
+            events: Vec::new(),
+            states: Vec::new(),
+            origins: Vec::new(),
+            keys: vec![only.clone()],
+            time: only.time,
+        };
         bench.store.commit(&commit).expect("accepted");
         records.push(only);
         let (_, recovered) = bench.reopen(config);
