@@ -35,6 +35,8 @@ mod plain;
 mod read;
 mod setup;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(super) use client::Nats;
