@@ -1,6 +1,8 @@
 //! A cluster of nats-server on loopback. `tests/install.sh` brings the binary. Included by `#[path]`, by the unit tests of
 //! the engine over JetStream and by tests of the whole hub.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::{
     fmt::Write as _,
     fs,
@@ -8,10 +10,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Until a cluster has elected its meta leader: 1.2 to 2.5 s on a busy machine.
@@ -48,7 +51,7 @@ impl NatsCluster {
     /// One cluster for all tests of this process that run now, each with its own stream and prefix. No test breaks it.
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<NatsCluster>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = SHARED.lock();
         // A static value would never be dropped, and its processes would outlive the test.
         shared.upgrade().unwrap_or_else(|| {
             let started = Arc::new(Self::start());
@@ -102,7 +105,7 @@ impl NatsCluster {
     fn becomes_ready(&mut self) -> bool {
         let deadline = Instant::now() + READY;
         while Instant::now() < deadline {
-            if self.nodes.iter_mut().any(|node| node.has_ended()) {
+            if self.nodes.iter_mut().any(Node::has_ended) {
                 return false;
             }
             if self.nodes.iter().all(Node::is_ready) {

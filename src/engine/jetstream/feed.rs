@@ -119,6 +119,11 @@ impl Feed {
         Ok(writes)
     }
 
+    /// Messages may be missing: asks for the next position.
+    pub(super) fn doubt(&mut self) {
+        self.unsure = true;
+    }
+
     /// Leaves out positions that hold no message any more.
     pub(super) fn skip_to(&mut self, position: u64) {
         self.position = self.position.max(position);
@@ -134,12 +139,8 @@ impl Feed {
     }
 
     async fn read(&mut self, writes: &mut Vec<Write>) -> Result<usize, NatsError> {
-        let range = Range {
-            filter: self.subjects.all(),
-            from: self.position + 1,
-            max: PAGE_MESSAGES,
-            max_bytes: PAGE_BYTES,
-        };
+        let range =
+            Range { filter: self.subjects.all(), from: self.position + 1, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
         let page = self.nats.range(range).await?;
         let taken = page.messages.len();
         for stored in page.messages {

@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use super::{
+    Messages,
     forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
-    nats::{CoreMessage, Nats},
+    nats::Nats,
     store::JetStreamStore,
     wire::JobTag,
 };
@@ -140,31 +141,36 @@ impl Peers {
         }
     }
 
-    /// Takes the leader's answers, until the connection ends.
+    /// Takes the leader's answers, until the process ends.
     pub(super) async fn take_answers(self: Arc<Self>) {
         let subject = format!("hub.{}.answers.{}", self.prefix, self.me);
-        super::each_message(&self.nats, &subject, async |message: CoreMessage| {
+        let mut answers = Messages::of(&self.nats, subject);
+        loop {
+            let message = answers.next().await;
             if let Err(error) = self.follower.lock().message(Instant::now(), &message.payload) {
                 tracing::warn!(%error, "an answer of the leading hub cannot be understood");
             }
             self.due.notify_one();
-        })
-        .await;
+        }
     }
 
-    /// Takes the followers' requests, until the connection ends.
+    /// Takes the followers' requests, until the process ends.
     pub(super) async fn take_requests(self: Arc<Self>) {
         let subject = format!("hub.{}.jobs.{}.*", self.prefix, self.me);
-        super::each_message(&self.nats, &subject, async |message: CoreMessage| {
-            let Some(follower) = message.subject.rsplit('.').next().and_then(HubId::new) else { return };
+        let mut requests = Messages::of(&self.nats, subject);
+        loop {
+            let message = requests.next().await;
+            let Some(follower) = message.subject.rsplit('.').next().and_then(HubId::new) else { continue };
             let answer = {
                 let mut leader = self.leader.lock();
                 let handled = match &mut *leader {
-                    Some(sessions) => sessions.handle(Instant::now(), self.shared.head(), &message.payload).map(|handled| {
-                        // Under the lock, so that units are queued in order.
-                        handled.execute.into_iter().for_each(|unit| self.execute(unit));
-                        handled.answer
-                    }),
+                    Some(sessions) => {
+                        sessions.handle(Instant::now(), self.shared.head(), &message.payload).map(|handled| {
+                            // Under the lock, so that units are queued in order.
+                            handled.execute.into_iter().for_each(|unit| self.execute(unit));
+                            handled.answer
+                        })
+                    }
                     None => LeaderSessions::refuse(&self.me, &message.payload).map(Some),
                 };
                 handled.unwrap_or_else(|error| {
@@ -176,8 +182,7 @@ impl Peers {
                 self.answer(&follower, answer).await;
             }
             self.flush().await;
-        })
-        .await;
+        }
     }
 
     /// Queues a follower's unit. Its result is answered when it is there.
@@ -279,6 +284,7 @@ impl Peers {
                     Some(Work::Group(group)) => group.into_iter().for_each(|pending| peers.push(Job::Append(pending))),
                     Some(Work::Single(job)) => peers.push(job),
                     None if peers.shared.queue.is_finished() => {
+                        role.park();
                         peers.settle();
                         break;
                     }
@@ -296,7 +302,9 @@ impl Peers {
             Job::Append(PendingAppend { append, reply: reply @ Replies::Whole(_), .. }) => {
                 (Unit::Append(append), WaitingReply::Append(reply))
             }
-            Job::Append(PendingAppend { append, reply, .. }) => (Unit::Each(append.events), WaitingReply::Append(reply)),
+            Job::Append(PendingAppend { append, reply, .. }) => {
+                (Unit::Each(append.events), WaitingReply::Append(reply))
+            }
             Job::Configure(topic, change, reply) => (Unit::Configure(topic, change), WaitingReply::Configure(reply)),
             Job::Delete(topic, reply) => (Unit::Delete(topic), WaitingReply::Done(reply)),
             Job::Remove(topic, seq, reply) => (Unit::Remove(topic, seq), WaitingReply::Done(reply)),

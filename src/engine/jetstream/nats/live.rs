@@ -108,7 +108,7 @@ async fn pump(nats: Nats, mut subscriber: Subscriber, buffer: Arc<Buffer>) {
             Ok(stored) => buffer.push(LiveItem::Stored(stored)),
             // Somebody else publishes below our prefix.
             Err(error) => {
-                tracing::warn!(subject = %message.subject, %error, "a message that no stream has republished")
+                tracing::warn!(subject = %message.subject, %error, "a message that no stream has republished");
             }
         }
     }

@@ -1,4 +1,7 @@
-use super::{super::NatsError, *};
+use super::{
+    super::{NatsError, Range},
+    *,
+};
 
 #[tokio::test]
 async fn a_refused_login_is_an_error_at_once_and_names_no_secret() {
@@ -93,13 +96,9 @@ async fn what_the_account_may_not_do_is_denied_without_waiting() {
     let nats = Nats::connect(&config).await.unwrap();
     assert_eq!(nats.stream().await.err(), Some(NatsError::NoStream));
     nats.create_stream(&StreamSettings { replicas: 1, max_bytes: None }).await.unwrap();
-    let range = super::super::Range { filter: "denied.>".into(), from: 1, max: 1, max_bytes: 1 };
-    let hour = Duration::from_secs(3600);
-    assert!(matches!(
-        nats.write(vec![event("denied.e.a", "x")], 0, hour).await,
-        Err(super::super::WriteError::Denied(_))
-    ));
-    assert!(matches!(nats.write(events("denied", 3), 0, hour).await, Err(super::super::WriteError::Denied(_))));
+    let range = Range { filter: "denied.>".into(), from: 1, max: 1, max_bytes: 1 };
+    assert!(matches!(nats.write(vec![event("denied.e.a", "x")], 0, WAIT).await, Err(WriteError::Denied(_))));
+    assert!(matches!(nats.write(events("denied", 3), 0, WAIT).await, Err(WriteError::Denied(_))));
     assert!(matches!(nats.message(1).await, Err(NatsError::Denied(_))));
     assert!(matches!(nats.delete(1).await, Err(NatsError::Denied(_))));
     assert!(matches!(nats.live().await.err(), Some(NatsError::Denied(_))));

@@ -1,10 +1,10 @@
 //! Against the real server: three nodes on loopback.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Nats, NatsConfig, NatsCredentials, Outgoing, StreamSettings};
+use super::{Nats, NatsConfig, NatsCredentials, Outgoing, StreamSettings, WriteError};
 use crate::engine::jetstream::nats_cluster::NatsCluster;
 
 mod failures;
@@ -30,9 +30,31 @@ fn config(urls: Vec<String>, name: &str) -> NatsConfig {
 /// A client of the cluster, with a stream of three replicas that was created for it.
 async fn with_stream(cluster: &NatsCluster, name: &str) -> Nats {
     let nats = Nats::connect(&config(cluster.urls(), name)).await.unwrap();
-    let state = nats.create_stream(&StreamSettings { replicas: 3, max_bytes: None }).await.unwrap();
-    assert_eq!(state.last, 0);
+    created(&nats, None).await;
     nats
+}
+
+/// Creates the stream, and waits until the server of the client knows where its leader is.
+async fn created(nats: &Nats, max_bytes: Option<u64>) {
+    let settings = StreamSettings { replicas: 3, max_bytes };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let state = loop {
+        match nats.create_stream(&settings).await {
+            Ok(state) => break state,
+            // In its first seconds a cluster may elect another meta leader.
+            Err(error) => assert!(Instant::now() < deadline, "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(state.last, 0);
+    let probe = || event(format!("{}.probe", nats.prefix()), "");
+    while let Err(error) = nats.write(vec![probe()], 1_000_000, WAIT).await {
+        match error {
+            WriteError::WrongLast => return,
+            WriteError::NotNow(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            error => panic!("{error:?}"),
+        }
+    }
 }
 
 fn event(subject: impl Into<String>, payload: impl Into<Bytes>) -> Outgoing {

@@ -1,7 +1,4 @@
-use super::{
-    super::{BatchMark, WriteError},
-    *,
-};
+use super::{super::BatchMark, *};
 
 #[tokio::test]
 async fn a_second_writer_is_refused_and_leaves_nothing() {
@@ -60,7 +57,7 @@ async fn what_is_too_large_or_malformed_is_refused_before_anything_is_sent() {
 async fn a_full_stream_refuses_and_takes_again_after_a_purge() {
     let cluster = NatsCluster::shared();
     let nats = Nats::connect(&config(cluster.urls(), "full")).await.unwrap();
-    nats.create_stream(&StreamSettings { replicas: 3, max_bytes: Some(100_000) }).await.unwrap();
+    created(&nats, Some(100_000)).await;
     let big = |subject| event(subject, vec![b'x'; 40_000]);
     assert_eq!(nats.write(vec![big("full.e.a"), big("full.e.b")], 0, WAIT).await, Ok(2));
     assert!(matches!(nats.write(vec![big("full.e.c")], 2, WAIT).await, Err(WriteError::Full(_))));
@@ -73,6 +70,29 @@ async fn a_full_stream_refuses_and_takes_again_after_a_purge() {
     assert_eq!(nats.delete(2).await, Ok(true));
     assert_eq!(nats.delete(2).await, Ok(false));
     assert_eq!(nats.stream().await.unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn a_created_stream_is_as_wanted_and_can_be_updated() {
+    let cluster = NatsCluster::shared();
+    let nats = with_stream(&cluster, "setup").await;
+    let state = nats.stream().await.unwrap();
+    let config = serde_json::to_value(&state.config).unwrap();
+    let expected = serde_json::json!({
+        "name": "SETUP", "subjects": ["setup.>"], "republish": { "src": "setup.>", "dest": "live.setup.>", "headers_only": false },
+        "retention": "limits", "storage": "file", "discard": "new", "num_replicas": 3,
+        "max_bytes": -1, "max_msgs": -1, "max_msgs_per_subject": -1, "max_msg_size": -1, "max_age": 0,
+        "duplicate_window": 100_000_000, "compression": "none",
+        "allow_direct": true, "allow_atomic": true, "allow_rollup_hdrs": true, "allow_msg_ttl": true,
+        "deny_delete": false, "deny_purge": false,
+    });
+    assert_eq!(config, expected);
+    assert_eq!(state.replicas.len(), 2);
+    assert!(state.leader.is_some());
+    let other = StreamSettings { replicas: 3, max_bytes: Some(1 << 30) };
+    assert!(nats.create_stream(&other).await.is_err(), "it exists with another configuration");
+    assert_eq!(nats.update_stream(&other).await.unwrap().config.max_bytes, 1 << 30);
+    assert_eq!(nats.stream().await.unwrap().created, state.created);
 }
 
 #[tokio::test]
