@@ -112,6 +112,14 @@ impl<R> FollowerSession<R> {
         self.flight.event_seen(unit, index, receipt);
     }
 
+    /// The feed skips positions whose messages are gone: events that were trimmed, removed or deleted before this hub has read
+    /// them. Call it before `applied` and `leader_seen` of a later position. An append in flight of which the feed shows
+    /// nothing is then neither stored nor not stored, and if its leader ends without an answer, it fails as
+    /// [`AppendError::Unavailable`], which nobody repeats by himself.
+    pub(crate) fn feed_skipped(&mut self) {
+        self.flight.skipped();
+    }
+
     /// The hub has applied the feed through `position`.
     pub(crate) fn applied(&mut self, position: Seq) {
         self.flight.applied(position);

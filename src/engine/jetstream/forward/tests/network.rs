@@ -80,6 +80,8 @@ struct Counts {
     late: u64,
     /// Refused by a leader whose answer is lost.
     lost: u64,
+    /// Skipped by the feed, perhaps.
+    doubtful: u64,
 }
 
 struct World {
@@ -265,7 +267,13 @@ impl World {
             return;
         }
         let record = &self.log[hub.table.applied];
-        feed(hub, self.now, record);
+        if matches!(record, Record::Event { .. }) && !self.healed && self.rng.u32(..100) == 0 {
+            hub.table.apply(record);
+            hub.session.feed_skipped();
+            hub.session.applied(Seq(hub.table.applied as u64));
+        } else {
+            feed(hub, self.now, record);
+        }
         if hub.lead.is_some() {
             assert!(matches!(record, Record::Leader(_)), "the records of a leader end with another leader's");
             self.step_down(at, Vec::new());
@@ -458,20 +466,27 @@ impl World {
                     assert_eq!(stored, receipts.iter().cloned().map(Some).collect::<Vec<_>>(), "{caller:?}");
                 }
                 UnitResult::Each(Ok(results)) => {
-                    assert_eq!(stored, results.iter().map(|it| it.clone().ok()).collect::<Vec<_>>(), "{caller:?}");
-                    let closed = |error: &AppendError| matches!(error, AppendError::Closed { .. });
-                    assert!(results.iter().filter_map(|it| it.as_ref().err()).all(closed), "{results:?}");
+                    for (stored, result) in stored.into_iter().zip(results) {
+                        match result {
+                            Ok(receipt) => assert_eq!(stored.as_ref(), Some(receipt), "{caller:?}"),
+                            Err(AppendError::Unavailable { .. }) => self.counts.doubtful += 1,
+                            Err(AppendError::Closed { .. }) => assert_eq!(stored, None, "{caller:?}"),
+                            Err(error) => panic!("{caller:?}: {error}"),
+                        }
+                    }
                 }
+                _ if matches!(result.error(), Some(AppendError::Unavailable { .. })) => {}
                 _ => assert!(stored.iter().all(Option::is_none), "{caller:?} was told {result:?}, and it is stored"),
             }
             match result.error() {
                 None => self.counts.done += 1,
                 Some(AppendError::NotNow { reason }) if reason.contains("lost") => self.counts.lost += 1,
                 Some(AppendError::NotNow { .. }) => self.counts.late += 1,
-                Some(error) => {
-                    assert!(!matches!(error, AppendError::Unavailable { .. }), "{caller:?}: {error}");
-                    self.counts.refused += 1;
+                Some(AppendError::Unavailable { reason }) => {
+                    assert!(reason.contains("may have been stored"), "{caller:?}: {reason}");
+                    self.counts.doubtful += 1;
                 }
+                Some(_) => self.counts.refused += 1,
             }
         }
     }
@@ -531,7 +546,9 @@ fn each_unit_is_committed_once_in_order_and_its_caller_told_the_truth() {
         all.refused += counts.refused;
         all.late += counts.late;
         all.lost += counts.lost;
+        all.doubtful += counts.doubtful;
     }
     println!("{all:?}");
     assert!(all.done > all.late && all.refused > 0, "the hubs do their work: {all:?}");
+    assert!(all.doubtful < all.done / 100, "a doubt is rare: {all:?}");
 }

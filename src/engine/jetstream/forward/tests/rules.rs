@@ -9,7 +9,7 @@ use super::{
     topic,
 };
 use crate::{
-    engine::{AppendError, Receipt},
+    engine::{Append, AppendError, IdempotencyKey, Receipt},
     event::Seq,
 };
 
@@ -291,6 +291,29 @@ fn a_new_leader_record_decides_what_was_sent() {
     assert!(matches!(second, UnitResult::Append(Err(AppendError::NotNow { .. }))));
     assert!(matches!(fourth, UnitResult::Done(Err(AppendError::NotNow { .. }))));
     assert_eq!(fifth, &UnitResult::Each(Ok(vec![Ok(receipts[1].clone()), closed, Ok(receipts[2].clone())])));
+}
+
+#[test]
+fn an_append_that_the_feed_may_have_skipped_is_not_executed_twice() {
+    let mut pair = Pair::new(SMALL);
+    let two = || vec![event("a", "1"), event("b", "2")];
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [1; 16], owner: 1 };
+    pair.push(1, Unit::Append(append(two())));
+    pair.push(2, Unit::Each(two()));
+    pair.push(3, one("nothing of it was seen"));
+    pair.push(4, Unit::Append(Append { key: Some(key), ..append(two()) }));
+    pair.open();
+    pair.follower.event_seen(1, 1, receipt(&topic("b"), 57));
+    pair.follower.event_seen(2, 0, receipt(&topic("a"), 58));
+    pair.follower.feed_skipped();
+    let left = pair.follower.promoted(pair.now, Seq(70));
+    assert_eq!(left.iter().map(|(_, caller)| *caller).collect::<Vec<_>>(), [4], "its key tells");
+    pair.poll();
+    let (first, second) = (receipt(&topic("a"), 56), receipt(&topic("b"), 57));
+    assert_eq!(pair.results[0], (1, UnitResult::Append(Ok(vec![first, second]))), "they are all stored, or none");
+    let (2, UnitResult::Each(Ok(each))) = &pair.results[1] else { panic!("{:?}", pair.results) };
+    assert!(matches!(each[..], [Ok(_), Err(AppendError::Unavailable { .. })]), "{each:?}");
+    assert!(matches!(pair.results[2], (3, UnitResult::Append(Err(AppendError::Unavailable { .. })))));
 }
 
 #[test]
