@@ -85,9 +85,12 @@ impl<R> PendingUnit<R> {
                 Some(UnitResult::Append(Ok(append.events.iter().zip(first..).map(receipt).collect())))
             }
             Unit::Each(events) => {
-                let unseen = |event: &NewEvent| match self.doubtful {
-                    true => Err(in_doubt()),
-                    false => Err(AppendError::Closed { topic: event.topic.clone() }),
+                let unseen = |event: &NewEvent| {
+                    if self.doubtful {
+                        Err(in_doubt())
+                    } else {
+                        Err(AppendError::Closed { topic: event.topic.clone() })
+                    }
                 };
                 let mut results: Vec<AppendResult> = events.iter().map(unseen).collect();
                 for (index, receipt) in seen {
@@ -252,18 +255,16 @@ impl<R> Flight<R> {
     fn pass_answer(&mut self, index: usize) {
         let unit = &mut self.units[index];
         match unit.answer.take() {
-            None => {}
             Some((ResultOrFeed::Known(result), _)) => self.decide(index, result),
             Some((ResultOrFeed::Refused(error), _)) => {
                 let refused = unit.unit.refused(error);
                 self.decide(index, refused);
             }
-            Some((ResultOrFeed::SeeFeed, _)) => {
-                if !self.decide_by_feed(index) {
-                    let lost = self.units[index].lost_result();
-                    self.decide(index, lost);
-                }
+            Some((ResultOrFeed::SeeFeed, _)) if !self.decide_by_feed(index) => {
+                let lost = self.units[index].lost_result();
+                self.decide(index, lost);
             }
+            Some((ResultOrFeed::SeeFeed, _)) | None => {}
         }
     }
 

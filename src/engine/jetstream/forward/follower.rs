@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     codec::{
-        ForwardAnswer, ForwardCall, ForwardCodecError, ForwardReply, ForwardRequest, FrameReader, begin, part_frame,
-        read_result,
+        ForwardAnswer, ForwardCall, ForwardCodecError, ForwardReply, ForwardRequest, FrameReader, FramedResult, begin,
+        part_frame, read_result,
     },
     flight::{Flight, PendingUnit},
     limits::{ForwardLimits, HEAD_BYTES},
@@ -221,8 +221,8 @@ impl<R> FollowerSession<R> {
             self.retry_at = None;
         } else if let Some(at) = self.retry_at {
             if at <= now {
-                let (ack, round, sent) = (self.flight.first() - 1, self.round, self.cursor - 1);
-                send.push(self.request(ForwardCall::Ask { token, ack, round, sent }));
+                let (ack, round) = (self.flight.first() - 1, self.round);
+                send.push(self.request(ForwardCall::Ask { token, ack, round, sent: self.cursor - 1 }));
                 self.retry_later(now);
             }
         } else {
@@ -292,8 +292,8 @@ impl<R> FollowerSession<R> {
     ) -> Result<(), ForwardCodecError> {
         let mut news = false;
         for frame in frames {
-            let framed = read_result(frame?)?;
-            news |= self.flight.answered(framed.number, framed.result, framed.at);
+            let FramedResult { number, at, result } = read_result(frame?)?;
+            news |= self.flight.answered(number, result, at);
         }
         // Decided numbers are known to the leader, so a hole is never among them.
         if hole == Some(self.round) && (self.flight.first()..self.cursor).contains(&expects) {
