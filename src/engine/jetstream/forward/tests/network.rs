@@ -234,8 +234,9 @@ impl World {
 
     fn deliver(&mut self) {
         let due: Vec<_> = (0..self.packets.len()).filter(|at| self.packets[*at].at <= self.now).collect();
-        if let Some(at) = self.rng.choice(due) {
-            let Packet { to, bytes, .. } = self.packets.swap_remove(at);
+        let first = due.first().copied().filter(|_| self.healed);
+        if let Some(at) = first.or_else(|| self.rng.choice(due)) {
+            let Packet { to, bytes, .. } = self.packets.remove(at);
             self.receive(to, &bytes);
         }
     }
