@@ -72,7 +72,7 @@ impl Decoder {
     /// When a message of it cannot be understood.
     pub(super) fn decode(&mut self, write: Write) -> Result<Vec<Decoded>, WireError> {
         let (mut decoded, mut commit) = (Vec::new(), Commit::default());
-        for stored in write {
+        for stored in write.messages {
             let seq = Seq(stored.seq);
             match self.subjects.parse(&stored.subject) {
                 Some(SubjectPlace::Event(topic)) => {

@@ -120,8 +120,11 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
         return;
     }
     let store = &shared.store;
-    let Some(last) = write.last().map(|stored| Seq(stored.seq)) else { return };
-    for stored in &write {
+    let Some(last) = write.messages.last().map(|stored| Seq(stored.seq)) else { return };
+    if write.after_hole {
+        link.peers().feed_skipped();
+    }
+    for stored in &write.messages {
         store.saw(stored);
     }
     let decoded = match decoder.decode(write) {
@@ -134,7 +137,7 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
         }
         Err(error) => {
             tracing::error!(%error, position = last.0, "a message of the log cannot be understood; it is left out");
-            return;
+            Vec::new()
         }
     };
     for item in decoded {
@@ -226,8 +229,8 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             match feed.next().await {
                 Ok(writes) => {
                     for write in writes {
-                        let ours = tried && write.iter().any(|stored| id.is_of(&stored.headers));
-                        let last = write.last().map_or(0, |stored| stored.seq);
+                        let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
+                        let last = write.messages.last().map_or(0, |stored| stored.seq);
                         if link.commands.send(Command::Apply(write)).await.is_err() {
                             return;
                         }
