@@ -78,6 +78,9 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
 
+/// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
+const BESIDE_EVENTS: usize = 16;
+
 /// Loads of a stream that is not there yet, or not whole: 2 s.
 const NEW_STREAM: usize = 4;
 
@@ -183,7 +186,7 @@ impl JetStreamEngine {
         let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
-        let max_batch = config.max_batch.max(2);
+        let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
         let store = open_store(&handle, &nats, config, &log)?;
         let (position, leader) = (store.last(), store.leader().cloned());
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
@@ -203,8 +206,7 @@ impl JetStreamEngine {
             applied: watch::Sender::new(position),
             log: OnceLock::new(),
         });
-        // A commit has a message for each event, and some for its keys.
-        let group_events = log.group_events.min(max_batch - max_batch / 20 - 1);
+        let group_events = log.group_events.min(max_batch - BESIDE_EVENTS);
         let log = LogConfig { group_events, ..log };
         let driven = Arc::clone(&link);
         let log = LogEngine::open_with(store, log, observer, move |writer| roles::drive(writer, inbox, &driven));
@@ -343,7 +345,7 @@ impl Engine for JetStreamEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_batch: Some(self.max_batch - 1), ..Capabilities::FULL }
+        Capabilities { max_batch: Some(self.max_batch - BESIDE_EVENTS), ..Capabilities::FULL }
     }
 
     fn catalog(&self) -> Arc<dyn Catalog> {

@@ -178,8 +178,11 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     beats.abort();
     shared.set_leads(false);
     let closed = shared.queue.is_finished();
-    if closed && let Err(error) = shared.store.resign(&link.leader_record(true)) {
-        tracing::debug!(%error, "the log does not say that this hub has ended");
+    if closed {
+        shared.store_clock();
+        if let Err(error) = shared.store.resign(&link.leader_record(true)) {
+            tracing::debug!(%error, "the log does not say that this hub has ended");
+        }
     }
     shared.store.follow();
     let head = shared.store.head();
