@@ -39,7 +39,7 @@ impl<S: Store> LogWriter<S> {
                 if events.is_empty() {
                     self.remember(keys);
                 } else {
-                    self.apply(Commit { events, states, keys, time }, topics);
+                    self.apply(Commit { events, states, origins: Vec::new(), keys, time }, topics);
                 }
             }
             Replicated::Settings(record) => self.follow_settings(record),

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{
     config::{EVENT_OVERHEAD, LogConfig},
-    store::TopicKey,
+    store::{AppendOrigin, TopicKey},
 };
 use crate::{
     engine::{Append, AppendError, AppendResult, Receipt, TopicChange, TopicState},
@@ -24,6 +24,8 @@ pub(in crate::engine) type AppendReply<T> = oneshot::Sender<Result<T, AppendErro
 pub(in crate::engine) struct PendingAppend {
     pub(in crate::engine) append: Append,
     pub(in crate::engine) reply: Replies,
+    /// The hub that has forwarded it.
+    pub(in crate::engine) origin: Option<AppendOrigin>,
     /// Bytes it counts in the queue.
     pub(in crate::engine) cost: usize,
     /// Bytes of its data.
@@ -44,6 +46,8 @@ pub(in crate::engine) enum Job {
     Configure(TopicName, TopicChange, AppendReply<TopicState>),
     Delete(TopicName, AppendReply<bool>),
     Remove(TopicName, Seq, AppendReply<bool>),
+    /// One of the three above, of another hub: not executed when this hub does not lead any more.
+    Forwarded(Box<Job>),
     /// Durably record the newest positions of these emptied topics, or their marks. Sent by the retention thread; has no answer.
     RecordStates(Vec<TopicKey>),
 }
@@ -167,6 +171,16 @@ impl AppendQueue {
         self.wake.notify_all();
     }
 
+    /// Drops the jobs of other hubs, which send them to the hub that leads now.
+    pub(in crate::engine) fn drop_forwarded(&self) {
+        let mut state = self.state.lock();
+        let all = std::mem::take(&mut state.jobs);
+        let (dropped, kept): (VecDeque<Job>, VecDeque<Job>) = all.into_iter().partition(Job::is_forwarded);
+        state.jobs = kept;
+        drop(state);
+        self.release(dropped.iter().map(Job::cost));
+    }
+
     /// Whether it accepts nothing more and has no jobs left.
     pub(in crate::engine) fn is_finished(&self) -> bool {
         let state = self.state.lock();
@@ -215,7 +229,7 @@ impl AppendQueue {
     }
 
     /// Cost in bytes of all jobs queued or being written.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::engine) fn bytes(&self) -> usize {
         self.state.lock().bytes
     }
 }
@@ -246,7 +260,12 @@ impl PendingAppend {
             bytes += event.data.len();
             cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, cost, bytes }
+        Self { append, reply, origin: None, cost, bytes }
+    }
+
+    /// The same append of another hub.
+    pub(in crate::engine) fn of(self, origin: Option<AppendOrigin>) -> Self {
+        Self { origin, ..self }
     }
 }
 
@@ -258,7 +277,16 @@ impl Job {
             Self::Configure(topic, ..) | Self::Delete(topic, _) | Self::Remove(topic, ..) => {
                 topic.as_str().len() + EVENT_OVERHEAD
             }
+            Self::Forwarded(job) => job.cost(),
             Self::RecordStates(topics) => topics.len() * size_of::<TopicKey>(),
+        }
+    }
+
+    fn is_forwarded(&self) -> bool {
+        match self {
+            Self::Append(pending) => pending.origin.is_some(),
+            Self::Forwarded(_) => true,
+            _ => false,
         }
     }
 
@@ -268,6 +296,7 @@ impl Job {
             Self::Append(PendingAppend { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
+            Self::Forwarded(job) => job.refuse(error),
             Self::RecordStates(_) => {}
         }
     }

@@ -116,7 +116,7 @@ impl<S: Store> LogWriter<S> {
         self.idempotency.expire(&now);
         let next = self.shared.store.next_position(self.next);
         let mut group = CommitGroup::new(&self.shared, &self.idempotency, next, &now, append.events.len());
-        let outcome = group.decide(append);
+        let outcome = group.decide(append, None);
         let (commit, topics, next) = group.finish();
         self.commit(commit, topics, next)?;
         match outcome {

@@ -66,10 +66,30 @@ pub struct Commit {
     pub events: Vec<(TopicKey, StoredEvent)>,
     /// The state of each of their topics after the commit, where the store [keeps states](Store::keeps_states).
     pub states: Vec<(TopicKey, TopicSnapshot)>,
+    /// The events that other hubs have forwarded, each by its index in `events`.
+    pub origins: Vec<(usize, EventOrigin)>,
     /// Idempotency keys to store with them.
     pub keys: Vec<KeyRecord>,
     /// The commit's time, by the log's clock; the timestamp of all its events.
     pub time: Millis,
+}
+
+/// The append of another hub that an event is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventOrigin {
+    /// The hub, and its number of the append.
+    pub unit: AppendOrigin,
+    /// Which event of the append; the first is 0.
+    pub index: u32,
+}
+
+/// An append that another hub has forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendOrigin {
+    /// The hub's id.
+    pub hub: Arc<str>,
+    /// Its number of the append, unique in the life of the hub's process.
+    pub number: u64,
 }
 
 /// An idempotency key and the receipts a retry gets.
@@ -264,6 +284,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         topic: (TopicKey, &TopicName),
         after: Seq,
+        through: Seq,
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError>;
 

@@ -12,7 +12,7 @@ use super::{
     queue::{AppendReply, Job, PendingAppend, Replies, Work},
     shared::LogShared,
     slot::{Flag, Slot},
-    store::{Commit, KeyRecord, Store, StoreError, TopicKey, TopicRecord, TopicSettings, TopicSnapshot},
+    store::{AppendOrigin, Commit, KeyRecord, Store, StoreError, TopicKey, TopicRecord, TopicSettings, TopicSnapshot},
 };
 use crate::{
     engine::{Append, AppendError, AppendResult, LifecycleChange, Receipt, TopicChange, TopicState},
@@ -53,8 +53,8 @@ impl<S: Store> LogWriter<S> {
         let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
         let events = pending.iter().map(|it| it.append.events.len()).sum();
         // What is needed to execute them elsewhere.
-        let kept: Vec<Append> = match self.shared.store.keeps_states() {
-            true => pending.iter().map(|it| it.append.clone()).collect(),
+        let kept: Vec<(Append, Option<AppendOrigin>)> = match self.shared.store.keeps_states() {
+            true => pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect(),
             false => Vec::new(),
         };
         let now = self.shared.now(); // monotonic
@@ -62,16 +62,17 @@ impl<S: Store> LogWriter<S> {
         let next = self.shared.store.next_position(self.next);
         let mut group = CommitGroup::new(&self.shared, &self.idempotency, next, &now, events);
         let decide = |it: PendingAppend| match it.reply {
-            Replies::Whole(reply) => Decided::Whole(group.decide(it.append), reply),
-            Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events), reply),
+            Replies::Whole(reply) => Decided::Whole(group.decide(it.append, it.origin.as_ref()), reply),
+            Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events, it.origin.as_ref()), reply),
         };
         let decided: Vec<_> = pending.into_iter().map(decide).collect();
         let (commit, topics, next) = group.finish();
         let result = self.commit(commit, topics, next);
         if self.fenced {
-            let again =
-                decided.into_iter().zip(kept).map(|(it, append)| Job::Append(PendingAppend::new(append, it.reply())));
-            return self.shared.queue.put_back(again.collect());
+            let again = |(it, (append, origin)): (Decided, (Append, Option<AppendOrigin>))| {
+                Job::Append(PendingAppend::new(append, it.reply()).of(origin))
+            };
+            return self.shared.queue.put_back(decided.into_iter().zip(kept).map(again).collect());
         }
         self.shared.queue.release(costs);
         // Newest first: a caller that waits for its oldest answer, as the hub's batcher does, is woken when all are there.
@@ -172,26 +173,29 @@ impl<S: Store> LogWriter<S> {
 
     fn single(&mut self, job: Job) {
         let cost = job.cost();
+        let (job, forwarded) = if let Job::Forwarded(job) = job { (*job, true) } else { (job, false) };
+        let again = |job| if forwarded { Job::Forwarded(Box::new(job)) } else { job };
         match job {
             Job::Append(pending) => return self.append(vec![pending]),
+            Job::Forwarded(_) => unreachable!("only one of the others is forwarded"),
             Job::Configure(topic, change, reply) => {
                 let result = self.configure(&topic, change);
                 if self.fenced {
-                    return self.shared.queue.put_back(vec![Job::Configure(topic, change, reply)]);
+                    return self.shared.queue.put_back(vec![again(Job::Configure(topic, change, reply))]);
                 }
                 drop(reply.send(result));
             }
             Job::Delete(topic, reply) => {
                 let result = self.delete(&topic);
                 if self.fenced {
-                    return self.shared.queue.put_back(vec![Job::Delete(topic, reply)]);
+                    return self.shared.queue.put_back(vec![again(Job::Delete(topic, reply))]);
                 }
                 drop(reply.send(result));
             }
             Job::Remove(topic, seq, reply) => {
                 let result = self.remove(&topic, seq);
                 if self.fenced {
-                    return self.shared.queue.put_back(vec![Job::Remove(topic, seq, reply)]);
+                    return self.shared.queue.put_back(vec![again(Job::Remove(topic, seq, reply))]);
                 }
                 drop(reply.send(result));
             }

@@ -73,8 +73,13 @@ pub(super) fn intact_events(
     let new = NewEvent::new(name("new"), "after");
     let event = Arc::new(Event { seq: Seq(next), time: Millis(recovered.last_time.0 + 1), new });
     let stored = StoredEvent { prev: Seq(0), event };
-    let commit =
-        Commit { events: vec![(TopicKey(next), stored)], states: vec![], keys: vec![], time: recovered.last_time };
+    let commit = Commit {
+        events: vec![(TopicKey(next), stored)],
+        states: vec![],
+        origins: vec![],
+        keys: vec![],
+        time: recovered.last_time,
+    };
     store.commit(&commit).unwrap_or_else(|error| panic!("{what}: {error}"));
     intact
 }

@@ -82,7 +82,10 @@ fn a_million_topics_of_three_events() {
                 let event = Arc::new(Event { seq: Seq(seq), time: Millis(seq), new });
                 events.push((key, StoredEvent { prev, event }));
             }
-            bench.store.commit(&Commit { events, states: vec![], keys: vec![], time: Millis(seq) }).expect("accepted");
+            bench
+                .store
+                .commit(&Commit { events, states: vec![], origins: vec![], keys: vec![], time: Millis(seq) })
+                .expect("accepted");
         }
     }
     let rss = resident();

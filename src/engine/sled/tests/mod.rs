@@ -108,7 +108,7 @@ impl Bench {
             let prev = Seq(self.last.insert(key, seq).unwrap_or(0));
             built.push((key, StoredEvent { prev, event: Arc::new(Event { seq: Seq(seq), time, new }) }));
         }
-        Commit { events: built, states: Vec::new(), keys: Vec::new(), time }
+        Commit { events: built, states: Vec::new(), origins: Vec::new(), keys: Vec::new(), time }
     }
 
     fn commit(&mut self, commit: &Commit) {
