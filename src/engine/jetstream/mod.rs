@@ -16,6 +16,7 @@
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
 //! | `feed` | every message of the stream from a position on, in order, once |
+//! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
@@ -45,7 +46,7 @@ use self::{
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
+    store::{JetStreamStore, LoadError},
     wire::StreamSubjects,
 };
 use super::{
@@ -58,6 +59,7 @@ use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
 #[cfg(test)]
 mod contract;
+mod decode;
 mod election;
 mod feed;
 mod forward;
@@ -75,6 +77,9 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// Loads of a stream that is not there yet, or not whole: 2 s.
+const NEW_STREAM: usize = 4;
 
 /// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
 /// after a longer time is true.
@@ -179,10 +184,8 @@ impl JetStreamEngine {
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
-        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
-        let store = handle.block_on(JetStreamStore::load(&nats, &kept))?;
-        let position = store.position();
-        let leader = store.loaded_leader().map(|(term, record)| (term, record.hub.clone()));
+        let store = open_store(&handle, &nats, config, &log)?;
+        let (position, leader) = (store.last(), store.leader().cloned());
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -210,8 +213,10 @@ impl JetStreamEngine {
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
         if let Some((term, leader)) = leader {
-            link.view.record(&leader, term);
-            peers.leader_seen(&leader, Seq(term));
+            link.view.record(&leader.hub, term, leader.resigned);
+            if !leader.resigned {
+                peers.leader_seen(&leader.hub, Seq(term));
+            }
         }
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
         handle.spawn(Arc::clone(&peers).run());
@@ -246,6 +251,25 @@ impl NatsThread {
         let run = move || drop(runtime.block_on(ended));
         thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
         Ok(Self { handle, _running: running })
+    }
+}
+
+/// Loads the stream. One that was just made may not be known to every server yet.
+fn open_store(
+    handle: &Handle,
+    nats: &Nats,
+    config: &JetStreamConfig,
+    log: &LogConfig,
+) -> Result<JetStreamStore, LoadError> {
+    let mut tries = 0;
+    loop {
+        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
+            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+                tries += 1;
+                thread::sleep(RESUBSCRIBE);
+            }
+            opened => return opened,
+        }
     }
 }
 
@@ -307,7 +331,8 @@ impl From<LoadError> for JetStreamError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Nats(error) => error.into(),
-            error => Self::Unusable(error.to_string()),
+            LoadError::Ended => Self::NotNow(error.to_string()),
+            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }
