@@ -27,6 +27,7 @@ pub(super) fn open(
     progress: &Arc<WorkProgress>,
 ) -> Result<Arc<dyn Engine>, AppError> {
     let engine = match config.hub.engine {
+        EngineKind::JetStream => return Err(AppError::NoEngine(config.hub.engine.name())),
         EngineKind::Memory => open_log(MemoryStore::new(), config, broker),
         EngineKind::Sled => {
             open_log(SledStore::open_reporting(sled_config(config), Arc::clone(progress))?, config, broker)

@@ -13,6 +13,9 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// This build has no such engine.
+    #[error("this build of gapless has no engine {0}")]
+    NoEngine(&'static str),
     /// A stop signal came, and the drain was over before the store was open.
     #[error("a stop signal came before the store was open; no stored event is lost")]
     NotOpened,
