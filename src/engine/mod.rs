@@ -30,7 +30,6 @@ mod commit_times;
 #[cfg(test)]
 mod contract;
 mod error;
-#[expect(dead_code, unused_imports, reason = "in work: the engine over JetStream")]
 mod jetstream;
 pub mod log;
 pub mod memory;

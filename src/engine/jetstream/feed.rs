@@ -119,6 +119,11 @@ impl Feed {
         Ok(writes)
     }
 
+    /// Messages may be missing: asks for the next position.
+    pub(super) fn doubt(&mut self) {
+        self.unsure = true;
+    }
+
     /// Leaves out positions that hold no message any more.
     pub(super) fn skip_to(&mut self, position: u64) {
         self.position = self.position.max(position);

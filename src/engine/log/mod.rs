@@ -86,6 +86,9 @@ pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
 pub use disk_calls::LOOKUPS;
 pub use store::Store;
 
+/// Why a closed engine refuses jobs.
+const CLOSED: &str = "the engine is closed";
+
 /// An engine over a [`Store`]: a writer thread and a retention thread. Reads run on tokio's blocking threads.
 pub struct LogEngine<S: Store> {
     shared: Arc<LogShared<S>>,
@@ -140,6 +143,15 @@ impl<S: Store> LogEngine<S> {
         Arc::new(Self { shared, threads: Mutex::new(threads) })
     }
 
+    pub(in crate::engine) fn shared(&self) -> &Arc<LogShared<S>> {
+        &self.shared
+    }
+
+    /// Accepts no more jobs. Those in the queue are still executed.
+    pub(in crate::engine) fn finish_queue(&self) {
+        self.shared.queue.close(CLOSED);
+    }
+
     /// Runs `call` where it may wait for the disk: see [`DiskCalls::lookup`](disk_calls::DiskCalls::lookup).
     fn lookup<T: Send + 'static>(
         &self,
@@ -181,7 +193,7 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn close(&self) {
-        self.shared.queue.close("the engine is closed");
+        self.finish_queue();
         self.shared.retention_queue.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         let first = !threads.is_empty();

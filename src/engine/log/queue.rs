@@ -229,7 +229,7 @@ impl AppendQueue {
     }
 
     /// Cost in bytes of all jobs queued or being written.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::engine) fn bytes(&self) -> usize {
         self.state.lock().bytes
     }
 }

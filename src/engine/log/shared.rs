@@ -109,7 +109,7 @@ impl<S: Store> LogShared<S> {
         assert!(before <= head.0, "the head never moves back");
     }
 
-    pub(super) fn leads(&self) -> bool {
+    pub(in crate::engine) fn leads(&self) -> bool {
         self.leads.load(Ordering::Acquire)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,6 +13,7 @@ use async_nats::{
     connection::State,
 };
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::{
     sync::{broadcast, watch},
     time::timeout,
@@ -42,7 +43,8 @@ const COMMANDS: usize = 2_048;
 /// Permission errors that a slow waiter may fall behind.
 const DENIALS: usize = 64;
 
-/// A connection to the cluster, and the names of one stream in it. Cheap to clone. Reconnects by itself, for ever.
+/// A connection to the cluster, and the names of one stream in it. Cheap to clone. Reconnects by itself, for ever; ends
+/// when the last clone is dropped.
 #[derive(Clone)]
 pub(in crate::engine) struct Nats {
     inner: Arc<Inner>,
@@ -55,9 +57,16 @@ struct Inner {
     prefix: Box<str>,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        *self.signals.client.lock() = None;
+    }
+}
+
 /// What the client tells of itself.
 struct Signals {
-    client: OnceLock<Client>,
+    /// `None` once nobody uses the connection: the client would keep itself alive.
+    client: Mutex<Option<Client>>,
     connected: watch::Sender<bool>,
     /// Times that messages of subscriptions may have been missed: lost connections and dropped messages.
     breaks: AtomicU64,
@@ -102,7 +111,7 @@ impl Nats {
             .await
             .map_err(|_| NatsError::NoAnswer("no server has completed a login in time".into()))??;
         picker.logged_in();
-        let _ = signals.client.set(client.clone());
+        *signals.client.lock() = Some(client.clone());
         signals.connected.send_replace(client.connection_state() == State::Connected);
         let inner = Inner { client, signals, stream: config.stream.clone(), prefix: config.prefix.clone() };
         Ok(Self { inner: Arc::new(inner) })
@@ -224,7 +233,7 @@ impl Denials {
 impl Signals {
     fn new() -> Self {
         let (connected, denials) = (watch::channel(false).0, broadcast::channel(DENIALS).0);
-        Self { client: OnceLock::new(), connected, breaks: AtomicU64::new(0), denials }
+        Self { client: Mutex::new(None), connected, breaks: AtomicU64::new(0), denials }
     }
 
     /// The client drops an event when 128 wait for this; a change of the connection is noticed with the next one.
@@ -233,7 +242,7 @@ impl Signals {
         let connected = match &event {
             Event::Connected => true,
             Event::Disconnected | Event::Closed => false,
-            _ => self.client.get().is_some_and(state),
+            _ => self.client.lock().as_ref().is_some_and(state),
         };
         if matches!(event, Event::Connected | Event::Disconnected | Event::SlowConsumer(_)) {
             self.breaks.fetch_add(1, Ordering::Release);

@@ -4,24 +4,24 @@ use std::{fmt, path::PathBuf};
 
 /// How to reach the servers, and the names that the stream has there.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct NatsConfig {
+pub struct NatsConfig {
     /// At least one: `nats://host:4222`, `tls://host`, or without a scheme. Further servers of the cluster are found by
     /// the client. No user in the URL: async-nats would ignore it.
-    pub(in crate::engine) servers: Vec<String>,
-    pub(in crate::engine) credentials: NatsCredentials,
+    pub servers: Vec<String>,
+    pub credentials: NatsCredentials,
     /// A PEM file of certificates to trust instead of the system's; also requires TLS.
-    pub(in crate::engine) roots: Option<PathBuf>,
+    pub roots: Option<PathBuf>,
     /// Shown by the server in its list of connections.
-    pub(in crate::engine) client_name: String,
+    pub client_name: String,
     /// The stream's name.
-    pub(in crate::engine) stream: Box<str>,
+    pub stream: Box<str>,
     /// The first token of every subject of the stream.
-    pub(in crate::engine) prefix: Box<str>,
+    pub prefix: Box<str>,
 }
 
 /// How the client logs in.
 #[derive(Clone)]
-pub(in crate::engine) enum NatsCredentials {
+pub enum NatsCredentials {
     None,
     /// A `.creds` file: a JWT and the seed of its key.
     File(PathBuf),

@@ -1,10 +1,10 @@
 //! Stored messages, as the server republishes them: core NATS, at most once.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use async_nats::Subscriber;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use tokio_stream::StreamExt;
 
 use super::{client::Nats, error::NatsError, message::Stored};
@@ -15,6 +15,9 @@ pub(super) const LIVE: &str = "live";
 /// Payloads, headers and subjects that wait to be taken, in bytes: some seconds of 20,000 events of 256 bytes. What does
 /// not fit is dropped, and read from the stream instead.
 const WAITING: usize = 64 << 20;
+
+/// For the client to hand on an error that the server told before its last answer.
+const DENIAL: Duration = Duration::from_millis(20);
 
 /// The size of a message besides its payload: headers, subject, and what the client allocates for them, in bytes.
 const OVERHEAD: usize = 1_024;
@@ -47,11 +50,16 @@ struct Waiting {
 }
 
 impl Nats {
-    /// Subscribes to every message of the stream as it is stored. To be called within a tokio runtime.
+    /// Subscribes to every message of the stream as it is stored. To be called within a tokio runtime. The server of the
+    /// connection knows the subscription then; the stream's leader may, if it is another, some milliseconds later.
     pub(in crate::engine) async fn live(&self) -> Result<Live, NatsError> {
-        let subscriber = self.subscriber(&format!("{LIVE}.{}.>", self.prefix())).await?;
-        // Answered by the server after the subscription: what is stored from now on comes.
+        let subject = format!("{LIVE}.{}.>", self.prefix());
+        let mut denials = self.denials();
+        let subscriber = self.subscriber(&subject).await?;
         self.round_trip().await?;
+        if let Ok(told) = timeout(DENIAL, denials.of(&subject)).await {
+            return Err(NatsError::Denied(told));
+        }
         let buffer = Arc::new(Buffer { waiting: Mutex::default(), arrived: Notify::new() });
         let pump = tokio::spawn(pump(self.clone(), subscriber, Arc::clone(&buffer)));
         Ok(Live { buffer, pump })
@@ -100,7 +108,7 @@ async fn pump(nats: Nats, mut subscriber: Subscriber, buffer: Arc<Buffer>) {
             Ok(stored) => buffer.push(LiveItem::Stored(stored)),
             // Somebody else publishes below our prefix.
             Err(error) => {
-                tracing::warn!(subject = %message.subject, %error, "a message that no stream has republished")
+                tracing::warn!(subject = %message.subject, %error, "a message that no stream has republished");
             }
         }
     }

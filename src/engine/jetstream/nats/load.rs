@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tokio_stream::StreamExt;
 
 use super::{
-    client::Nats,
+    client::{Denials, Nats},
     error::NatsError,
     message::{Headers, Stored},
     read::{MOST, refused, status},
@@ -71,9 +71,11 @@ struct NextBody {
 
 /// A consumer that is being read.
 struct Reading {
-    name: String,
+    /// The subject of requests for messages.
+    next: String,
     inbox: String,
     answers: Subscriber,
+    denials: Denials,
     /// Messages asked for and not here yet.
     asked: u64,
     /// Number of the last delivery; they are dense.
@@ -139,13 +141,14 @@ impl Nats {
             return Ok(0);
         }
         let inbox = self.client().new_inbox();
-        let answers = self.subscriber(&inbox).await?;
-        let mut reading = Reading { name: name.into(), inbox, answers, asked: 0, delivered: 0 };
+        let (denials, answers) = (self.denials(), self.subscriber(&inbox).await?);
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", self.stream_name());
+        let mut reading = Reading { next, inbox, answers, denials, asked: 0, delivered: 0 };
         loop {
             if reading.asked < PORTION {
                 reading.ask(self).await?;
             }
-            let message = reading.next().await?;
+            let message = reading.answer().await?;
             match status(&message) {
                 None => {
                     let (stored, pending) = reading.delivery(message)?;
@@ -168,15 +171,19 @@ impl Reading {
     async fn ask(&mut self, nats: &Nats) -> Result<(), NatsError> {
         let body = NextBody { batch: PORTION, expires: EXPIRES.as_nanos(), idle_heartbeat: HEARTBEAT.as_nanos() };
         let body = serde_json::to_vec(&body).map_err(|error| NatsError::Setup(error.to_string()))?;
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", nats.stream_name(), self.name);
-        let sent = nats.client().publish_with_reply(subject, self.inbox.clone(), body.into());
+        let sent = nats.client().publish_with_reply(self.next.clone(), self.inbox.clone(), body.into());
         silent(sent).await?.map_err(|error| NatsError::Setup(error.to_string()))?;
         self.asked += PORTION;
         Ok(())
     }
 
-    async fn next(&mut self) -> Result<Message, NatsError> {
-        silent(self.answers.next()).await?.ok_or_else(|| NatsError::NoAnswer("the connection has ended".into()))
+    async fn answer(&mut self) -> Result<Message, NatsError> {
+        let answer = tokio::select! {
+            biased;
+            answer = silent(self.answers.next()) => answer?,
+            told = self.denials.of(&self.next) => return Err(NatsError::Denied(told)),
+        };
+        answer.ok_or_else(|| NatsError::NoAnswer("the connection has ended".into()))
     }
 
     /// A delivered message, and the number of those behind it. Its place is in the subject for acknowledgements:

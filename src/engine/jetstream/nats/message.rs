@@ -20,6 +20,11 @@ pub(in crate::engine) struct Outgoing {
 pub(in crate::engine) struct Headers(HeaderMap);
 
 impl Headers {
+    /// The first value of the header `name`, which is case sensitive.
+    pub(in crate::engine) fn find(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(HeaderValue::as_str)
+    }
+
     /// The first value of `name`, which is case sensitive.
     pub(in crate::engine) fn get(&self, name: &'static str) -> Option<&str> {
         self.0.get(HeaderName::from_static(name)).map(HeaderValue::as_str)

@@ -35,10 +35,12 @@ mod plain;
 mod read;
 mod setup;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub(super) use client::Nats;
-pub(super) use config::{NatsConfig, NatsCredentials};
+pub use config::{NatsConfig, NatsCredentials};
 pub(super) use error::{NatsError, WriteError};
 pub(super) use live::{Live, LiveItem};
 pub(super) use message::{BatchMark, Headers, Outgoing, Stored};

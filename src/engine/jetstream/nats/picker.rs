@@ -60,16 +60,20 @@ impl Picker {
 }
 
 /// # Errors
-/// When one is no address, or carries a user.
+/// When one is no address of a server, or carries a user.
 pub(super) fn addresses(servers: &[String]) -> Result<Vec<ServerAddr>, NatsError> {
-    let address = |text: &String| {
-        let address: ServerAddr = text
-            .parse()
-            .map_err(|error| NatsError::Setup(format!("{text:?} is no address of a NATS server: {error}")))?;
-        if address.has_user_pass() || text.contains('@') {
-            return Err(NatsError::Setup("the address of a NATS server has no user: credentials are settings".into()));
-        }
-        Ok(address)
-    };
-    servers.iter().map(address).collect()
+    servers.iter().map(|text| address(text)).collect()
+}
+
+fn address(text: &str) -> Result<ServerAddr, NatsError> {
+    if text.contains('@') {
+        return Err(NatsError::Setup("the address of a NATS server has no user: credentials are settings".into()));
+    }
+    let unusable = |reason: &str| NatsError::Setup(format!("{text:?} is no address of a NATS server: {reason}"));
+    let address: ServerAddr = text.parse().map_err(|error: std::io::Error| unusable(&error.to_string()))?;
+    match (address.scheme(), address.host()) {
+        (_, "") => Err(unusable("it has no host")),
+        ("nats" | "tls", _) => Ok(address),
+        _ => Err(unusable("the scheme is nats or tls")),
+    }
 }

@@ -21,6 +21,7 @@ pub(in crate::engine) struct StreamSettings {
 /// The configuration as the server tells it, as far as it matters to us. It leaves out what is false or empty. Durations in nanoseconds; -1 and 0 are no limit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "as the server has them")]
 pub(in crate::engine) struct StreamConfig {
     pub(in crate::engine) name: String,
     pub(in crate::engine) subjects: Vec<String>,
