@@ -30,7 +30,9 @@ pub use crate::engine::sled::{CheckError, StoreReport, check_scratch_bytes};
 pub fn configured_dir(config: &Config) -> Result<PathBuf, CheckError> {
     match config.hub.engine {
         EngineKind::Sled => Ok(config.hub.data.clone()),
-        other => Err(CheckError::NotChecked(format!("the engine {} has no store on this machine's disk", other.name()))),
+        other => {
+            Err(CheckError::NotChecked(format!("the engine {} has no store on this machine's disk", other.name())))
+        }
     }
 }
 

@@ -357,9 +357,9 @@ settings! {
         ///
         /// As http://10.0.0.1:8222, one for each server. Only they tell whether each write is synced to the disk.
         monitor: ListOf<MonitorUrl> = "none";
-        /// This hub's own name among the hubs
+        /// This hub's name in logs and in the stream
         ///
-        /// Two hubs must not have the same. auto: the host's name and a random part.
+        /// auto: the host's name. Each process adds a random part.
         hub_id: HubName = "auto";
         /// Most messages in one atomic batch
         ///

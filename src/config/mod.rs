@@ -8,7 +8,7 @@
 //! | [`kinds`] | the text forms of durations, sizes and other values |
 //! | [`list`], [`names`] | lists; origins, domains, networks |
 //! | [`listen`] | listen addresses, and Unix sockets |
-//! | [`nats`] | servers of NATS, and how the hub logs in to them |
+//! | [`nats`], [`nats_login`] | servers of NATS; how the hub logs in to them |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | [`providers`], [`provider_key`] | providers of the relay; where the key of each is |
@@ -38,6 +38,7 @@ pub mod list;
 pub mod listen;
 pub mod names;
 pub mod nats;
+pub mod nats_login;
 mod origin;
 pub mod provider_key;
 pub mod providers;

@@ -1,15 +1,6 @@
-//! `[nats]`: the servers of the engine jetstream, and how the hub logs in. A secret is in a file or a variable, which the
-//! configuration names.
+//! The text forms of NATS servers, names in subjects, and monitoring ports.
 
-use std::{fs::File, path::PathBuf};
-
-use super::{
-    errors::ConfigErrors,
-    keys::Nats,
-    kinds::{ValueKind, problem},
-    provider_key::{ProviderKey, SecretText},
-    resolve::Resolver,
-};
+use super::kinds::{ValueKind, problem};
 use crate::client::{HttpUrl, InvalidUrl};
 
 /// The URL of a NATS server: `nats://host:4222`, or `tls://host:4222`, which requires TLS.
@@ -18,32 +9,15 @@ pub struct NatsServer;
 /// A name of 1 to 64 letters, digits, `_` and `-`, which is one token of a subject.
 #[derive(Debug)]
 pub struct SubjectToken;
-/// A [`SubjectToken`], or `auto`: the host's name and a random part.
+/// A [`SubjectToken`] of at most [`LONGEST_HUB_NAME`] characters, or `auto`: the host's name.
 #[derive(Debug)]
 pub struct HubName;
 /// The URL of a NATS server's monitoring port, without a path.
 #[derive(Debug)]
 pub struct MonitorUrl;
 
-/// How the hub logs in to NATS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NatsLogin {
-    /// Not at all.
-    Anonymous,
-    /// By a file of NATS credentials: a JWT and the seed of its NKEY.
-    CredentialsFile(PathBuf),
-    /// By a file with the seed of an NKEY.
-    NkeyFile(PathBuf),
-    /// By name and password.
-    Password {
-        /// The name.
-        user: String,
-        /// The password.
-        password: SecretText,
-    },
-    /// By a token.
-    Token(SecretText),
-}
+/// Longest name of a hub, in bytes. The engine adds a random part to it.
+pub const LONGEST_HUB_NAME: usize = 40;
 
 impl ValueKind for NatsServer {
     type Value = String;
@@ -64,7 +38,9 @@ impl ValueKind for NatsServer {
                 let port = if url.server.address.len() == authority.len() { "" } else { ":4222" };
                 Ok(format!("{scheme}://{authority}{port}"))
             }
-            _ => problem("is not the URL of a NATS server: it has a scheme, a host and a port, as in nats://10.0.0.1:4222"),
+            _ => problem(
+                "is not the URL of a NATS server: it has a scheme, a host and a port, as in nats://10.0.0.1:4222",
+            ),
         }
     }
 }
@@ -87,7 +63,11 @@ impl ValueKind for HubName {
     const METAVAR: &'static str = "NAME";
 
     fn parse(text: &str) -> Result<Option<String>, Vec<String>> {
-        if text == "auto" { Ok(None) } else { SubjectToken::parse(text).map(Some) }
+        match text {
+            "auto" => Ok(None),
+            _ if text.len() > LONGEST_HUB_NAME => problem("is longer than 40 characters"),
+            _ => SubjectToken::parse(text).map(Some),
+        }
     }
 }
 
@@ -112,75 +92,6 @@ fn is_bare(url: &HttpUrl, text: &str) -> bool {
     sound && url.query.is_none() && ["", "/"].contains(&&*url.path) && !text.contains('#')
 }
 
-impl Nats {
-    /// Checks the constraints between the keys.
-    pub(super) fn check(&self, wanted: bool, resolver: &mut Resolver) {
-        resolver.require(
-            !wanted || !self.servers.is_empty(),
-            &["engine", "nats.servers"],
-            "the engine jetstream needs the servers; name them with --nats nats://a:4222,nats://b:4222",
-        );
-        let password = self.password_file.is_some() || self.password_env.is_some();
-        resolver.require(
-            self.user.is_some() == password,
-            &["nats.user", "nats.password_file", "nats.password_env"],
-            "a user needs a password and a password a user; name its file (nats.password_file) or its variable \
-             (nats.password_env)",
-        );
-        let logins = [
-            self.credentials_file.is_some(),
-            self.nkey_file.is_some(),
-            self.user.is_some() && self.password_file.is_some(),
-            self.user.is_some() && self.password_env.is_some(),
-            self.token_file.is_some(),
-            self.token_env.is_some(),
-        ];
-        resolver.require(
-            logins.into_iter().filter(|given| *given).count() <= 1,
-            &["nats.credentials_file", "nats.nkey_file", "nats.user", "nats.token_file", "nats.token_env"],
-            "the hub logs in one way; leave one of credentials_file, nkey_file, user with a password, and token",
-        );
-    }
-
-    /// How the hub logs in, with the secret read from its file or variable.
-    ///
-    /// # Errors
-    /// Each file that cannot be read, and each secret that is missing.
-    pub fn login(&self) -> Result<NatsLogin, ConfigErrors> {
-        let mut errors = ConfigErrors::default();
-        for (key, file) in [
-            ("nats.roots_file", &self.roots_file),
-            ("nats.credentials_file", &self.credentials_file),
-            ("nats.nkey_file", &self.nkey_file),
-        ] {
-            if let Some((path, Err(error))) = file.as_ref().map(|path| (path, File::open(path))) {
-                errors.push(key, format_args!("{} cannot be read: {error}", path.display()));
-            }
-        }
-        let mut secret = |key: &str, file: &Option<PathBuf>, variable: &Option<String>| {
-            let (place, source) = match (file, variable) {
-                (Some(path), _) => ("file", ProviderKey::File(path.clone())),
-                (None, Some(name)) => ("env", ProviderKey::Variables(vec![name.clone()])),
-                (None, None) => return None,
-            };
-            source.read().unwrap_or_else(|problem| {
-                errors.push(format_args!("nats.{key}_{place}"), problem);
-                None
-            })
-        };
-        let password = secret("password", &self.password_file, &self.password_env);
-        let token = secret("token", &self.token_file, &self.token_env);
-        let login = match (&self.credentials_file, &self.nkey_file, &self.user, password, token) {
-            (Some(path), ..) => NatsLogin::CredentialsFile(path.clone()),
-            (None, Some(path), ..) => NatsLogin::NkeyFile(path.clone()),
-            (None, None, Some(user), Some(password), _) => NatsLogin::Password { user: user.clone(), password },
-            (None, None, _, _, Some(token)) => NatsLogin::Token(token),
-            _ => NatsLogin::Anonymous,
-        };
-        errors.into_result(login)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +106,17 @@ mod tests {
         ] {
             assert_eq!(NatsServer::parse(text), Ok(want.to_owned()), "{text}");
         }
-        for text in ["", "a:4222", "http://a:4222", "nats://", "nats://a/b", "nats://a?x", "nats://a b", "nats://a:x", "nats://a:"] {
+        for text in [
+            "",
+            "a:4222",
+            "http://a:4222",
+            "nats://",
+            "nats://a/b",
+            "nats://a?x",
+            "nats://a b",
+            "nats://a:x",
+            "nats://a:",
+        ] {
             assert!(NatsServer::parse(text).is_err(), "{text}");
         }
         let problems = NatsServer::parse("nats://ann:hunter2@a").expect_err("a secret");

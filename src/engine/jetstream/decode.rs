@@ -6,8 +6,8 @@ use super::{
     feed::Write,
     nats::Headers,
     wire::{
-        EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
-        WireError, decode_keys,
+        EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
+        TombstoneRecord, WireError, decode_keys,
     },
 };
 use crate::{

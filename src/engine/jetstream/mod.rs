@@ -22,6 +22,7 @@
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `health` | when jobs are refused |
+//! | [`admin`] | making and checking the stream |
 
 use std::{
     io,
@@ -47,13 +48,14 @@ use self::{
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
-    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
-    TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
+pub mod admin;
 mod decode;
 mod election;
 mod feed;
@@ -153,7 +155,8 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime =
+            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
@@ -190,7 +193,13 @@ impl JetStreamEngine {
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
+        Ok(Arc::new(Self {
+            log,
+            link,
+            max_batch,
+            forwarding: Mutex::new(Some(forwarding)),
+            runtime: Mutex::new(Some(runtime)),
+        }))
     }
 }
 

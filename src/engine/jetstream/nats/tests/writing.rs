@@ -91,7 +91,7 @@ async fn a_created_stream_is_as_wanted_and_can_be_updated() {
     assert!(state.leader.is_some());
     let other = StreamSettings { replicas: 3, max_bytes: Some(1 << 30) };
     assert!(nats.create_stream(&other).await.is_err(), "it exists with another configuration");
-    assert_eq!(nats.update_stream(&other).await.unwrap().config.max_bytes, 1 << 30);
+    assert_eq!(nats.update_stream(&nats.wanted_config(&other)).await.unwrap().config.max_bytes, 1 << 30);
     assert_eq!(nats.stream().await.unwrap().created, state.created);
 }
 
