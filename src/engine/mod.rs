@@ -80,6 +80,15 @@ pub trait Log: Send + Sync + 'static {
         self.head().epoch
     }
 
+    /// Resolves when the head is at or past `seq`, or when the log is known to end before it. Where several hubs share a log, a
+    /// client may come with the cursor of one that is further. May take some seconds for a cursor that no hub has given out.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    fn reach(&self, _seq: Seq) -> EngineFuture<(), ReadError> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Appends all events of `append` in one commit, in order, or none. Resolves when they are durable, readable and
     /// passed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError>;

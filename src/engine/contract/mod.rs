@@ -268,8 +268,20 @@ pub(crate) fn short(page: &LogPage) -> Vec<String> {
     page.items.iter().map(item).collect()
 }
 
-/// Defines the macro `$contract`, which instantiates every test with a factory.
+/// Defines the macro `$contract`, which instantiates every test with a factory; and the macro `$list`, if it is named, which is
+/// the names of all tests and functions that run them.
 macro_rules! contract_tests {
+    ($contract:ident, $list:ident: $($module:ident: $($test:ident),+;)+) => {
+        contract_tests! { $contract: $($module: $($test),+;)+ }
+        macro_rules! $list {
+            ($factory:ty) => {
+                &[$($((
+                    concat!(stringify!($module), "::", stringify!($test)),
+                    $crate::engine::contract::$module::$test::<$factory> as fn(),
+                )),+),+]
+            };
+        }
+    };
     ($contract:ident: $($module:ident: $($test:ident),+;)+) => {
         macro_rules! $contract {
             ($store:ident, $factory:ty) => {
@@ -289,7 +301,7 @@ macro_rules! contract_tests {
 pub(crate) use contract_tests;
 
 contract_tests! {
-    contract:
+    contract, all_tests:
     appending:
         positions_rise_over_all_topics,
         nothing_is_acknowledged_before_it_is_readable_and_observed,
@@ -340,6 +352,8 @@ contract_tests! {
         sizes_count_only_the_bytes_left_by_a_removal,
         a_deleted_topic_is_used_again_after_one_of_its_events_was_removed;
 }
+
+pub(crate) use all_tests;
 
 contract!(memory, crate::engine::log::contract::LogFactory<crate::engine::log::contract::MemoryFactory>);
 contract!(sled, crate::engine::log::contract::LogFactory<crate::engine::log::contract::SledFactory>);

@@ -150,6 +150,7 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
         }
     }
     link.peers().applied(last);
+    link.applied.send_replace(last.0);
 }
 
 /// Leads until another hub does, or the engine is closed. Returns whether it is closed.

@@ -158,13 +158,13 @@ impl<R> Flight<R> {
         let Some((index, unit)) = index.and_then(|index| Some((index, self.units.get_mut(index)?))) else {
             return false;
         };
-        let fits = match &result {
-            ResultOrFeed::Known(result) => unit.unit.admits(result),
-            ResultOrFeed::Refused(_) | ResultOrFeed::SeeFeed => true,
-        };
-        if unit.is_decided() || unit.answer.is_some() || !fits {
+        if unit.is_decided() || unit.answer.is_some() {
             return false;
         }
+        let result = match result {
+            ResultOrFeed::Known(result) if !unit.unit.admits(&result) => ResultOrFeed::SeeFeed,
+            result => result,
+        };
         unit.answer = Some((result, at));
         if at <= self.applied {
             self.pass_answer(index);

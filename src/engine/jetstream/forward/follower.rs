@@ -107,7 +107,7 @@ impl<R> FollowerSession<R> {
         }
     }
 
-    /// The hub has applied an event with this hub's tag: see [`UnitTag`](super::UnitTag).
+    /// The hub has applied an event with this hub's id in its tag: the event at `index` of the unit with the number `unit`.
     pub(crate) fn event_seen(&mut self, unit: u64, index: u32, receipt: Receipt) {
         self.flight.event_seen(unit, index, receipt);
     }
@@ -224,6 +224,8 @@ impl<R> FollowerSession<R> {
 
     /// Makes the next message of units, or the messages of a large one.
     fn send_units(&mut self, token: u64, send: &mut Vec<Vec<u8>>) -> bool {
+        // What was to be sent again may be decided meanwhile.
+        self.cursor = self.cursor.max(self.flight.first());
         let (first, mut body, max) = (self.cursor, Vec::new(), self.limits.message_bytes);
         while self.cursor < self.flight.end() || self.admit() {
             let unit = self.flight.unit_mut(self.cursor);

@@ -40,6 +40,8 @@ pub(crate) struct ForwardedUnit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnitTicket {
     pub(crate) hub: HubId,
+    /// A late result of an earlier term is not one of this term's.
+    term: u64,
     token: u64,
     number: u64,
 }
@@ -134,7 +136,7 @@ impl LeaderSessions {
                     if !session.is_next(number, round, max_units) {
                         continue;
                     }
-                    execute.extend(session.accept(&request.from, read_unit(frame), head));
+                    execute.extend(session.accept((&request.from, self.term), read_unit(frame), head));
                 }
             }
             ForwardCall::Part { round, number, part, parts, .. } => {
@@ -146,7 +148,7 @@ impl LeaderSessions {
                         let whole = std::mem::take(&mut session.parts).bytes;
                         let unit = FrameReader::frames(&whole).next();
                         let unit = unit.unwrap_or(Err(ForwardCodecError::Malformed("an empty unit".into())));
-                        execute.extend(session.accept(&request.from, unit.and_then(read_unit), head));
+                        execute.extend(session.accept((&request.from, self.term), unit.and_then(read_unit), head));
                     }
                 }
             }
@@ -167,6 +169,7 @@ impl LeaderSessions {
     pub(crate) fn complete(&mut self, ticket: &UnitTicket, result: &UnitResult, at: Seq) {
         let max = self.limits.message_bytes;
         let session = self.sessions.get_mut(&ticket.hub).filter(|session| session.token == ticket.token);
+        let session = session.filter(|_| ticket.term == self.term);
         if let Some(session) = session {
             session.complete(ticket.number, write_result(ticket.number, at, result, max));
         }
@@ -276,11 +279,11 @@ impl LeaderSession {
     /// Accepts the next number. A unit that cannot be read is refused, and is not executed.
     fn accept(
         &mut self,
-        from: &HubId,
+        (from, term): (&HubId, u64),
         unit: Result<(u64, Unit), ForwardCodecError>,
         head: Seq,
     ) -> Option<ForwardedUnit> {
-        let ticket = UnitTicket { hub: from.clone(), token: self.token, number: self.expects() };
+        let ticket = UnitTicket { hub: from.clone(), term, token: self.token, number: self.expects() };
         self.units.push_back(AcceptedUnit::Executing);
         self.executing += 1;
         self.parts = Parts::default();

@@ -12,7 +12,7 @@
 //! **Lost answers.** A leader keeps results until the follower has acknowledged them, and repeats them when asked. When it has dropped
 //! an idle session, it says up to which position that session can have committed (`Gone`).
 //!
-//! **A new leader.** Every event has the tag `<hub>.<unit>.<index>` ([`UnitTag`]) of its unit in the log. The unit's number in it is
+//! **A new leader.** Every event has the tag `<hub>.<unit>.<index>` (`JobTag`). The unit's number in it is
 //! never used again in the life of the process that has the hub id. When a leader record (or the position of a `Gone`)
 //! appears in the feed, what was committed in the old session has appeared before it, and nothing more of it ever will. So
 //! units that were not seen are sent again in the new session, except those before a unit that was seen: they were
@@ -29,7 +29,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `unit` | hub ids, tags, units and their results |
+//! | `unit` | hub ids, units and their results |
 //! | `codec` | units, results, requests and answers as bytes |
 //! | `flight` | the units that the follower has sent, and how they are decided |
 //! | `follower`, `leader` | the two sides |
@@ -48,4 +48,4 @@ pub(crate) use codec::ForwardCodecError;
 pub(crate) use follower::{FollowerSession, FollowerStep};
 pub(crate) use leader::{ForwardedUnit, HandledRequest, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;
-pub(crate) use unit::{HubId, Unit, UnitResult, UnitTag};
+pub(crate) use unit::{HubId, Unit, UnitResult};

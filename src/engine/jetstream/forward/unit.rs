@@ -12,17 +12,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct HubId(Arc<str>);
 
-/// What marks an event of a forwarded unit in the log: text `<hub>.<unit>.<index>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UnitTag {
-    /// The follower.
-    pub(crate) hub: HubId,
-    /// The follower's number of the unit.
-    pub(crate) unit: u64,
-    /// The event's index in the unit.
-    pub(crate) index: u32,
-}
-
 /// What the leader executes in one step.
 #[derive(Debug, Clone)]
 pub(crate) enum Unit {
@@ -68,24 +57,6 @@ impl HubId {
 impl fmt::Display for HubId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-impl UnitTag {
-    /// `None` when `text` is not a tag.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
-            text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
-        }
-        let (rest, index) = text.rsplit_once('.')?;
-        let (hub, unit) = rest.rsplit_once('.')?;
-        Some(Self { hub: HubId::new(hub)?, unit: number(unit)?, index: number(index)? })
-    }
-}
-
-impl fmt::Display for UnitTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.hub, self.unit, self.index)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::{Unit, UnitResult};
+use super::super::{HubId, Unit, UnitResult};
 use crate::{
     engine::{AppendError, ExpectedLast, IdempotencyKey, Receipt, TopicState},
     event::{Epoch, EventId, Millis, NewEvent, Retention, Seq, TopicName},
@@ -11,17 +11,16 @@ use crate::{
 /// A record of the log; its position is its index plus 1.
 #[derive(Debug, Clone)]
 pub(super) enum Record {
-    Leader(super::super::HubId),
-    Event {
-        /// The tag, as text.
-        tag: Option<String>,
-        new: NewEvent,
-    },
+    Leader(HubId),
+    Event { tag: Option<Tag>, new: NewEvent },
     Key(IdempotencyKey, Vec<Receipt>),
     Closed(TopicName, bool),
     Deleted(TopicName),
     Other,
 }
+
+/// The follower, its number of the unit, and the event's index.
+pub(super) type Tag = (HubId, u64, u32);
 
 /// What a hub knows of the log.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +57,7 @@ impl Table {
     }
 
     /// Executes a unit on this table. Returns its records, which are applied, and its result when they are written.
-    pub(super) fn execute(&mut self, unit: &Unit, tag: impl Fn(usize) -> Option<String>) -> (Vec<Record>, UnitResult) {
+    pub(super) fn execute(&mut self, unit: &Unit, tag: impl Fn(usize) -> Option<Tag>) -> (Vec<Record>, UnitResult) {
         let mut records = Vec::new();
         let mut stage = |table: &mut Self, record: Record| {
             table.apply(&record);

@@ -11,7 +11,7 @@ use fastrand::Rng;
 
 use super::{
     super::{
-        FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTag, UnitTicket,
+        FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTicket,
         codec::{ForwardRequest, FrameReader},
     },
     SMALL, append,
@@ -151,7 +151,7 @@ impl World {
         let hub = self.rng.usize(..HUBS);
         match self.rng.u32(..100) {
             0..25 => self.call(hub),
-            25..45 => self.deliver(),
+            25..45 => (0..3).for_each(|_| self.deliver()),
             45..58 => self.follow(hub),
             58..75 => self.lead(hub),
             75..78 => self.elect(hub),
@@ -160,8 +160,8 @@ impl World {
             _ => self.poll(hub),
         }
         let pause = match self.rng.u32(..400) {
-            0 => 70_000,
-            1..4 => self.rng.u64(..12_000),
+            0 if self.rng.bool() => 70_000,
+            1 => self.rng.u64(..12_000),
             _ => self.rng.u64(..20),
         };
         self.now += Duration::from_millis(pause);
@@ -196,7 +196,9 @@ impl World {
                     append.expect = Some(if self.rng.bool() { ExpectedLast::Empty } else { last });
                 }
                 if kind == 10 || kind == 15 {
-                    let (key, fingerprint) = ([self.rng.u8(..6); 16], [1; 16]);
+                    // The same key is that of the same request: of as many events.
+                    let count = u8::try_from(append.events.len()).expect("few events");
+                    let (key, fingerprint) = ([10 * count + self.rng.u8(..4); 16], [1; 16]);
                     append.key = Some(IdempotencyKey { key, fingerprint, owner: 7 });
                 }
                 Unit::Append(append)
@@ -283,7 +285,7 @@ impl World {
                         Origin::Own(_) => None,
                         Origin::Forwarded(ticket, n) => {
                             let index = u32::try_from(index).expect("few events");
-                            Some(UnitTag { hub: ticket.hub.clone(), unit: *n, index }.to_string())
+                            Some((ticket.hub.clone(), *n, index))
                         }
                     };
                     let (more, result) = table.execute(&job.unit, tag);
@@ -481,9 +483,9 @@ fn feed(hub: &mut Hub, now: Instant, record: &Record) {
     let position = hub.table.applied;
     match record {
         Record::Event { tag: Some(tag), new } => {
-            let tag = UnitTag::parse(tag).expect("a tag");
-            if tag.hub == hub.id {
-                hub.session.event_seen(tag.unit, tag.index, receipt(&new.topic, position));
+            let (follower, unit, index) = tag;
+            if *follower == hub.id {
+                hub.session.event_seen(*unit, *index, receipt(&new.topic, position));
             }
         }
         Record::Leader(id) if *id != hub.id => hub.session.leader_seen(now, id.clone(), Seq(position as u64)),
