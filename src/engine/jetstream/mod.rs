@@ -335,9 +335,7 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
-            let reached = async {
-                while log.head().seq < seq && applied.changed().await.is_ok() {}
-            };
+            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());
             }
