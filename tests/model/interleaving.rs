@@ -53,10 +53,11 @@ impl Store for Interleaving {
         &self,
         topic: (TopicKey, &TopicName),
         after: Seq,
+        through: Seq,
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
         self.run_action();
-        self.store.topic_headers(topic, after, max)
+        self.store.topic_headers(topic, after, through, max)
     }
 
     fn topic_newest(

@@ -105,9 +105,10 @@ impl Store for Disk {
         &self,
         topic: (TopicKey, &TopicName),
         after: Seq,
+        through: Seq,
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
-        self.read(|| self.store.topic_headers(topic, after, max))
+        self.read(|| self.store.topic_headers(topic, after, through, max))
     }
 
     fn topic_newest(

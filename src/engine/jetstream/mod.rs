@@ -16,7 +16,6 @@
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
 //! | `feed` | every message of the stream from a position on, in order, once |
-//! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
@@ -27,7 +26,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -44,13 +46,13 @@ use self::{
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::JetStreamStore,
+    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-    TopicChange, TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
+    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
+    TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
@@ -58,7 +60,6 @@ use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 pub mod admin;
 #[cfg(test)]
 mod contract;
-mod decode;
 mod election;
 mod feed;
 mod forward;
@@ -76,6 +77,9 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// Loads of a stream that is not there yet, or not whole: 2 s.
+const NEW_STREAM: usize = 4;
 
 /// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
 /// after a longer time is true.
@@ -125,6 +129,8 @@ struct Link {
     view: LeaderView,
     gate: Arc<RoleGate>,
     commands: mpsc::Sender<Command>,
+    /// A newer hub writes what this one does not understand.
+    outdated: AtomicBool,
     /// The newest position that was applied while this hub follows.
     applied: watch::Sender<u64>,
     log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,
@@ -154,6 +160,10 @@ impl Link {
     fn may_lead(&self) -> bool {
         !self.shared().queue.is_finished()
     }
+
+    fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
+    }
 }
 
 impl JetStreamEngine {
@@ -170,13 +180,14 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime =
-            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
-        let store = JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, &log)?;
-        let position = store.last();
+        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
+        let store = handle.block_on(load(&nats, &kept))?;
+        let position = store.position();
+        let leader = store.loaded_leader().map(|(term, record)| (term, record.clone()));
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -190,7 +201,8 @@ impl JetStreamEngine {
             view: LeaderView::new(),
             gate: Arc::default(),
             commands: commands.clone(),
-            applied: watch::Sender::new(0),
+            outdated: AtomicBool::new(false),
+            applied: watch::Sender::new(position),
             log: OnceLock::new(),
         });
         // A commit has a message for each event, and some for its keys.
@@ -202,6 +214,12 @@ impl JetStreamEngine {
         shared.set_leads(false);
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
+        if let Some((term, leader)) = leader {
+            link.view.record(&leader.hub, term, leader.resigned);
+            if !leader.resigned {
+                peers.leader_seen(&leader.hub, Seq(term));
+            }
+        }
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
         handle.spawn(Arc::clone(&peers).run());
         handle.spawn(Arc::clone(&peers).take_answers());
@@ -209,13 +227,7 @@ impl JetStreamEngine {
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self {
-            log,
-            link,
-            max_batch,
-            forwarding: Mutex::new(Some(forwarding)),
-            runtime: Mutex::new(Some(runtime)),
-        }))
+        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
     }
 }
 
@@ -241,6 +253,20 @@ impl NatsThread {
         let run = move || drop(runtime.block_on(ended));
         thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
         Ok(Self { handle, _running: running })
+    }
+}
+
+/// Loads the stream. One that was just made may not be known to every server yet.
+async fn load(nats: &Nats, config: &JetStreamStoreConfig) -> Result<JetStreamStore, LoadError> {
+    let mut tries = 0;
+    loop {
+        match JetStreamStore::load(nats, config).await {
+            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+                tries += 1;
+                tokio::time::sleep(RESUBSCRIBE).await;
+            }
+            loaded => return loaded,
+        }
     }
 }
 
@@ -298,6 +324,15 @@ impl From<NatsError> for JetStreamError {
     }
 }
 
+impl From<LoadError> for JetStreamError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Nats(error) => error.into(),
+            error => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
 impl Engine for JetStreamEngine {
     fn name(&self) -> &'static str {
         "jetstream"
@@ -335,7 +370,9 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
-            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
+            let reached = async {
+                while log.head().seq < seq && applied.changed().await.is_ok() {}
+            };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());
             }

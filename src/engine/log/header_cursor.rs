@@ -45,9 +45,11 @@ impl HeaderCursor {
         &mut self,
         shared: &LogShared<S>,
         topic: (TopicKey, &TopicName),
+        through: Seq,
         max: usize,
     ) -> Result<(), StoreError> {
-        let more = if topic.0.0 == 0 { Vec::new() } else { shared.store.topic_headers(topic, self.end(), max)? };
+        let unused = topic.0.0 == 0;
+        let more = if unused { Vec::new() } else { shared.store.topic_headers(topic, self.end(), through, max)? };
         self.exhausted = more.len() < max;
         self.headers.extend(more);
         Ok(())

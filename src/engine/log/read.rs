@@ -108,7 +108,7 @@ impl<S: Store> LogShared<S> {
                 // A page at least half full ended by its limit; if not, the next page detects the hole.
                 let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
                 // For a shorter page, the store tells whether the limit or a hole ended it.
-                let next = if filled { None } else { self.store.topic_headers((key, name), end, 1)?.pop() };
+                let next = if filled { None } else { self.store.topic_headers((key, name), end, last, 1)?.pop() };
                 match next.filter(|next| next.seq <= head) {
                     Some(unreadable) if events.is_empty() => builder.through = unreadable.seq,
                     None if !filled => {}
@@ -202,7 +202,7 @@ impl<S: Store> LogShared<S> {
         let share = limit.events / candidates.len().max(1);
         for candidate in &candidates {
             let mut cursor = HeaderCursor::after(builder.start.max(candidate.before.mark));
-            cursor.extend(self, candidate.topic(), cursor.step(share))?;
+            cursor.extend(self, candidate.topic(), candidate.before.tail, cursor.step(share))?;
             cursors.push(cursor);
         }
         loop {
@@ -217,7 +217,8 @@ impl<S: Store> LogShared<S> {
             }
             for (cursor, candidate) in cursors.iter_mut().zip(&candidates) {
                 if !cursor.exhausted && cursor.end() == known {
-                    cursor.extend(self, candidate.topic(), cursor.step(limit.events - events))?;
+                    let step = cursor.step(limit.events - events);
+                    cursor.extend(self, candidate.topic(), candidate.before.tail, step)?;
                 }
             }
         }

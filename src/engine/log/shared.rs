@@ -69,7 +69,10 @@ impl<S: Store> LogShared<S> {
     ) -> Self {
         let catalog = TopicCatalog {
             clock: LogClock::new(&config, recovered.last_time, &recovered.clock, oldest),
-            startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
+            // A hub that follows does not wait for the hub that leads.
+            startup_trim: StartupTrim::new(
+                !store.keeps_states() && table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX),
+            ),
             table: RwLock::new(table),
         };
         let head = catalog.table.read().head;
@@ -87,7 +90,7 @@ impl<S: Store> LogShared<S> {
             resizing: RwLock::new(()),
             pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
             commit_times: Mutex::default(),
-            leads: AtomicBool::new(true),
+            leads: AtomicBool::new(!store.keeps_states()),
             trimmed: Mutex::default(),
             store,
             config,

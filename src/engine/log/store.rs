@@ -284,6 +284,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         topic: (TopicKey, &TopicName),
         after: Seq,
+        through: Seq,
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError>;
 

@@ -73,9 +73,8 @@ impl<S: Store> LogShared<S> {
                 .by_key(key)
                 .map(|slot| (slot.name.clone(), slot.mark, slot.tail, slot.events(), slot.bytes));
             let Some((name, mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
-            let mut headers = self.store.topic_headers((key, &name), mark, step)?;
             // A commit may be in the store and not in the table yet; the writer counts its events when it applies it.
-            headers.truncate(headers.partition_point(|header| header.seq <= tail));
+            let headers = self.store.topic_headers((key, &name), mark, tail, step)?;
             let (observed, mut remaining) = (self.observed(), Remaining { events, bytes });
             let mut dropped = headers
                 .iter()

@@ -160,6 +160,7 @@ impl Store for MemoryStore {
         &self,
         (key, _): (TopicKey, &TopicName),
         after: Seq,
+        through: Seq,
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
         self.faults.access();
@@ -169,7 +170,10 @@ impl Store for MemoryStore {
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
-        let headers: Vec<_> = self.contents.read().after(key, after).take(max).map(header).collect();
+        let contents = self.contents.read();
+        let events = contents.after(key, after).take_while(|stored| stored.event.seq <= through);
+        let headers: Vec<_> = events.take(max).map(header).collect();
+        drop(contents);
         self.faults.add_headers(headers.len());
         self.faults.interleave(InterruptedRead::Headers);
         Ok(headers)

@@ -161,9 +161,12 @@ impl Store for SledStore {
         &self,
         (key, _): (TopicKey, &TopicName),
         after: Seq,
+        through: Seq,
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
-        self.shared.topic_headers(key, after, max)
+        let mut headers = self.shared.topic_headers(key, after, max)?;
+        headers.truncate(headers.partition_point(|header| header.seq <= through));
+        Ok(headers)
     }
 
     fn topic_newest(

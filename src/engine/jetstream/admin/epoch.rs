@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 use super::{AdminError, is_passing};
 use crate::{
     engine::jetstream::{
-        nats::{Nats, NatsConfig, NatsError, Outgoing, Stored, StreamState, WriteError},
-        wire::{EpochRecord, GL, HeaderText, StreamSubjects, WireError},
+        nats::{Nats, NatsConfig, NatsError, Outgoing, StreamState, WriteError},
+        wire::{EpochRecord, StreamSubjects, WireError},
     },
     event::Epoch,
 };
@@ -54,11 +54,7 @@ impl Display for EpochView {
 /// The record in the stream; `None` when there is none.
 pub(super) async fn recorded(nats: &Nats, prefix: &str) -> Result<Option<Result<EpochRecord, WireError>>, NatsError> {
     let message = nats.leader_last(&StreamSubjects::new(prefix).epoch()).await?;
-    let decode = |message: Stored| {
-        let headers: HeaderText = message.headers.get(GL).map(|value| (GL, value.into())).into_iter().collect();
-        EpochRecord::decode(headers.as_slice())
-    };
-    Ok(message.map(decode))
+    Ok(message.map(|message| EpochRecord::decode(&message.headers)))
 }
 
 /// The epoch of the configured stream.

@@ -9,7 +9,7 @@ use super::{
     fields::{FieldText, Fields, GL, GL_JOB, GL_TOPIC, GL_WRITE, HeaderLookup, HeaderText, decode, encode, number},
 };
 use crate::{
-    engine::log::store::{StoredEvent, TopicKey, TopicSnapshot},
+    engine::log::store::{EventOrigin, StoredEvent, TopicKey, TopicSnapshot},
     event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName},
 };
 
@@ -30,7 +30,7 @@ pub(in crate::engine::jetstream) struct EventRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine::jetstream) struct JobTag {
     /// The id of the hub.
-    pub(in crate::engine::jetstream) hub: Box<str>,
+    pub(in crate::engine::jetstream) hub: Arc<str>,
     /// Which of its appends.
     pub(in crate::engine::jetstream) number: u64,
     /// Which event of the append; the first is 0.
@@ -112,6 +112,12 @@ impl JobTag {
         let (hub, of, index) = (decode(parts.next()?)?, number(parts.next()?)?, number(parts.next()?)?);
         let tag = Self { hub: hub.into(), number: of, index: u32::try_from(index).ok()? };
         (parts.next().is_none() && !tag.hub.is_empty()).then_some(tag)
+    }
+}
+
+impl From<&EventOrigin> for JobTag {
+    fn from(origin: &EventOrigin) -> Self {
+        Self { hub: Arc::clone(&origin.unit.hub), number: origin.unit.number, index: origin.index }
     }
 }
 

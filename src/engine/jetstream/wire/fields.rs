@@ -2,19 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::error::WireError;
+use super::{super::nats::Headers, error::WireError};
 
 /// The version of the format that is written, and the newest that is read.
 pub(super) const VERSION: u64 = 1;
 
 /// Header of every record: the version and its fields.
-pub(in crate::engine::jetstream) const GL: &str = "Gl";
+pub(super) const GL: &str = "Gl";
 /// Header of the newest event of a topic in a commit: the topic's state after it.
 pub(super) const GL_TOPIC: &str = "Gl-Topic";
 /// Header of an event that another hub forwarded: whose it is.
-pub(in crate::engine::jetstream) const GL_JOB: &str = "Gl-Job";
+pub(super) const GL_JOB: &str = "Gl-Job";
 /// Header of the first message of a write: which write it is.
-pub(in crate::engine::jetstream) const GL_WRITE: &str = "Gl-Write";
+pub(super) const GL_WRITE: &str = "Gl-Write";
 
 /// Headers, as they are sent.
 pub(in crate::engine::jetstream) type HeaderText = Vec<(&'static str, String)>;
@@ -22,12 +22,18 @@ pub(in crate::engine::jetstream) type HeaderText = Vec<(&'static str, String)>;
 /// The headers of a message.
 pub(in crate::engine::jetstream) trait HeaderLookup {
     /// The value of a header; `None` when it is not there.
-    fn header(&self, name: &str) -> Option<&str>;
+    fn header(&self, name: &'static str) -> Option<&str>;
 }
 
 impl HeaderLookup for [(&'static str, String)] {
-    fn header(&self, name: &str) -> Option<&str> {
+    fn header(&self, name: &'static str) -> Option<&str> {
         self.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl HeaderLookup for Headers {
+    fn header(&self, name: &'static str) -> Option<&str> {
+        self.get(name)
     }
 }
 

@@ -27,7 +27,7 @@ mod tombstone;
 pub(in crate::engine::jetstream) use control::{ClockRecord, EpochRecord, LeaderRecord};
 pub(in crate::engine::jetstream) use error::WireError;
 pub(in crate::engine::jetstream) use event::{EventRecord, JobTag, WriteId};
-pub(in crate::engine::jetstream) use fields::{GL, GL_JOB, GL_WRITE, HeaderLookup, HeaderText};
+pub(in crate::engine::jetstream) use fields::{HeaderLookup, HeaderText};
 pub(in crate::engine::jetstream) use keys::{KeyPart, decode_keys, encode_keys};
 pub(in crate::engine::jetstream) use settings::SettingsRecord;
 pub(in crate::engine::jetstream) use subject::{StreamSubjects, SubjectPlace};

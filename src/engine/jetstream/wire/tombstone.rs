@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{
     error::WireError,
-    fields::{FieldText, Fields, GL, HeaderLookup, HeaderText},
+    event::{EventRecord, snapshot, snapshot_text},
+    fields::{FieldText, Fields, GL, GL_TOPIC, HeaderLookup, HeaderText},
 };
 use crate::{
-    engine::log::store::{StoredEvent, TopicKey},
+    engine::log::store::{StoredEvent, TopicKey, TopicSnapshot},
     event::{Event, EventName, Millis, NewEvent, Seq, TopicName},
 };
 
@@ -20,23 +21,35 @@ pub(in crate::engine::jetstream) struct TombstoneRecord {
     pub(in crate::engine::jetstream) prev: Seq,
     /// When the event was committed.
     pub(in crate::engine::jetstream) time: Millis,
+    /// The position at which the removal was stored first.
+    pub(in crate::engine::jetstream) at: Seq,
+    /// The topic's state that the event's message told: see [`EventRecord::state`](super::EventRecord::state).
+    pub(in crate::engine::jetstream) state: Option<TopicSnapshot>,
+    /// Bytes of data that the event had.
+    pub(in crate::engine::jetstream) bytes: u64,
     /// Whether it closes its topic.
     pub(in crate::engine::jetstream) close: bool,
     /// Whether the relay wrote it.
     pub(in crate::engine::jetstream) of_run: bool,
     /// Whether the notice of the removal may not be committed yet.
     pub(in crate::engine::jetstream) pending: bool,
-    /// Bytes of the data that was removed.
-    pub(in crate::engine::jetstream) bytes: u64,
 }
 
 impl TombstoneRecord {
-    /// The place of an event, its removal pending.
-    pub(in crate::engine::jetstream) fn of(key: TopicKey, stored: &StoredEvent) -> Self {
-        let StoredEvent { prev, event } = stored;
-        let (close, of_run) = (event.new.close, event.new.of_run);
-        let bytes = event.new.data.len() as u64;
-        Self { key, prev: *prev, time: event.time, close, of_run, pending: true, bytes }
+    /// The place of an event, its removal pending. `at`: the position at which the removal will be stored.
+    pub(in crate::engine::jetstream) fn of(record: &EventRecord, at: Seq) -> Self {
+        let StoredEvent { prev, event } = &record.stored;
+        Self {
+            key: record.key,
+            prev: *prev,
+            time: event.time,
+            at,
+            state: record.state,
+            bytes: event.new.data.len() as u64,
+            close: event.new.close,
+            of_run: event.new.of_run,
+            pending: true,
+        }
     }
 
     /// The headers of the message, which has no payload.
@@ -51,7 +64,9 @@ impl TombstoneRecord {
             .number('t', self.time.0)
             .number_unless_0('b', self.bytes)
             .verbatim('f', &flags);
-        vec![(GL, text.finish())]
+        let mut headers = vec![(GL, text.number('a', self.at.0).finish())];
+        headers.extend(self.state.as_ref().map(|state| (GL_TOPIC, snapshot_text(state))));
+        headers
     }
 
     /// The tombstone that a message tells.
@@ -65,10 +80,12 @@ impl TombstoneRecord {
             key: TopicKey(fields.number('k')?.ok_or(WireError::Malformed("a tombstone without its topic's key"))?),
             prev: Seq(fields.number_or_0('p')?),
             time: Millis(fields.number('t')?.ok_or(WireError::Malformed("a tombstone without a time"))?),
+            at: Seq(fields.number_or_0('a')?),
+            state: snapshot(headers)?,
+            bytes: fields.number_or_0('b')?,
             close: flags.contains('c'),
             of_run: flags.contains('r'),
             pending: flags.contains('p'),
-            bytes: fields.number_or_0('b')?,
         })
     }
 
@@ -84,16 +101,17 @@ impl TombstoneRecord {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::event::tests::snapshots, *};
 
     proptest! {
         #[test]
         fn a_tombstone_survives_its_message(
-            [key, prev, time, bytes] in any::<[u64; 4]>(),
+            [key, prev, time, bytes, at] in any::<[u64; 5]>(),
+            state in prop::option::of(snapshots()),
             [close, of_run, pending] in any::<[bool; 3]>(),
         ) {
-            let (key, prev, time) = (TopicKey(key), Seq(prev), Millis(time));
-            let tombstone = TombstoneRecord { key, prev, time, close, of_run, pending, bytes };
+            let (key, prev, time, at) = (TopicKey(key), Seq(prev), Millis(time), Seq(at));
+            let tombstone = TombstoneRecord { key, prev, time, at, state, bytes, close, of_run, pending };
             prop_assert_eq!(TombstoneRecord::decode(tombstone.headers().as_slice()), Ok(tombstone));
         }
     }
@@ -103,7 +121,8 @@ mod tests {
         let topic = TopicName::new("a").expect("valid");
         let new = NewEvent { retry: Some(7), close: true, ..NewEvent::new(topic.clone(), "secret") };
         let stored = StoredEvent { prev: Seq(3), event: Arc::new(Event { seq: Seq(9), time: Millis(5), new }) };
-        let tombstone = TombstoneRecord::of(TopicKey(1), &stored);
+        let record = EventRecord { key: TopicKey(1), stored: stored.clone(), state: None, job: None };
+        let tombstone = TombstoneRecord::of(&record, Seq(12));
         assert!(tombstone.pending);
         assert_eq!(tombstone.event(topic, Seq(9)), stored.tombstone());
         assert!(!format!("{:?}", tombstone.headers()).contains("secret"));

@@ -89,7 +89,7 @@ fn headers_match_the_events() {
     for n in 0..20 {
         bench.publish(&[("a", &"x".repeat(n)), ("b", "y")]);
     }
-    let headers = bench.store.topic_headers((bench.keys["a"], &name("a")), Seq(5), 7).expect("read");
+    let headers = bench.store.topic_headers((bench.keys["a"], &name("a")), Seq(5), Seq(u64::MAX), 7).expect("read");
     let events = bench.read("a", 5);
     assert_eq!(headers.len(), 7);
     for (header, StoredEvent { prev, event }) in headers.iter().zip(events) {
