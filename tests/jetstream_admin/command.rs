@@ -82,20 +82,22 @@ impl Other {
 
     /// A request to `$JS.API`; waits through elections.
     pub(crate) fn api(&self, name: &str, body: &Value) -> Value {
-        self.ask(&format!("$JS.API.{name}"), &[], body.to_string())
+        self.ask(&format!("$JS.API.{name}"), &[], &body.to_string())
     }
 
     /// Stores a message.
     pub(crate) fn store(&self, subject: &str, headers: &[(&str, &str)], data: &str) -> u64 {
-        let answer = self.ask(subject, headers, data.to_owned());
+        let answer = self.ask(subject, headers, data);
         answer["seq"].as_u64().unwrap_or_else(|| panic!("{answer}"))
     }
 
-    fn ask(&self, subject: &str, headers: &[(&str, &str)], body: String) -> Value {
+    fn ask(&self, subject: &str, headers: &[(&str, &str)], body: &str) -> Value {
         let mut map = async_nats::HeaderMap::new();
-        headers.iter().for_each(|(name, value)| map.insert(*name, *value));
+        for (name, value) in headers {
+            map.insert(*name, *value);
+        }
         for _ in 0..30 {
-            let request = self.client.request_with_headers(subject.to_owned(), map.clone(), body.clone().into());
+            let request = self.client.request_with_headers(subject.to_owned(), map.clone(), body.to_owned().into());
             match self.runtime.block_on(request) {
                 Ok(answer) => return serde_json::from_slice(&answer.payload).unwrap(),
                 Err(_) => std::thread::sleep(std::time::Duration::from_millis(500)),

@@ -4,7 +4,6 @@
 
 mod cases;
 mod command;
-#[allow(dead_code, reason = "shared with the unit tests, which use all of it")]
 #[path = "../support/nats_cluster.rs"]
 mod nats_cluster;
 mod split;

@@ -11,7 +11,19 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (from, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
-        if from.is_dir() { copy(&from, &to.join(name)) } else { drop(fs::copy(&from, to.join(name)).unwrap()) }
+        if from.is_dir() {
+            copy(&from, &to.join(name));
+        } else {
+            fs::copy(&from, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Stores so many events that begin with `text`.
+fn store_events(cluster: &NatsCluster, count: usize, text: &str) {
+    let other = Other::new(cluster);
+    for n in 0..count {
+        other.store("gapless.e.t", &[], &format!("{text}{n}"));
     }
 }
 
@@ -19,10 +31,7 @@ fn copy(from: &Path, to: &Path) {
 fn replicas_with_different_events_at_one_position_are_found() {
     let mut cluster = NatsCluster::start();
     gapless(&cluster, &["jetstream", "init"]).sound();
-    {
-        let other = Other::new(&cluster);
-        (0..10).for_each(|n| drop(other.store("gapless.e.t", &[], &format!("one{n}"))));
-    }
+    store_events(&cluster, 10, "one");
     settled(&cluster, &[]);
     let store = cluster.dir().join("n0");
     let kept = cluster.dir().join("kept");
@@ -32,10 +41,7 @@ fn replicas_with_different_events_at_one_position_are_found() {
     // n0 and n1 acknowledge six events, while n2 is away.
     cluster.restart(0);
     cluster.restart(1);
-    {
-        let other = Other::new(&cluster);
-        (0..6).for_each(|n| drop(other.store("gapless.e.t", &[], &format!("two{n}"))));
-    }
+    store_events(&cluster, 6, "two");
     cluster.kill(0);
     cluster.kill(1);
     // n0 loses them. With n2 it makes a majority, which knows nothing of them.
@@ -43,10 +49,7 @@ fn replicas_with_different_events_at_one_position_are_found() {
     copy(&kept, &store);
     cluster.restart(0);
     cluster.restart(2);
-    {
-        let other = Other::new(&cluster);
-        (0..3).for_each(|n| drop(other.store("gapless.e.t", &[], &format!("three{n}"))));
-    }
+    store_events(&cluster, 3, "three");
     cluster.restart(1);
     cluster.wait_healthy();
 

@@ -58,20 +58,17 @@ impl Proxy {
     /// In front of three hubs.
     pub(crate) fn over(hubs: [SocketAddr; 3], kind: Kind) -> Self {
         let (files, address) = (tempfile::tempdir().unwrap(), free_address());
-        let command = match kind {
-            Kind::NginxHubs => {
-                let places = ["10.0.0.11:8080", "10.0.0.12:8080", "10.0.0.13:8080"];
-                let mut changes: Vec<_> = places.into_iter().zip(hubs.map(|hub| hub.to_string())).collect();
-                changes.push(("listen 80;", format!("listen {address};")));
-                nginx(&files, &recommended("deploy/nginx.hubs.conf", &changes))
-            }
-            _ => {
-                let places = ["hub-1:8080", "hub-2:8080", "hub-3:8080"];
-                let mut changes: Vec<_> = places.into_iter().zip(hubs.map(|hub| hub.to_string())).collect();
-                changes.push(("bind :80", format!("bind {address}")));
-                changes.push(("/etc/haproxy/away.http", here("deploy/away.http")));
-                haproxy(&files, recommended("deploy/haproxy.hubs.cfg", &changes))
-            }
+        let with =
+            |places: [&'static str; 3]| places.into_iter().zip(hubs.map(|hub| hub.to_string())).collect::<Vec<_>>();
+        let command = if kind == Kind::NginxHubs {
+            let mut changes = with(["10.0.0.11:8080", "10.0.0.12:8080", "10.0.0.13:8080"]);
+            changes.push(("listen 80;", format!("listen {address};")));
+            nginx(&files, &recommended("deploy/nginx.hubs.conf", &changes))
+        } else {
+            let mut changes = with(["hub-1:8080", "hub-2:8080", "hub-3:8080"]);
+            changes.push(("bind :80", format!("bind {address}")));
+            changes.push(("/etc/haproxy/away.http", here("deploy/away.http")));
+            haproxy(&files, recommended("deploy/haproxy.hubs.cfg", &changes))
         };
         Self::listening(files, address, command, kind)
     }
