@@ -16,6 +16,7 @@
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
 //! | `feed` | every message of the stream from a position on, in order, once |
+//! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
@@ -46,7 +47,7 @@ use self::{
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
+    store::{JetStreamStore, LoadError},
     wire::StreamSubjects,
 };
 use super::{
@@ -60,6 +61,7 @@ use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 pub mod admin;
 #[cfg(test)]
 mod contract;
+mod decode;
 mod election;
 mod feed;
 mod forward;
@@ -184,10 +186,8 @@ impl JetStreamEngine {
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
-        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
-        let store = handle.block_on(load(&nats, &kept))?;
-        let position = store.position();
-        let leader = store.loaded_leader().map(|(term, record)| (term, record.clone()));
+        let store = open_store(&handle, &nats, config, &log)?;
+        let (position, leader) = (store.last(), store.leader().cloned());
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -257,15 +257,20 @@ impl NatsThread {
 }
 
 /// Loads the stream. One that was just made may not be known to every server yet.
-async fn load(nats: &Nats, config: &JetStreamStoreConfig) -> Result<JetStreamStore, LoadError> {
+fn open_store(
+    handle: &Handle,
+    nats: &Nats,
+    config: &JetStreamConfig,
+    log: &LogConfig,
+) -> Result<JetStreamStore, LoadError> {
     let mut tries = 0;
     loop {
-        match JetStreamStore::load(nats, config).await {
+        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
             Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
-                tokio::time::sleep(RESUBSCRIBE).await;
+                thread::sleep(RESUBSCRIBE);
             }
-            loaded => return loaded,
+            opened => return opened,
         }
     }
 }
@@ -328,7 +333,8 @@ impl From<LoadError> for JetStreamError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Nats(error) => error.into(),
-            error => Self::Unusable(error.to_string()),
+            LoadError::Ended => Self::NotNow(error.to_string()),
+            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }
