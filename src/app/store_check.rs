@@ -28,7 +28,9 @@ pub use crate::engine::sled::{CheckError, StoreReport, check_scratch_bytes};
 pub fn configured_dir(config: &Config) -> Result<PathBuf, CheckError> {
     match config.hub.engine {
         EngineKind::Sled => Ok(config.hub.data.clone()),
-        EngineKind::Memory => Err(CheckError::NotChecked("the engine memory has no store on disk".into())),
+        other => {
+            Err(CheckError::NotChecked(format!("the engine {} has no store on this machine's disk", other.name())))
+        }
     }
 }
 

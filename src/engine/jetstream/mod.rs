@@ -22,6 +22,7 @@
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `health` | when jobs are refused |
+//! | [`admin`] | making and checking the stream |
 
 use std::{
     io,
@@ -57,6 +58,7 @@ use super::{
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
+pub mod admin;
 #[cfg(test)]
 mod contract;
 mod decode;
