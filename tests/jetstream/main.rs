@@ -6,6 +6,7 @@
 //! | [`readers`] | 200 readers that move between hubs in mid-stream |
 //! | [`script`], [`hubs`] | faults, each at its time |
 //! | [`round`] | one run: load, script, reconciliation, verdict |
+//! | [`sled`], [`proxy`] | proves that the checker sees what is wrong |
 //! | [`history`], [`checker`] | what was recorded, and the rules |
 //!
 //! `GAPLESS_SEED` repeats a run's choices (not its timing).
@@ -18,6 +19,7 @@ mod http;
 mod hubs;
 mod lines;
 mod posting;
+mod proxy;
 mod publishers;
 mod readers;
 mod round;

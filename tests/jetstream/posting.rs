@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     history::{Expect, Number, Publish},
     http::{self, Answer, Outcome, encoded},
-    world::{World, payload},
+    world::World,
 };
 
 /// A publish under a key ends without a receipt after this long: far longer than any fault of a script and its healing.
@@ -116,7 +116,7 @@ fn request(world: &World, wish: &Wish) -> (String, &'static str, String) {
             let event = ledger.sent[number];
             let close = if event.close { "&close=true" } else { "" };
             let topic = encoded(&ledger.topics[event.topic].name);
-            (format!("/publish?topic={topic}{close}"), "text/plain", payload(number))
+            (format!("/publish?topic={topic}{close}"), "text/plain", ledger.data(number).into())
         }
         ref numbers => {
             let envelopes: Vec<Value> = numbers.iter().map(|number| envelope(world, *number)).collect();
@@ -131,9 +131,9 @@ pub(crate) fn envelope(world: &World, number: Number) -> Value {
     let event = ledger.sent[number];
     let topic = &ledger.topics[event.topic].name;
     if event.close {
-        json!({ "topic": topic, "data": payload(number), "close": true })
+        json!({ "topic": topic, "data": ledger.data(number), "close": true })
     } else {
-        json!({ "topic": topic, "data": payload(number) })
+        json!({ "topic": topic, "data": ledger.data(number) })
     }
 }
 

@@ -23,9 +23,6 @@ use crate::{
 /// Number of readers.
 pub(crate) const READERS: usize = 200;
 
-/// A reader that has nothing to read for so long, after the end of all publishing, is told to be late.
-const LATE: Duration = Duration::from_mins(2);
-
 /// Longest block of a stream.
 const BLOCK: usize = 64 << 10;
 
@@ -38,8 +35,12 @@ pub(crate) struct Reader {
     filters: Vec<String>,
     /// Events come with their topic.
     json: bool,
-    /// Topics with a last event that it must receive.
+    /// It reads a topic of one owner, to its end.
+    is_follower: bool,
+    /// Topics whose last event it received.
     ends: HashSet<TopicIndex>,
+    /// Number of last events that it must receive; `None` until they are known.
+    wanted_ends: Option<usize>,
     log: ReaderLog,
     /// What an EventSource would send as `Last-Event-ID`.
     last_id: Option<EventId>,
@@ -104,7 +105,8 @@ async fn follow_closing_topics(world: Rc<World>, mut random: Rng, n: usize) -> V
             world.rest(Duration::from_millis(100)).await;
             continue;
         };
-        let reader = Reader::new(Rc::clone(&world), random.fork(), n, vec![name]);
+        let mut reader = Reader::new(Rc::clone(&world), random.fork(), n, vec![name]);
+        reader.is_follower = true;
         logs.push(reader.run().await);
         world.rest(Duration::from_millis(random.u64(..2_000))).await;
     }
@@ -123,7 +125,20 @@ impl Reader {
         };
         let (retry, silent) = (Duration::from_secs(3), Instant::now());
         let state = "not connected yet".into();
-        Self { world, random, filters, json, ends: HashSet::new(), log, last_id: None, retry, silent, state }
+        Self {
+            world,
+            random,
+            filters,
+            json,
+            is_follower: false,
+            ends: HashSet::new(),
+            wanted_ends: None,
+            log,
+            last_id: None,
+            retry,
+            silent,
+            state,
+        }
     }
 
     async fn run(mut self) -> ReaderLog {
@@ -165,28 +180,24 @@ impl Reader {
     /// Has it waited too long?
     fn is_late(&self) -> Option<Finish> {
         let silent = self.silent.elapsed();
-        if self.is_follower() {
+        if self.is_follower {
             return (self.world.is_over() || silent > PATIENCE).then_some(Finish::Stopped);
         }
-        let late = self.world.is_over() && silent > LATE;
+        let late = self.world.is_over() && silent > self.world.late;
         late.then(|| Finish::Late(format!("has nothing for {silent:?} after {:?}: {}", self.last_id, self.state)))
-    }
-
-    /// It reads a topic of one owner.
-    fn is_follower(&self) -> bool {
-        self.filters[0].starts_with(&format!("{}/o/", self.world.prefix)) && !self.filters[0].ends_with('*')
     }
 
     /// Whether it has the last event of every topic that has one.
     fn has_all(&mut self) -> bool {
-        if !self.world.is_over() || self.is_follower() {
+        if !self.world.is_over() || self.is_follower {
             return false;
         }
-        let wants = self.wants();
-        let mut markers =
-            self.world.markers().keys().copied().filter(|topic| wants.contains(topic)).collect::<Vec<_>>();
-        markers.retain(|topic| !self.ends.contains(topic));
-        markers.is_empty()
+        let wanted = self.wanted_ends.unwrap_or_else(|| {
+            let wants = self.wants();
+            self.world.markers().keys().filter(|topic| wants.contains(topic)).count()
+        });
+        self.wanted_ends = Some(wanted);
+        self.ends.len() == wanted
     }
 
     async fn connection(&mut self, at: usize, hub: SocketAddr) -> io::Result<Left> {

@@ -41,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) script: Script,
     /// Longest pause of a publisher between two publishes.
     pub(crate) pause: Duration,
+    /// A reader that has nothing to read for so long, when all has healed, is late: longer than what healing may take.
+    pub(crate) late: Duration,
 }
 
 /// Runs a round through `addresses`, which are those of the site's hubs, or of proxies before them.
@@ -52,7 +54,7 @@ pub(crate) fn run(site: &mut Site, addresses: &[SocketAddr], plan: &Plan) -> Ver
 
 async fn round(site: &mut Site, addresses: &[SocketAddr], plan: &Plan) -> Verdict {
     let mut random = Rng::with_seed(plan.seed);
-    let world = Rc::new(World::new(addresses, &plan.prefix));
+    let world = Rc::new(World::new(addresses, &plan.prefix, plan.late));
     site.hubs.ready().await.expect("before the first fault");
     publishers::set_retention(&world, &mut random).await;
     let mut publishers = publishers::start(&world, &mut random, plan.pause);
@@ -83,10 +85,11 @@ async fn round(site: &mut Site, addresses: &[SocketAddr], plan: &Plan) -> Verdic
     }
     let mut history = History { readers: logs, ..History::default() };
     for (hub, address) in world.hubs() {
-        match log(&world, hub, address).await {
-            Ok(log) => history.logs.push(log),
-            Err(error) => stuck.push(format!("the log of hub {hub} cannot be read: {error}")),
+        let mut found = HubLog { hub, ..HubLog::default() };
+        if let Err(error) = log(&world, &mut found, address).await {
+            stuck.push(format!("the log of hub {hub} cannot be read to its end: {error}"));
         }
+        history.logs.push(found);
     }
     let ledger = world.ledger();
     history.topics.clone_from(&ledger.topics);
@@ -111,8 +114,7 @@ async fn mark(world: &World, random: &mut Rng) {
 }
 
 /// The whole log of this round, page by page, and what the hub says of each topic.
-async fn log(world: &World, hub: usize, address: SocketAddr) -> Result<HubLog, String> {
-    let mut log = HubLog { hub, ..HubLog::default() };
+async fn log(world: &World, log: &mut HubLog, address: SocketAddr) -> Result<(), String> {
     let newest = newest_receipt(world);
     let target = format!("/events?topic={}&limit=1000", encoded(&format!("{}/**", world.prefix)));
     let mut cursor = "from=earliest".to_owned();
@@ -148,7 +150,7 @@ async fn log(world: &World, hub: usize, address: SocketAddr) -> Result<HubLog, S
         let count = facts["events"].as_u64().ok_or("a topic without its number of events")?;
         log.topics.insert(topic, (http::id(&facts["last_id"]), count));
     }
-    Ok(log)
+    Ok(())
 }
 
 fn newest_receipt(world: &World) -> Option<EventId> {

@@ -21,6 +21,8 @@ pub(crate) enum Step {
     ResumeHub(usize),
     /// Deletes a directory: no fault that a hub has to survive.
     Delete(PathBuf),
+    /// Copies a directory.
+    Copy(PathBuf, PathBuf),
 }
 
 /// Steps with their times since the start, in order of time.
@@ -69,6 +71,7 @@ impl Site {
             Step::PauseHub(hub) => self.hubs.signal(*hub, Signal::STOP),
             Step::ResumeHub(hub) => self.hubs.signal(*hub, Signal::CONT),
             Step::Delete(directory) => std::fs::remove_dir_all(directory).expect("it exists"),
+            Step::Copy(from, to) => crate::sled::copy(from, to),
         }
     }
 }

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) conditional: Vec<TopicIndex>,
     /// Topics of which retention keeps [`SHORT_KEEPS`] events.
     pub(crate) short: Vec<TopicIndex>,
+    /// A reader that has nothing to read for so long, after the end of all publishing, is late.
+    pub(crate) late: Duration,
     /// Publishers begin new publishes.
     pub(crate) publishing: Cell<bool>,
     /// The last event of each topic in use, once all publishers have ended.
@@ -51,12 +53,14 @@ pub(crate) struct Ledger {
     by_name: HashMap<String, TopicIndex>,
     pub(crate) sent: Vec<SentEvent>,
     pub(crate) publishes: Vec<Publish>,
+    /// By number: what readers compare with, some 700 bytes each.
+    data: Vec<Box<str>>,
     /// Answers that the protocol does not have.
     pub(crate) odd: Vec<String>,
 }
 
 impl World {
-    pub(crate) fn new(hubs: &[SocketAddr], prefix: &str) -> Self {
+    pub(crate) fn new(hubs: &[SocketAddr], prefix: &str, late: Duration) -> Self {
         let mut ledger = Ledger::default();
         let mut topics = |kind: &str, count, fate| {
             let names = (0..count).map(|n| format!("{prefix}/{kind}/{n}"));
@@ -72,6 +76,7 @@ impl World {
             shared,
             conditional,
             short,
+            late,
             publishing: Cell::new(true),
             markers: RefCell::default(),
             coming: RefCell::default(),
@@ -119,8 +124,10 @@ impl World {
     /// A new event, with a number that no other has.
     pub(crate) fn event(&self, topic: TopicIndex, close: bool) -> Number {
         let mut ledger = self.ledger.borrow_mut();
+        let number = ledger.sent.len();
         ledger.sent.push(SentEvent { topic, close });
-        ledger.sent.len() - 1
+        ledger.data.push(payload(number).into());
+        number
     }
 
     /// Begins a publish; returns its index, for the methods below.
@@ -211,14 +218,19 @@ impl Ledger {
         let number: Number = data.get(..NUMBER_DIGITS)?.parse().ok()?;
         let event = self.sent.get(number)?;
         let right = topic.is_none_or(|topic| self.topics[event.topic].name == topic);
-        (right && data == payload(number)).then_some(number)
+        (right && *data == *self.data[number]).then_some(number)
+    }
+
+    /// The data of an event.
+    pub(crate) fn data(&self, number: Number) -> &str {
+        &self.data[number]
     }
 }
 
 const NUMBER_DIGITS: usize = 9;
 
-/// The data of an event: all of it follows from its number, so a reader can compare every byte.
-pub(crate) fn payload(number: Number) -> String {
+/// The data of an event, which begins with its number.
+fn payload(number: Number) -> String {
     let mut random = Rng::with_seed(number as u64);
     let length = DATA_BYTES >> random.u32(..12);
     let filler = if random.u8(..4) == 0 { " a line\n" } else { " filler" };
@@ -231,7 +243,7 @@ mod tests {
 
     #[test]
     fn data_tell_their_number_and_no_changed_byte_passes() {
-        let world = World::new(&[], "t");
+        let world = World::new(&[], "t", Duration::ZERO);
         let numbers: Vec<Number> = (0..100).map(|_| world.event(0, false)).collect();
         for number in numbers {
             let data = payload(number);
