@@ -61,9 +61,13 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::"], &["http/net", "cli", "client"]),
     (&["http::", "http_body::", "http_body_util::"], &["http", "relay", "cli", "client"]),
     (&["sled::"], &["engine/sled"]),
+    (&["async_nats::"], &["engine/jetstream/nats"]),
     (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
     (&["humantime::"], &["event/duration"]),
-    (&["serde_json::"], &["event/json_text", "http", "relay", "cli", "config", "telemetry", "access"]),
+    (
+        &["serde_json::"],
+        &["engine/jetstream", "event/json_text", "http", "relay", "cli", "config", "telemetry", "access"],
+    ),
     (&["jsonwebtoken::"], &["access"]),
     (&["indicatif::"], &["cli/progress"]),
     (&["clap_complete::"], &["cli/completions"]),

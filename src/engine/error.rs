@@ -39,6 +39,14 @@ pub enum AppendError {
         /// The largest number.
         max: usize,
     },
+    /// More bytes than the engine writes, or passes on, in one piece.
+    #[error("the append takes {bytes} bytes; at most {max} are possible")]
+    TooLarge {
+        /// What it takes.
+        bytes: usize,
+        /// The largest number.
+        max: usize,
+    },
     /// A limit that is not among [`Capabilities::retention`](super::Capabilities::retention).
     #[error("the engine does not support the limit {limit}")]
     LimitUnsupported {

@@ -30,6 +30,7 @@ mod commit_times;
 #[cfg(test)]
 mod contract;
 mod error;
+mod jetstream;
 pub mod log;
 pub mod memory;
 mod page;
@@ -77,6 +78,15 @@ pub trait Log: Send + Sync + 'static {
     /// [`Catalog`] and finds the epoch that it expects has looked up nothing of a later one.
     fn epoch(&self) -> Epoch {
         self.head().epoch
+    }
+
+    /// Resolves when the head is at or past `seq`, or when the log is known to end before it. Where several hubs share a log, a
+    /// client may come with the cursor of one that is further. May take some seconds for a cursor that no hub has given out.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    fn reach(&self, _seq: Seq) -> EngineFuture<(), ReadError> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Appends all events of `append` in one commit, in order, or none. Resolves when they are durable, readable and

@@ -152,6 +152,10 @@ impl Log for WrappedEngine {
         self.inner().head()
     }
 
+    fn reach(&self, seq: Seq) -> EngineFuture<(), ReadError> {
+        self.inner().reach(seq)
+    }
+
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
         self.inner().append(append)
     }

@@ -9,7 +9,7 @@ use gapless::{
             LogConfig, LogEngine, Store,
             store::{
                 Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome,
-                Scan, StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
+                Scan, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -49,14 +49,26 @@ impl Store for Interleaving {
         self.store.topic_events(topic, after, through, limit)
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
+    fn topic_headers(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<EventHeader>, StoreError> {
         self.run_action();
-        self.store.topic_headers(key, after, max)
+        self.store.topic_headers(topic, after, through, max)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
+    fn topic_newest(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<Position>, StoreError> {
         self.run_action();
-        self.store.topic_newest(key, after, through, max)
+        self.store.topic_newest(topic, after, through, max)
     }
 
     fn scan(
@@ -86,11 +98,11 @@ impl Store for Interleaving {
         self.store.position_before(time)
     }
 
-    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
-        self.store.save_settings(topic, settings)
+    fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {
+        self.store.save_settings(topics)
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
+    fn remove(&self, topic: (TopicKey, &TopicName), seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.store.remove(topic, seq)
     }
 

@@ -10,7 +10,7 @@ use gapless::{
             leaps::KeptClock,
             store::{
                 Commit, DiskSpace, EventHeader, Liveness, Position, Recovered, RemoveOutcome, Scan, StoreError,
-                StoredEvent, TopicKey, TopicSettings, TopicSummary,
+                StoredEvent, TopicKey, TopicRecord, TopicSummary,
             },
         },
         memory::MemoryStore,
@@ -101,12 +101,24 @@ impl Store for Disk {
         self.read(|| self.store.topic_events(topic, after, through, limit))
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
-        self.read(|| self.store.topic_headers(key, after, max))
+    fn topic_headers(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<EventHeader>, StoreError> {
+        self.read(|| self.store.topic_headers(topic, after, through, max))
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
-        self.read(|| self.store.topic_newest(key, after, through, max))
+    fn topic_newest(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<Position>, StoreError> {
+        self.read(|| self.store.topic_newest(topic, after, through, max))
     }
 
     fn scan(
@@ -123,16 +135,16 @@ impl Store for Disk {
         self.read(|| self.store.position_before(time))
     }
 
-    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
+    fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {
         self.write(|| {
             if let Some(mark) = settings.deleted_through {
                 self.ledger.deleting(topic, position(self.log, mark));
             }
-            self.store.save_settings(topic, settings)
+            self.store.save_settings(topics)
         })
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
+    fn remove(&self, topic: (TopicKey, &TopicName), seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.write(|| self.store.remove(topic, seq))
     }
 

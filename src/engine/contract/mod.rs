@@ -22,6 +22,7 @@ pub(crate) mod backwards;
 pub(crate) mod gaps;
 pub(crate) mod lifecycle;
 pub(crate) mod locating;
+pub(crate) mod numbered;
 pub(crate) mod reading;
 pub(crate) mod removal;
 pub(crate) mod retention;
@@ -30,6 +31,10 @@ pub(crate) mod retention;
 pub(crate) trait EngineFactory {
     fn new() -> Self;
     fn open(&mut self, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
+    /// The position in event ids of the event that the tests call `seq`: another one where positions have holes.
+    fn position(&self, seq: Seq) -> Seq {
+        seq
+    }
 }
 
 /// An engine under test with a recording observer.
@@ -147,7 +152,7 @@ impl<F: EngineFactory> Fixture<F> {
     }
 
     pub(crate) fn id(&self, seq: Seq) -> EventId {
-        EventId { epoch: self.engine.epoch(), seq }
+        EventId { epoch: self.engine.epoch(), seq: self.factory.position(seq) }
     }
 
     pub(crate) fn publish_all(&self, names: &[&str]) {
@@ -263,8 +268,20 @@ pub(crate) fn short(page: &LogPage) -> Vec<String> {
     page.items.iter().map(item).collect()
 }
 
-/// Defines the macro `$contract`, which instantiates every test with a factory.
+/// Defines the macro `$contract`, which instantiates every test with a factory; and the macro `$list`, if it is named, which is
+/// the names of all tests and functions that run them.
 macro_rules! contract_tests {
+    ($contract:ident, $list:ident: $($module:ident: $($test:ident),+;)+) => {
+        contract_tests! { $contract: $($module: $($test),+;)+ }
+        macro_rules! $list {
+            ($factory:ty) => {
+                &[$($((
+                    concat!(stringify!($module), "::", stringify!($test)),
+                    $crate::engine::contract::$module::$test::<$factory> as fn(),
+                )),+),+]
+            };
+        }
+    };
     ($contract:ident: $($module:ident: $($test:ident),+;)+) => {
         macro_rules! $contract {
             ($store:ident, $factory:ty) => {
@@ -284,7 +301,7 @@ macro_rules! contract_tests {
 pub(crate) use contract_tests;
 
 contract_tests! {
-    contract:
+    contract, all_tests:
     appending:
         positions_rise_over_all_topics,
         nothing_is_acknowledged_before_it_is_readable_and_observed,
@@ -335,6 +352,8 @@ contract_tests! {
         sizes_count_only_the_bytes_left_by_a_removal,
         a_deleted_topic_is_used_again_after_one_of_its_events_was_removed;
 }
+
+pub(crate) use all_tests;
 
 contract!(memory, crate::engine::log::contract::LogFactory<crate::engine::log::contract::MemoryFactory>);
 contract!(sled, crate::engine::log::contract::LogFactory<crate::engine::log::contract::SledFactory>);

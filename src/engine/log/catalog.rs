@@ -14,7 +14,7 @@ use crate::{
 
 /// The topics in use, shared with the writer, the readers and the retention thread. None of them holds the table's lock
 /// while it calls the store.
-pub(super) struct TopicCatalog {
+pub(in crate::engine) struct TopicCatalog {
     pub(super) table: RwLock<TopicTable>,
     pub(super) clock: LogClock,
     pub(super) startup_trim: StartupTrim,

@@ -148,6 +148,18 @@ impl LogClock {
         }
     }
 
+    /// Continues from `stamp`, which another hub has given to an event, if it is later than the current time.
+    pub(super) fn raise(&self, stamp: Millis) {
+        let now = self.now().time;
+        if stamp > now {
+            let mut state = self.state.lock();
+            let (_, uptime) = read_both(&self.machine, &self.uptime);
+            if stamp > state.at {
+                (state.at, state.since) = (stamp, uptime);
+            }
+        }
+    }
+
     /// The current time.
     pub(super) fn now(&self) -> Now {
         self.read_all().1

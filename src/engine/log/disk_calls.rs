@@ -121,6 +121,8 @@ impl DiskSample {
             Ok(()) => None,
             Err(StoreError::Full) => Some(AppendError::Full),
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
+            // The hub that writes accepts it.
+            Err(StoreError::Fenced) => None,
             Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
         };
         Self {

@@ -14,7 +14,7 @@ use super::{
     receipts::StoredReceipts,
     shared::LogShared,
     slot::{Flag, TopicBatch},
-    store::{Commit, KeyRecord, Store, StoredEvent, TopicKey},
+    store::{AppendOrigin, Commit, EventOrigin, KeyRecord, Store, StoredEvent, TopicKey},
 };
 use crate::{
     engine::{Append, AppendError, AppendResult, ExpectedLast, IdempotencyKey, Receipt},
@@ -79,7 +79,13 @@ impl<'a, S: Store> CommitGroup<'a, S> {
             indices: Vec::new(),
             keys: HashMap::new(),
             pending: PendingUsage::default(),
-            commit: Commit { events: Vec::with_capacity(events), keys: Vec::new(), time: now.time },
+            commit: Commit {
+                events: Vec::with_capacity(events),
+                states: Vec::new(),
+                origins: Vec::new(),
+                keys: Vec::new(),
+                time: now.time,
+            },
         }
     }
 
@@ -89,7 +95,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
     }
 
     /// Stages all events of `append`, or none.
-    pub(super) fn decide(&mut self, append: Append) -> AppendOutcome {
+    pub(super) fn decide(&mut self, append: Append, origin: Option<&AppendOrigin>) -> AppendOutcome {
         // The key is checked first, so that a retry of a publish that closed its topic, or had a condition, gets its
         // receipt.
         if let Some(key) = &append.key {
@@ -119,7 +125,10 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         };
         let checked = self.check(&append, &indices).and_then(|()| record.as_ref().map_or(Ok(()), fits));
         let receipts: Vec<Receipt> = match checked {
-            Ok(()) => append.events.into_iter().zip(&indices).map(|(event, &at)| self.stage(event, at)).collect(),
+            Ok(()) => {
+                let events = (0..).zip(append.events).zip(&indices);
+                events.map(|((index, event), &at)| self.stage(event, at, (origin, index))).collect()
+            }
             Err(_) => Vec::new(),
         };
         self.indices = indices;
@@ -135,15 +144,15 @@ impl<'a, S: Store> CommitGroup<'a, S> {
     }
 
     /// Stages each of `events` independently, unless its topic is closed.
-    pub(super) fn decide_each(&mut self, events: Vec<NewEvent>) -> Vec<AppendResult> {
-        let decide = |event: NewEvent| {
+    pub(super) fn decide_each(&mut self, events: Vec<NewEvent>, origin: Option<&AppendOrigin>) -> Vec<AppendResult> {
+        let decide = |(index, event): (u32, NewEvent)| {
             let at = self.topic_index(&event.topic);
             if self.topics[at].closed {
                 return Err(AppendError::Closed { topic: event.topic });
             }
-            Ok(self.stage(event, at))
+            Ok(self.stage(event, at, (origin, index)))
         };
-        events.into_iter().map(decide).collect()
+        (0..).zip(events).map(decide).collect()
     }
 
     fn check(&self, append: &Append, indices: &[usize]) -> Result<(), AppendError> {
@@ -170,7 +179,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         Ok(())
     }
 
-    fn stage(&mut self, mut new: NewEvent, at: usize) -> Receipt {
+    fn stage(&mut self, mut new: NewEvent, at: usize, (origin, index): (Option<&AppendOrigin>, u32)) -> Receipt {
         let (seq, time) = (self.next, self.commit.time);
         self.next = seq.next();
         let topic = &mut self.topics[at];
@@ -185,6 +194,9 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         assert!(prev < seq, "a topic's positions rise");
         topic.count(prev, seq, &new);
         let event = Arc::new(Event { seq, time, new });
+        if let Some(unit) = origin.cloned() {
+            self.commit.origins.push((self.commit.events.len(), EventOrigin { unit, index }));
+        }
         self.commit.events.push((topic.key, StoredEvent { prev, event }));
         receipt
     }
@@ -217,8 +229,13 @@ impl<'a, S: Store> CommitGroup<'a, S> {
 }
 
 impl Staged {
+    /// A topic whose events were decided elsewhere.
+    pub(super) fn of(name: TopicName, key: TopicKey) -> Self {
+        Self { name, key, tail: Seq::ZERO, last: None, closed: false, batch: None }
+    }
+
     /// Adds a staged event to the topic's batch.
-    fn count(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
+    pub(super) fn count(&mut self, prev: Seq, seq: Seq, new: &NewEvent) {
         let batch =
             self.batch.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
         batch.last = seq;

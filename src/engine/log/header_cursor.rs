@@ -4,7 +4,7 @@ use super::{
     shared::LogShared,
     store::{EventHeader, ReadLimit, Store, StoreError, TopicKey},
 };
-use crate::event::Seq;
+use crate::event::{Seq, TopicName};
 
 /// Maximum number of headers per read: 16 KiB of them.
 const STEP: usize = 512;
@@ -44,10 +44,12 @@ impl HeaderCursor {
     pub(super) fn extend<S: Store>(
         &mut self,
         shared: &LogShared<S>,
-        key: TopicKey,
+        topic: (TopicKey, &TopicName),
+        through: Seq,
         max: usize,
     ) -> Result<(), StoreError> {
-        let more = if key.0 == 0 { Vec::new() } else { shared.store.topic_headers(key, self.end(), max)? };
+        let unused = topic.0.0 == 0;
+        let more = if unused { Vec::new() } else { shared.store.topic_headers(topic, self.end(), through, max)? };
         self.exhausted = more.len() < max;
         self.headers.extend(more);
         Ok(())

@@ -241,7 +241,10 @@ impl BackwardSearch {
         if self.below <= self.mark {
             return Ok(());
         }
-        let found = shared.store.topic_newest(self.key, self.mark, self.below, self.step)?;
+        // A topic deleted meanwhile has none.
+        let name = shared.catalog.table.read().by_key(self.key).map(|slot| slot.name.clone());
+        let newest = |name| shared.store.topic_newest((self.key, &name), self.mark, self.below, self.step);
+        let found = name.map_or(Ok(Vec::new()), newest)?;
         self.below = if found.len() < self.step { self.mark } else { Seq(found[found.len() - 1].seq.0 - 1) };
         self.known.extend(found);
         self.step = (2 * self.step).min(STEP);

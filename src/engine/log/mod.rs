@@ -6,7 +6,7 @@
 //! | `config` | limits and rules, each with its reason |
 //! | `slot`, `table`, `catalog`, `name_search` | the in-memory table of all topics in use, and look-ups in it |
 //! | `recovery` | rebuilding the table from a store's events and settings |
-//! | `queue`, `group`, `writer` | group commit: from queued appends to one commit to receipts |
+//! | `queue`, `group`, `writer`, `apply` | group commit: from queued appends to one commit, to memory, to receipts |
 //! | `idempotency`, `receipts` | keys of recent publishes |
 //! | `clock`, [`leaps`] | timestamps and ages that survive steps of the machine's clock |
 //! | `read`, `page`, `header_cursor`, `pick`, `key_hash` | pages of the log, and the gaps they report |
@@ -33,7 +33,7 @@ use self::{
     retention::RetentionWorker,
     shared::LogShared,
     store::StoreError,
-    writer::LogWriter,
+    writer::{FailOnPanic, LogWriter},
 };
 use super::{
     Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
@@ -48,6 +48,7 @@ use crate::{
     },
 };
 
+pub(in crate::engine) mod apply;
 mod catalog;
 mod clock;
 mod config;
@@ -63,7 +64,7 @@ mod locate;
 mod name_search;
 mod page;
 mod pick;
-mod queue;
+pub(in crate::engine) mod queue;
 mod read;
 mod read_back;
 pub mod receipts;
@@ -71,7 +72,7 @@ mod recovery;
 mod removal;
 mod retention;
 mod retention_queue;
-mod shared;
+pub(in crate::engine) mod shared;
 mod slot;
 mod startup_trim;
 pub mod store;
@@ -79,11 +80,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trim;
-mod writer;
+pub(in crate::engine) mod writer;
 
 pub use config::{Clock, EVENT_OVERHEAD, LogConfig, Uptime};
 pub use disk_calls::LOOKUPS;
 pub use store::Store;
+
+/// Why a closed engine refuses jobs.
+const CLOSED: &str = "the engine is closed";
 
 /// An engine over a [`Store`]: a writer thread and a retention thread. Reads run on tokio's blocking threads.
 pub struct LogEngine<S: Store> {
@@ -98,6 +102,19 @@ impl<S: Store> LogEngine<S> {
     /// When the system cannot start a thread.
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
+        Self::open_with(store, config, observer, |mut writer| {
+            writer.shared.set_leads(true);
+            writer.lead();
+        })
+    }
+
+    /// The same, with a writer thread that runs `drive`.
+    pub(in crate::engine) fn open_with(
+        store: S,
+        config: LogConfig,
+        observer: Arc<dyn Observer>,
+        drive: impl FnOnce(LogWriter<S>) + Send + 'static,
+    ) -> Arc<Self> {
         let (table, mut recovered) = recovery::recover(&store, config.rules.clone());
         let oldest = recovery::oldest(&table, &recovered.keys);
         let mut idempotency = Idempotency::new(config.idempotency_window, config.idempotency_keys);
@@ -110,16 +127,32 @@ impl<S: Store> LogEngine<S> {
         let shared = Arc::new(LogShared::new(store, config, observer, recovered, table, oldest));
         shared.catalog.clock.read(); // logs a clock that is off at the start, not at the first commit
         shared.drop_dead_removals();
-        let writer = LogWriter { shared: Arc::clone(&shared), idempotency, next };
+        let writer = LogWriter::new(Arc::clone(&shared), idempotency, next);
         let retention = RetentionWorker::new(Arc::clone(&shared));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(work).expect("the system can start two threads")
         };
         let threads = vec![
-            spawn("gapless-writer", Box::new(move || writer.run())),
+            spawn(
+                "gapless-writer",
+                Box::new(move || {
+                    let guard = FailOnPanic(Arc::clone(&writer.shared));
+                    drive(writer);
+                    drop(guard);
+                }),
+            ),
             spawn("gapless-retention", Box::new(move || retention.run())),
         ];
         Arc::new(Self { shared, threads: Mutex::new(threads) })
+    }
+
+    pub(in crate::engine) fn shared(&self) -> &Arc<LogShared<S>> {
+        &self.shared
+    }
+
+    /// Accepts no more jobs. Those in the queue are still executed.
+    pub(in crate::engine) fn finish_queue(&self) {
+        self.shared.queue.close(CLOSED);
     }
 
     /// Runs `call` where it may wait for the disk: see [`DiskCalls::lookup`](disk_calls::DiskCalls::lookup).
@@ -163,7 +196,7 @@ impl<S: Store> Engine for LogEngine<S> {
     }
 
     fn close(&self) {
-        self.shared.queue.close("the engine is closed");
+        self.finish_queue();
         self.shared.retention_queue.close();
         let threads = std::mem::take(&mut *self.threads.lock());
         let first = !threads.is_empty();

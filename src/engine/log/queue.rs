@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::{
     config::{EVENT_OVERHEAD, LogConfig},
-    store::TopicKey,
+    store::{AppendOrigin, TopicKey},
 };
 use crate::{
     engine::{Append, AppendError, AppendResult, Receipt, TopicChange, TopicState},
@@ -18,20 +18,22 @@ use crate::{
 };
 
 /// The channel of an answer. The receiver may be gone.
-pub(super) type AppendReply<T> = oneshot::Sender<Result<T, AppendError>>;
+pub(in crate::engine) type AppendReply<T> = oneshot::Sender<Result<T, AppendError>>;
 
 /// A queued append with its reply channel.
-pub(super) struct PendingAppend {
-    pub(super) append: Append,
-    pub(super) reply: Replies,
+pub(in crate::engine) struct PendingAppend {
+    pub(in crate::engine) append: Append,
+    pub(in crate::engine) reply: Replies,
+    /// The hub that has forwarded it.
+    pub(in crate::engine) origin: Option<AppendOrigin>,
     /// Bytes it counts in the queue.
-    pub(super) cost: usize,
+    pub(in crate::engine) cost: usize,
     /// Bytes of its data.
     bytes: usize,
 }
 
 /// The kind of an append's answer.
-pub(super) enum Replies {
+pub(in crate::engine) enum Replies {
     /// One result for all events.
     Whole(AppendReply<Vec<Receipt>>),
     /// One result per event; such an append has neither condition nor key.
@@ -39,23 +41,25 @@ pub(super) enum Replies {
 }
 
 /// A request to the writer.
-pub(super) enum Job {
+pub(in crate::engine) enum Job {
     Append(PendingAppend),
     Configure(TopicName, TopicChange, AppendReply<TopicState>),
     Delete(TopicName, AppendReply<bool>),
     Remove(TopicName, Seq, AppendReply<bool>),
-    /// Durably record the newest positions of these emptied topics. Sent by the retention thread; has no answer.
-    RecordEnds(Vec<TopicKey>),
+    /// One of the three above, of another hub: not executed when this hub does not lead any more.
+    Forwarded(Box<Job>),
+    /// Durably record the newest positions of these emptied topics, or their marks. Sent by the retention thread; has no answer.
+    RecordStates(Vec<TopicKey>),
 }
 
 /// What the writer executes in one step.
-pub(super) enum Work {
+pub(in crate::engine) enum Work {
     Group(Vec<PendingAppend>),
     Single(Job),
 }
 
 /// The writer's queue.
-pub(super) struct AppendQueue {
+pub(in crate::engine) struct AppendQueue {
     state: Mutex<QueueState>,
     wake: Condvar,
     max_bytes: usize,
@@ -76,6 +80,10 @@ struct QueueState {
     large: usize,
     /// Set when the queue accepts nothing more: the reason.
     closed: Option<Arc<str>>,
+    /// Set while nothing is taken from the queue.
+    interrupted: bool,
+    /// Set while the queue accepts nothing for now: the error that a push gets.
+    paused: Option<AppendError>,
 }
 
 impl AppendQueue {
@@ -91,10 +99,13 @@ impl AppendQueue {
         clippy::result_large_err,
         reason = "a returned job may be retried, and boxing would cost every caller an allocation"
     )]
-    pub(super) fn push(&self, job: Job) -> Result<(), (AppendError, Job)> {
+    pub(in crate::engine) fn push(&self, job: Job) -> Result<(), (AppendError, Job)> {
         let mut state = self.state.lock();
         if let Some(reason) = &state.closed {
             return Err((AppendError::Unavailable { reason: Arc::clone(reason) }, job));
+        }
+        if let Some(error) = &state.paused {
+            return Err((error.clone(), job));
         }
         let (cost, reserve) = (job.cost(), self.max_bytes / RESERVE_PART);
         if self.is_large(cost) {
@@ -116,10 +127,14 @@ impl AppendQueue {
         Ok(())
     }
 
-    /// Waits for work and takes as much as one commit may hold. `None` when the queue is closed and empty.
-    pub(super) fn take(&self, config: &LogConfig) -> Option<Work> {
+    /// Waits for work and takes as much as one commit may hold. `None` when the queue is closed and empty, or
+    /// [interrupted](Self::interrupt).
+    pub(in crate::engine) fn take(&self, config: &LogConfig) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
+            if state.interrupted {
+                return None;
+            }
             match state.jobs.pop_front() {
                 Some(Job::Append(first)) => return Some(Work::Group(state.group(first, config))),
                 Some(job) => return Some(Work::Single(job)),
@@ -129,12 +144,55 @@ impl AppendQueue {
         }
     }
 
+    /// Wakes who waits for work, and lets nobody take any until [`resume`](Self::resume): another one is to execute it.
+    pub(in crate::engine) fn interrupt(&self) {
+        self.state.lock().interrupted = true;
+        self.wake.notify_all();
+    }
+
+    /// Ends an [interruption](Self::interrupt).
+    pub(in crate::engine) fn resume(&self) {
+        self.state.lock().interrupted = false;
+        self.wake.notify_all();
+    }
+
+    /// Refuses further jobs with this error, or accepts them again. Queued jobs stay.
+    pub(in crate::engine) fn pause(&self, error: Option<AppendError>) {
+        self.state.lock().paused = error;
+    }
+
+    /// Puts jobs that were taken, and not executed, back before all others. Their cost was not released.
+    pub(in crate::engine) fn put_back(&self, jobs: Vec<Job>) {
+        let mut state = self.state.lock();
+        for job in jobs.into_iter().rev() {
+            state.jobs.push_front(job);
+        }
+        drop(state);
+        self.wake.notify_all();
+    }
+
+    /// Drops the jobs of other hubs, which send them to the hub that leads now.
+    pub(in crate::engine) fn drop_forwarded(&self) {
+        let mut state = self.state.lock();
+        let all = std::mem::take(&mut state.jobs);
+        let (dropped, kept): (VecDeque<Job>, VecDeque<Job>) = all.into_iter().partition(Job::is_forwarded);
+        state.jobs = kept;
+        drop(state);
+        self.release(dropped.iter().map(Job::cost));
+    }
+
+    /// Whether it accepts nothing more and has no jobs left.
+    pub(in crate::engine) fn is_finished(&self) -> bool {
+        let state = self.state.lock();
+        state.closed.is_some() && state.jobs.is_empty()
+    }
+
     fn is_large(&self, cost: usize) -> bool {
         cost > self.max_bytes / LARGE_PART
     }
 
     /// Releases the capacity of completed jobs with these costs.
-    pub(super) fn release(&self, costs: impl IntoIterator<Item = usize>) {
+    pub(in crate::engine) fn release(&self, costs: impl IntoIterator<Item = usize>) {
         let mut state = self.state.lock();
         for cost in costs {
             assert!(state.bytes >= cost, "only the cost of a queued job is released");
@@ -163,13 +221,15 @@ impl AppendQueue {
         }
     }
 
-    /// The error that a push gets when the queue is closed; `None` while it is open.
+    /// The error that a push gets when the queue is closed or paused; `None` while it is open.
     pub(super) fn refusal(&self) -> Option<AppendError> {
-        self.state.lock().closed.clone().map(|reason| AppendError::Unavailable { reason })
+        let state = self.state.lock();
+        let closed = state.closed.clone().map(|reason| AppendError::Unavailable { reason });
+        closed.or_else(|| state.paused.clone())
     }
 
     /// Cost in bytes of all jobs queued or being written.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::engine) fn bytes(&self) -> usize {
         self.state.lock().bytes
     }
 }
@@ -194,25 +254,39 @@ impl QueueState {
 
 impl PendingAppend {
     /// Computes the cost on the caller's thread, to keep it off the writer's.
-    pub(super) fn new(append: Append, reply: Replies) -> Self {
+    pub(in crate::engine) fn new(append: Append, reply: Replies) -> Self {
         let (mut cost, mut bytes) = (0, 0);
         for event in &append.events {
             bytes += event.data.len();
             cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, cost, bytes }
+        Self { append, reply, origin: None, cost, bytes }
+    }
+
+    /// The same append of another hub.
+    pub(in crate::engine) fn of(self, origin: Option<AppendOrigin>) -> Self {
+        Self { origin, ..self }
     }
 }
 
 impl Job {
     /// Bytes it counts in the queue.
-    pub(super) fn cost(&self) -> usize {
+    pub(in crate::engine) fn cost(&self) -> usize {
         match self {
             Self::Append(pending) => pending.cost,
             Self::Configure(topic, ..) | Self::Delete(topic, _) | Self::Remove(topic, ..) => {
                 topic.as_str().len() + EVENT_OVERHEAD
             }
-            Self::RecordEnds(topics) => topics.len() * size_of::<TopicKey>(),
+            Self::Forwarded(job) => job.cost(),
+            Self::RecordStates(topics) => topics.len() * size_of::<TopicKey>(),
+        }
+    }
+
+    fn is_forwarded(&self) -> bool {
+        match self {
+            Self::Append(pending) => pending.origin.is_some(),
+            Self::Forwarded(_) => true,
+            _ => false,
         }
     }
 
@@ -222,7 +296,8 @@ impl Job {
             Self::Append(PendingAppend { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
-            Self::RecordEnds(_) => {}
+            Self::Forwarded(job) => job.refuse(error),
+            Self::RecordStates(_) => {}
         }
     }
 }

@@ -34,6 +34,12 @@ pub(super) struct Candidate {
     pub(super) before: SlotView,
 }
 
+impl Candidate {
+    fn topic(&self) -> (TopicKey, &TopicName) {
+        (self.key, &self.name)
+    }
+}
+
 impl<S: Store> LogShared<S> {
     /// Reads a page.
     pub(super) fn page(&self, request: &ReadRequest) -> Result<LogPage, StoreError> {
@@ -102,7 +108,7 @@ impl<S: Store> LogShared<S> {
                 // A page at least half full ended by its limit; if not, the next page detects the hole.
                 let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
                 // For a shorter page, the store tells whether the limit or a hole ended it.
-                let next = if filled { None } else { self.store.topic_headers(key, end, 1)?.pop() };
+                let next = if filled { None } else { self.store.topic_headers((key, name), end, last, 1)?.pop() };
                 match next.filter(|next| next.seq <= head) {
                     Some(unreadable) if events.is_empty() => builder.through = unreadable.seq,
                     None if !filled => {}
@@ -196,7 +202,7 @@ impl<S: Store> LogShared<S> {
         let share = limit.events / candidates.len().max(1);
         for candidate in &candidates {
             let mut cursor = HeaderCursor::after(builder.start.max(candidate.before.mark));
-            cursor.extend(self, candidate.key, cursor.step(share))?;
+            cursor.extend(self, candidate.topic(), candidate.before.tail, cursor.step(share))?;
             cursors.push(cursor);
         }
         loop {
@@ -211,7 +217,8 @@ impl<S: Store> LogShared<S> {
             }
             for (cursor, candidate) in cursors.iter_mut().zip(&candidates) {
                 if !cursor.exhausted && cursor.end() == known {
-                    cursor.extend(self, candidate.key, cursor.step(limit.events - events))?;
+                    let step = cursor.step(limit.events - events);
+                    cursor.extend(self, candidate.topic(), candidate.before.tail, step)?;
                 }
             }
         }
@@ -222,7 +229,7 @@ impl<S: Store> LogShared<S> {
             if let Some(last) = cursor.headers[..wanted].last() {
                 let all = ReadLimit { events: wanted, bytes: usize::MAX };
                 let after = builder.start.max(candidate.before.mark);
-                events = self.store.topic_events((candidate.key, &candidate.name), after, last.seq, all)?;
+                events = self.store.topic_events(candidate.topic(), after, last.seq, all)?;
             }
             let Some(view) = self.view(candidate) else {
                 former.push(candidate.name.clone());

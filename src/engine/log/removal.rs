@@ -5,6 +5,8 @@
 //! steps. The notice has an idempotency key, so a repeated removal does not append it twice within the idempotency
 //! window.
 
+use std::sync::Arc;
+
 use super::{
     group::{AppendOutcome, CommitGroup},
     shared::LogShared,
@@ -73,25 +75,18 @@ impl<S: Store> LogWriter<S> {
         kept.then(|| (slot.key, slot.is(Flag::Closed)))
     }
 
-    fn write_tombstone(&self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
-        let shared = &self.shared;
+    fn write_tombstone(&mut self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
+        let shared = Arc::clone(&self.shared);
         let exclusive = shared.resizing.write();
-        let bytes = match shared.store.remove(key, seq).map_err(|error| self.failed(error))? {
+        let bytes = match shared.store.remove((key, topic), seq).map_err(|error| self.failed(error))? {
             RemoveOutcome::NotFound => return Ok(false),
             RemoveOutcome::AlreadyRemoved => return Ok(true),
             RemoveOutcome::Unavailable(reason) => return Err(AppendError::NotNow { reason }),
             RemoveOutcome::Removed(bytes) => bytes,
         };
         shared.pending_removals.lock().insert(seq, key);
-        shared.catalog.table.write().update_by_key(key, |slot| {
-            // An event trimmed meanwhile is not counted any more.
-            if slot.mark < seq {
-                slot.bytes = slot.bytes.saturating_sub(bytes);
-            }
-        });
+        self.apply_removal(topic, key, seq, bytes);
         drop(exclusive);
-        shared.retention_queue.set_reclaimable(true);
-        shared.observer.removed(topic, seq);
         Ok(true)
     }
 
@@ -119,8 +114,9 @@ impl<S: Store> LogWriter<S> {
     fn append_one(&mut self, append: Append) -> Result<(), AppendError> {
         let now = self.shared.now();
         self.idempotency.expire(&now);
-        let mut group = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, append.events.len());
-        let outcome = group.decide(append);
+        let next = self.shared.store.next_position(self.next);
+        let mut group = CommitGroup::new(&self.shared, &self.idempotency, next, &now, append.events.len());
+        let outcome = group.decide(append, None);
         let (commit, topics, next) = group.finish();
         self.commit(commit, topics, next)?;
         match outcome {

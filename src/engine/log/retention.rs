@@ -23,18 +23,23 @@ const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
 /// its time.
 const RECORDS_PER_ROUND: usize = 64;
 
+/// The same for a store that keeps states, and writes all of them at once.
+const STATES_PER_ROUND: usize = 512;
+
 /// State owned by the retention thread.
 pub(super) struct RetentionWorker<S> {
     shared: Arc<LogShared<S>>,
     last_sweep: Instant,
     last_reclaim: Instant,
     failing: bool,
+    /// This hub led in the last round.
+    led: bool,
 }
 
 impl<S: Store> RetentionWorker<S> {
     pub(super) fn new(shared: Arc<LogShared<S>>) -> Self {
         let now = Instant::now();
-        Self { shared, last_sweep: now, last_reclaim: now, failing: false }
+        Self { shared, last_sweep: now, last_reclaim: now, failing: false, led: true }
     }
 
     /// Runs until the engine closes.
@@ -78,6 +83,13 @@ impl<S: Store> RetentionWorker<S> {
     }
 
     fn round(&mut self, tasks: &RetentionTasks, sweep_every: Duration) -> Result<(), StoreError> {
+        let led = std::mem::replace(&mut self.led, self.shared.leads());
+        if !self.led {
+            return Ok(());
+        }
+        if !led {
+            self.enqueue_all(); // the hub that led before may not have trimmed all
+        }
         for &key in &tasks.topics {
             self.shared.trim_to_limits(key)?;
         }
@@ -128,20 +140,34 @@ impl<S: Store> RetentionWorker<S> {
         expired
     }
 
-    /// Asks the writer to record the newest positions of emptied topics. Returns whether there may be more of them.
+    /// Asks the writer to record the newest positions of emptied topics, and the states of trimmed ones where the store keeps
+    /// them. Returns whether there may be more of them.
     fn record_emptied(&self) -> bool {
-        let mut emptied = Vec::new();
+        let mut emptied: Vec<TopicKey> = Vec::new();
+        let most = if self.shared.store.keeps_states() { STATES_PER_ROUND } else { RECORDS_PER_ROUND };
+        {
+            let mut trimmed = self.shared.trimmed.lock();
+            while emptied.len() < most
+                && let Some(key) = trimmed.pop_first()
+            {
+                emptied.push(key);
+            }
+        }
         for_each(&self.shared.catalog.table, |entry| {
             let slot = entry.slot;
             if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::EndRecorded) {
                 emptied.push(slot.key);
             }
-            if emptied.len() < RECORDS_PER_ROUND { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if emptied.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         let more = !emptied.is_empty();
         if more {
             // The queue may be full; the next round asks again.
-            drop(self.shared.queue.push(Job::RecordEnds(emptied)));
+            if let Err((_, Job::RecordStates(again))) = self.shared.queue.push(Job::RecordStates(emptied))
+                && self.shared.store.keeps_states()
+            {
+                self.shared.trimmed.lock().extend(again);
+            }
         }
         more
     }

@@ -1,6 +1,9 @@
 //! State shared by the writer thread, the readers and the retention thread.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     catalog::TopicCatalog,
@@ -11,7 +14,7 @@ use super::{
     retention_queue::RetentionQueue,
     slot::Flag,
     startup_trim::StartupTrim,
-    store::{Recovered, Store, TopicKey, TopicSettings},
+    store::{Recovered, Store, TopicKey, TopicRecord, TopicSettings, TopicSnapshot},
     table::TopicTable,
 };
 use crate::{
@@ -19,19 +22,19 @@ use crate::{
     event::{Epoch, Millis, Seq, TopicName},
     sync::{
         Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 /// A log engine's shared state.
-pub(super) struct LogShared<S> {
-    pub(super) store: S,
-    pub(super) config: LogConfig,
+pub(in crate::engine) struct LogShared<S> {
+    pub(in crate::engine) store: S,
+    pub(in crate::engine) config: LogConfig,
     /// The topics in use, the clock and the start-up state: what needs no store.
-    pub(super) catalog: Arc<TopicCatalog>,
+    pub(in crate::engine) catalog: Arc<TopicCatalog>,
     pub(super) disk_calls: DiskCalls,
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) epoch: Epoch,
+    pub(in crate::engine) epoch: Epoch,
     /// The newest position. Set after the store and the table have the commit.
     head: AtomicU64,
     /// The newest position that the observer has. No event after it is trimmed: see [`LogShared::trim_while`].
@@ -42,13 +45,17 @@ pub(super) struct LogShared<S> {
     pub(super) lost: Vec<(Seq, Seq)>,
     /// [`Store::losses`] at opening.
     pub(super) losses_at_start: u64,
-    pub(super) queue: AppendQueue,
+    pub(in crate::engine) queue: AppendQueue,
     pub(super) retention_queue: RetentionQueue,
     /// Locked exclusively while a removal changes an event's size, and shared while trimming by sizes.
     pub(super) resizing: RwLock<()>,
     /// Pending removals: begun, and their notice not known to be committed.
     pub(super) pending_removals: Mutex<BTreeMap<Seq, TopicKey>>,
     pub(super) commit_times: Mutex<CommitTimes>,
+    /// This hub writes the log; `false` while it follows another one. Only a hub that leads applies retention limits.
+    leads: AtomicBool,
+    /// Topics trimmed since their state was last recorded, where the store keeps states.
+    pub(super) trimmed: Mutex<BTreeSet<TopicKey>>,
 }
 
 impl<S: Store> LogShared<S> {
@@ -80,6 +87,8 @@ impl<S: Store> LogShared<S> {
             resizing: RwLock::new(()),
             pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
             commit_times: Mutex::default(),
+            leads: AtomicBool::new(!store.keeps_states()),
+            trimmed: Mutex::default(),
             store,
             config,
             observer,
@@ -91,13 +100,22 @@ impl<S: Store> LogShared<S> {
         self.catalog.clock.now()
     }
 
-    pub(super) fn head(&self) -> Seq {
+    pub(in crate::engine) fn head(&self) -> Seq {
         Seq(self.head.load(Ordering::Acquire))
     }
 
     pub(super) fn set_head(&self, head: Seq) {
         let before = self.head.swap(head.0, Ordering::AcqRel);
         assert!(before <= head.0, "the head never moves back");
+    }
+
+    pub(in crate::engine) fn leads(&self) -> bool {
+        self.leads.load(Ordering::Acquire)
+    }
+
+    /// Whether this hub writes the log from now on.
+    pub(in crate::engine) fn set_leads(&self, leads: bool) {
+        self.leads.store(leads, Ordering::Release);
     }
 
     pub(super) fn observed(&self) -> Seq {
@@ -159,19 +177,22 @@ impl<S: Store> LogShared<S> {
         }
     }
 
-    /// A topic's current settings, in the form to be saved.
-    pub(super) fn settings(&self, name: &TopicName) -> TopicSettings {
-        let mut settings = TopicSettings::default();
+    /// A topic's current settings and state, in the form to be saved.
+    pub(super) fn record(&self, name: &TopicName) -> TopicRecord {
+        let deleted_through = self.store.mark(name);
         let table = self.catalog.table.read();
-        if let Some(slot) = table.get(name) {
-            settings = table.own(name).cloned().unwrap_or_default();
-            let closed = slot.is(Flag::Closed);
-            settings.closed = (closed || settings.closed.is_some()).then_some((closed, slot.tail));
-            settings.emptied_through = slot.is(Flag::EndRecorded).then_some(slot.tail);
-        }
-        drop(table);
-        settings.deleted_through = self.store.mark(name);
-        settings
+        let Some(slot) = table.get(name) else {
+            let tail = deleted_through.unwrap_or_default().max(self.lost_through());
+            let snapshot = TopicSnapshot { mark: tail, ..TopicSnapshot::default() };
+            let settings = TopicSettings { deleted_through, ..TopicSettings::default() };
+            return TopicRecord { name: name.clone(), key: TopicKey(0), tail, snapshot, settings };
+        };
+        let mut settings = table.own(name).cloned().unwrap_or_default();
+        let closed = slot.is(Flag::Closed);
+        settings.closed = (closed || settings.closed.is_some()).then_some((closed, slot.tail));
+        settings.emptied_through = slot.is(Flag::EndRecorded).then_some(slot.tail);
+        settings.deleted_through = deleted_through;
+        TopicRecord { name: name.clone(), key: slot.key, tail: slot.tail, snapshot: slot.snapshot(), settings }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     clock::Now,
-    store::{TopicKey, TopicSummary},
+    store::{TopicKey, TopicSnapshot, TopicSummary},
 };
 use crate::event::{Millis, Retention, Seq, TopicName};
 
@@ -137,6 +137,20 @@ impl Slot {
         self.set(Flag::Used, true);
         self.set(Flag::EndRecorded, false);
         self.set(Flag::Closed, batch.closes);
+    }
+
+    /// What is retained.
+    pub(super) fn snapshot(&self) -> TopicSnapshot {
+        let Self { mark, trimmed_time, first, first_time, bytes, .. } = *self;
+        TopicSnapshot { mark, trimmed_time, first, first_time, events: self.events(), bytes }
+    }
+
+    /// Takes over what is retained from another hub's view of the same events, unless more was trimmed here.
+    pub(super) fn adopt(&mut self, snapshot: &TopicSnapshot) {
+        if snapshot.mark >= self.mark {
+            (self.mark, self.trimmed_time) = (snapshot.mark, snapshot.trimmed_time);
+            self.set_retained(snapshot.first, snapshot.first_time, snapshot.events, snapshot.bytes);
+        }
     }
 
     /// Whether it exceeds its limits at `now`.

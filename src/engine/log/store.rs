@@ -27,15 +27,69 @@ pub struct StoredEvent {
     pub event: Arc<Event>,
 }
 
+/// What of a topic's events is retained, after a commit or another change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TopicSnapshot {
+    /// The trimmed-through mark: events at or below it are gone.
+    pub mark: Seq,
+    /// When the newest trimmed event was committed; 0 when unknown.
+    pub trimmed_time: Millis,
+    /// The oldest retained event; meaningless when nothing is retained.
+    pub first: Seq,
+    /// When `first` was committed.
+    pub first_time: Millis,
+    /// Number of retained events.
+    pub events: u64,
+    /// Bytes of their data.
+    pub bytes: u64,
+}
+
+/// A topic's settings to be stored, with the state of the topic at that time.
+#[derive(Debug, Clone)]
+pub struct TopicRecord {
+    /// Its name.
+    pub name: TopicName,
+    /// Its incarnation; 0 before its first event.
+    pub key: TopicKey,
+    /// Its newest position ever.
+    pub tail: Seq,
+    /// What is retained of it.
+    pub snapshot: TopicSnapshot,
+    /// The settings.
+    pub settings: TopicSettings,
+}
+
 /// A group of appends that becomes durable atomically: after a crash all of it is there, or nothing.
 #[derive(Debug)]
 pub struct Commit {
     /// Events in ascending order of `seq`, each with the key of its topic.
     pub events: Vec<(TopicKey, StoredEvent)>,
+    /// The state of each of their topics after the commit, where the store [keeps states](Store::keeps_states).
+    pub states: Vec<(TopicKey, TopicSnapshot)>,
+    /// The events that other hubs have forwarded, each by its index in `events`.
+    pub origins: Vec<(usize, EventOrigin)>,
     /// Idempotency keys to store with them.
     pub keys: Vec<KeyRecord>,
     /// The commit's time, by the log's clock; the timestamp of all its events.
     pub time: Millis,
+}
+
+/// The append of another hub that an event is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventOrigin {
+    /// The hub, and its number of the append.
+    pub unit: AppendOrigin,
+    /// Which event of the append; the first is 0.
+    pub index: u32,
+}
+
+/// An append that another hub has forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendOrigin {
+    /// The hub's id.
+    pub hub: Arc<str>,
+    /// Its number of the append, unique in the life of the hub's process.
+    pub number: u64,
 }
 
 /// An idempotency key and the receipts a retry gets.
@@ -186,6 +240,10 @@ pub enum StoreError {
     /// A write or flush failed: nothing more may be acknowledged before a restart.
     #[error("{0}")]
     Failed(Arc<str>),
+    /// Another process writes the log now, and nothing was written. Only of a store that [keeps
+    /// states](Store::keeps_states).
+    #[error("another hub writes the log")]
+    Fenced,
 }
 
 /// Durable storage for commits.
@@ -222,13 +280,25 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store cannot be read at all.
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError>;
+    fn topic_headers(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<EventHeader>, StoreError>;
 
     /// Positions of one topic with `after < seq <= through`, newest first; at most `max`. Damaged blocks are skipped.
     ///
     /// # Errors
     /// When the store cannot be read at all.
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError>;
+    fn topic_newest(
+        &self,
+        topic: (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<Position>, StoreError>;
 
     /// Events of many topics with `after < seq <= through`, in order of `seq`, by a scan of the commits in order.
     /// `wanted` returns the name of a topic to include, `None` to skip it; it is called once per block, so it should
@@ -250,11 +320,22 @@ pub trait Store: Send + Sync + 'static {
     /// When the store cannot be read at all.
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError>;
 
-    /// Durably replaces a topic's settings. Blocks.
+    /// Durably replaces the settings of these topics, each independently. Blocks.
     ///
     /// # Errors
-    /// As [`Store::commit`].
-    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError>;
+    /// As [`Store::commit`]; then some of them may be stored.
+    fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError>;
+
+    /// Whether the store keeps the state of a topic with its events and its settings: then other processes read the log while
+    /// this one writes it. A store that only this process reads counts when it is opened.
+    fn keeps_states(&self) -> bool {
+        false
+    }
+
+    /// The first position that the next commit may use; at least `next`, which is one after the newest event.
+    fn next_position(&self, next: Seq) -> Seq {
+        next
+    }
 
     /// Replaces a topic's event by a tombstone, durably, then readable; a tombstone has 0 bytes of data. Before that it
     /// durably records the removal as pending: see [`Store::clear_pending_removal`]. [`Store::reclaim`] later erases the old bytes from
@@ -262,7 +343,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Store::commit`].
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError>;
+    fn remove(&self, topic: (TopicKey, &TopicName), seq: Seq) -> Result<RemoveOutcome, StoreError>;
 
     /// Clears a pending removal: its notice is committed, or not needed. Not necessarily durable: a crash may make the
     /// removal pending again.
@@ -309,6 +390,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records a clean shutdown and closes the files. Blocks; idempotent.
     fn close(&self);
+}
+
+impl TopicRecord {
+    /// The settings of a topic of which nothing else is known, for stores that do not [keep states](Store::keeps_states).
+    #[must_use]
+    pub fn new(name: TopicName, settings: TopicSettings) -> Self {
+        Self { name, key: TopicKey(0), tail: Seq::ZERO, snapshot: TopicSnapshot::default(), settings }
+    }
 }
 
 impl StoredEvent {

@@ -13,7 +13,7 @@ use super::{
     LogConfig, LogEngine, Store,
     contract::{LogFixture, MemoryFactory},
     slot::Flag,
-    store::{ReadLimit, TopicKey, TopicSettings},
+    store::{ReadLimit, TopicKey, TopicRecord, TopicSettings},
 };
 use crate::{
     engine::{
@@ -353,7 +353,15 @@ fn space_is_reclaimed_but_never_that_of_retained_events() {
     let fixture = Memory::with_retention(Retention { max_events: Some(2), ..Retention::default() });
     fixture.publish_all(&["a", "a", "a", "b", "a", "gone"]);
     fixture.delete("gone");
-    let stored = |key: u64| fixture.factory.store.0.topic_headers(TopicKey(key), Seq(0), 100).expect("readable").len();
+    let stored = |key: u64| {
+        fixture
+            .factory
+            .store
+            .0
+            .topic_headers((TopicKey(key), &topic("a")), Seq(0), Seq(u64::MAX), 100)
+            .expect("readable")
+            .len()
+    };
     fixture.until("reclaimed", |_| stored(1) == 2 && stored(6) == 0);
     assert_eq!(stored(4), 1);
     fixture.trim("b", 0);
@@ -381,7 +389,15 @@ fn since_reports_a_gap_after_the_space_was_reclaimed() {
     fixture.advance(Duration::from_secs(1));
     fixture.publish("a");
     fixture.trim("a", 1);
-    let stored = || fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = || {
+        fixture
+            .factory
+            .store
+            .0
+            .topic_headers((TopicKey(1), &topic("a")), Seq(0), Seq(u64::MAX), 100)
+            .expect("readable")
+            .len()
+    };
     fixture.until("reclaimed", |_| stored() == 1);
     let later = Millis(trimmed.0 + 1);
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
@@ -398,8 +414,15 @@ fn since_reports_what_may_have_been_trimmed_before_a_restart() {
     fixture.advance(Duration::from_secs(1));
     let kept = fixture.publish_bytes("a", 1).time;
     fixture.trim("a", 1);
-    let stored =
-        |fixture: &Memory| fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = |fixture: &Memory| {
+        fixture
+            .factory
+            .store
+            .0
+            .topic_headers((TopicKey(1), &topic("a")), Seq(0), Seq(u64::MAX), 100)
+            .expect("readable")
+            .len()
+    };
     fixture.until("reclaimed", |_| stored(&fixture) == 1);
     fixture.reopen();
     for filters in [&["a"][..], &["a", "b"], &["**"]] {
@@ -445,7 +468,7 @@ fn looking_for_the_newest_reads_no_more_than_is_asked_for() {
 fn an_event_is_above_a_mark_that_outlived_the_newest_segment() {
     let store = MemoryStore::new();
     let settings = TopicSettings { deleted_through: Some(Seq(100)), ..TopicSettings::default() };
-    store.save_settings(&topic("a"), &settings).expect("saved");
+    store.save_settings(&[TopicRecord::new(topic("a"), settings.clone())]).expect("saved");
     let engine = LogEngine::open(store, LogConfig::fixture(), Arc::new(RecordingObserver::default()));
     let receipts = wait(engine.append(plain(vec![event("a", "x")]))).expect("accepted");
     assert_eq!(receipts[0].seq, Seq(101));
@@ -499,7 +522,15 @@ fn the_last_event_of_an_emptied_topic_stays_until_its_end_is_recorded() {
     assert_eq!(fixture.state("a").expect("known").events, 0);
     let writes = faults(&fixture).writes();
     fixture.until("asked to record its end, and refused", |_| faults(&fixture).writes() > writes + 2);
-    let stored = || fixture.factory.store.0.topic_headers(TopicKey(1), Seq(0), 100).expect("readable").len();
+    let stored = || {
+        fixture
+            .factory
+            .store
+            .0
+            .topic_headers((TopicKey(1), &topic("a")), Seq(0), Seq(u64::MAX), 100)
+            .expect("readable")
+            .len()
+    };
     assert_eq!(stored(), 1, "its last event");
     faults(&fixture).set_full(false);
     fixture.until("reclaimed", |_| stored() == 0);

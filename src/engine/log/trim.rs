@@ -66,12 +66,15 @@ impl<S: Store> LogShared<S> {
         let mut step = FIRST_STEP;
         loop {
             let _sizes = self.resizing.read(); // keeps the headers' sizes equal to those counted in the table
-            let before =
-                self.catalog.table.read().by_key(key).map(|slot| (slot.mark, slot.tail, slot.events(), slot.bytes));
-            let Some((mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
-            let mut headers = self.store.topic_headers(key, mark, step)?;
+            let before = self
+                .catalog
+                .table
+                .read()
+                .by_key(key)
+                .map(|slot| (slot.name.clone(), slot.mark, slot.tail, slot.events(), slot.bytes));
+            let Some((name, mark, tail, events @ 1.., bytes)) = before else { return Ok(()) };
             // A commit may be in the store and not in the table yet; the writer counts its events when it applies it.
-            headers.truncate(headers.partition_point(|header| header.seq <= tail));
+            let headers = self.store.topic_headers((key, &name), mark, tail, step)?;
             let (observed, mut remaining) = (self.observed(), Remaining { events, bytes });
             let mut dropped = headers
                 .iter()
@@ -88,9 +91,9 @@ impl<S: Store> LogShared<S> {
             let more = headers.len() == step;
             step = (2 * step).min(STEP);
             let mut table = self.catalog.table.write();
-            let Some(name) = table.by_key(key).filter(|slot| slot.mark == mark).map(|slot| slot.name.clone()) else {
+            if table.by_key(key).is_none_or(|slot| slot.mark != mark) {
                 continue; // another trimmer was faster
-            };
+            }
             let emptied = all && !more && table.get(&name).is_some_and(|slot| slot.tail == tail);
             if all && !emptied {
                 dropped = dropped.saturating_sub(1); // the last one stays until the next header is read
@@ -102,6 +105,9 @@ impl<S: Store> LogShared<S> {
                 return Ok(());
             }
             self.retention_queue.set_reclaimable(true);
+            if self.store.keeps_states() {
+                self.trimmed.lock().insert(key);
+            }
             table.update(&name, |slot| {
                 if let Some(last) = headers[..dropped].last() {
                     (slot.mark, slot.trimmed_time) = (last.seq, last.time);

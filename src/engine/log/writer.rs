@@ -12,48 +12,68 @@ use super::{
     queue::{AppendReply, Job, PendingAppend, Replies, Work},
     shared::LogShared,
     slot::{Flag, Slot},
-    store::{Commit, Store, StoreError, TopicKey, TopicSettings},
+    store::{AppendOrigin, Commit, KeyRecord, Store, StoreError, TopicKey, TopicRecord, TopicSettings, TopicSnapshot},
 };
 use crate::{
-    engine::{AppendError, AppendResult, LifecycleChange, Receipt, TopicChange, TopicState},
+    engine::{Append, AppendError, AppendResult, LifecycleChange, Receipt, TopicChange, TopicState},
     event::{Event, Millis, Seq, TopicName},
     sync::Instant,
 };
 
 /// State owned by the writer thread.
-pub(super) struct LogWriter<S: Store> {
-    pub(super) shared: Arc<LogShared<S>>,
+pub(in crate::engine) struct LogWriter<S: Store> {
+    pub(in crate::engine) shared: Arc<LogShared<S>>,
     pub(super) idempotency: Idempotency,
     /// The next position to assign.
     pub(super) next: Seq,
+    /// The store refused a write because another hub writes the log.
+    fenced: bool,
 }
 
 impl<S: Store> LogWriter<S> {
-    /// Runs until the queue is closed and empty.
-    pub(super) fn run(mut self) {
-        let guard = FailOnPanic(Arc::clone(&self.shared));
-        while let Some(work) = self.shared.queue.take(&self.shared.config) {
+    pub(super) fn new(shared: Arc<LogShared<S>>, idempotency: Idempotency, next: Seq) -> Self {
+        Self { shared, idempotency, next, fenced: false }
+    }
+
+    /// Executes jobs until the queue is closed and empty, or interrupted, or another hub writes the log. The jobs that
+    /// could then not be executed are back in the queue.
+    pub(in crate::engine) fn lead(&mut self) {
+        self.fenced = false;
+        while !self.fenced
+            && let Some(work) = self.shared.queue.take(&self.shared.config)
+        {
             match work {
                 Work::Group(group) => self.append(group),
                 Work::Single(job) => self.single(job),
             }
         }
-        drop(guard);
     }
 
     fn append(&mut self, pending: Vec<PendingAppend>) {
         let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
         let events = pending.iter().map(|it| it.append.events.len()).sum();
+        // What is needed to execute them elsewhere.
+        let kept: Vec<(Append, Option<AppendOrigin>)> = match self.shared.store.keeps_states() {
+            true => pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect(),
+            false => Vec::new(),
+        };
         let now = self.shared.now(); // monotonic
         self.idempotency.expire(&now);
-        let mut group = CommitGroup::new(&self.shared, &self.idempotency, self.next, &now, events);
+        let next = self.shared.store.next_position(self.next);
+        let mut group = CommitGroup::new(&self.shared, &self.idempotency, next, &now, events);
         let decide = |it: PendingAppend| match it.reply {
-            Replies::Whole(reply) => Decided::Whole(group.decide(it.append), reply),
-            Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events), reply),
+            Replies::Whole(reply) => Decided::Whole(group.decide(it.append, it.origin.as_ref()), reply),
+            Replies::Each(reply) => Decided::Each(group.decide_each(it.append.events, it.origin.as_ref()), reply),
         };
         let decided: Vec<_> = pending.into_iter().map(decide).collect();
         let (commit, topics, next) = group.finish();
         let result = self.commit(commit, topics, next);
+        if self.fenced {
+            let again = |(it, (append, origin)): (Decided, (Append, Option<AppendOrigin>))| {
+                Job::Append(PendingAppend::new(append, it.reply()).of(origin))
+            };
+            return self.shared.queue.put_back(decided.into_iter().zip(kept).map(again).collect());
+        }
         self.shared.queue.release(costs);
         // Newest first: a caller that waits for its oldest answer, as the hub's batcher does, is woken when all are there.
         for decided in decided.into_iter().rev() {
@@ -61,7 +81,7 @@ impl<S: Store> LogWriter<S> {
         }
     }
 
-    pub(super) fn commit(&mut self, commit: Commit, topics: Vec<Staged>, next: Seq) -> Result<(), AppendError> {
+    pub(super) fn commit(&mut self, mut commit: Commit, topics: Vec<Staged>, next: Seq) -> Result<(), AppendError> {
         if commit.events.is_empty() {
             return Ok(());
         }
@@ -70,14 +90,36 @@ impl<S: Store> LogWriter<S> {
         assert!(self.next <= first && last < next, "a position is assigned once: {first:?} to {last:?}");
         debug_assert!(commit.events.windows(2).all(|pair| pair[0].1.event.seq < pair[1].1.event.seq), "in order");
         self.shared.catalog.clock.store_leaps(&self.shared.store).map_err(|error| self.failed(error))?;
+        if self.shared.store.keeps_states() {
+            commit.states = self.states(&topics, commit.time);
+        }
         let began = Instant::now();
         self.shared.store.commit(&commit).map_err(|error| self.failed(error))?;
         self.shared.commit_times.lock().record(began.elapsed());
         self.next = next;
-        let (exceeding, full) = self.apply(topics, commit.time);
-        for record in commit.keys {
-            self.idempotency.remember(record);
-        }
+        self.apply(commit, topics);
+        Ok(())
+    }
+
+    /// The state that each of these topics will have after the commit.
+    fn states(&self, topics: &[Staged], time: Millis) -> Vec<(TopicKey, TopicSnapshot)> {
+        let table = self.shared.catalog.table.read();
+        let after = |staged: &Staged| {
+            let batch = staged.batch.as_ref()?;
+            let mut slot =
+                table.get(&staged.name).cloned().unwrap_or_else(|| Slot::new(staged.name.clone(), batch.prev, 0));
+            slot.append(batch, time);
+            Some((staged.key, slot.snapshot()))
+        };
+        topics.iter().filter_map(after).collect()
+    }
+
+    /// Applies a durable commit to the table and to the keys, and passes its events to the observer.
+    pub(super) fn apply(&mut self, commit: Commit, topics: Vec<Staged>) {
+        let Some((_, last)) = commit.events.last() else { return };
+        let last = last.event.seq;
+        let (exceeding, full) = self.apply_to_table(topics, &commit.states, commit.time);
+        self.remember(commit.keys);
         let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, stored)| stored.event).collect();
         self.shared.observer.committed(&events);
         self.shared.set_observed(last);
@@ -85,12 +127,22 @@ impl<S: Store> LogWriter<S> {
             self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });
         }
         self.shared.retention_queue.enqueue(exceeding, full);
-        Ok(())
     }
 
-    /// Applies a durable commit to the table. Returns the topics that now exceed their limits, and whether the whole
-    /// store exceeds its cap.
-    fn apply(&self, topics: Vec<Staged>, time: Millis) -> (Vec<TopicKey>, bool) {
+    /// Adds keys whose commit is durable.
+    pub(super) fn remember(&mut self, keys: Vec<KeyRecord>) {
+        for record in keys {
+            self.idempotency.remember(record);
+        }
+    }
+
+    /// Returns the topics that now exceed their limits, and whether the whole store exceeds its cap.
+    fn apply_to_table(
+        &self,
+        topics: Vec<Staged>,
+        states: &[(TopicKey, TopicSnapshot)],
+        time: Millis,
+    ) -> (Vec<TopicKey>, bool) {
         let now = self.shared.now();
         let mut table = self.shared.catalog.table.write();
         let mut exceeding = Vec::new();
@@ -111,6 +163,9 @@ impl<S: Store> LogWriter<S> {
             exceeding.extend(exceeds.unwrap_or(false).then_some(key));
             table.head = table.head.max(batch.last);
         }
+        for (key, snapshot) in states {
+            table.update_by_key(*key, |slot| slot.adopt(snapshot));
+        }
         self.shared.set_head(table.head);
         let full = self.shared.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
         (exceeding, full)
@@ -118,84 +173,84 @@ impl<S: Store> LogWriter<S> {
 
     fn single(&mut self, job: Job) {
         let cost = job.cost();
+        let (job, forwarded) = if let Job::Forwarded(job) = job { (*job, true) } else { (job, false) };
+        let again = |job| if forwarded { Job::Forwarded(Box::new(job)) } else { job };
         match job {
             Job::Append(pending) => return self.append(vec![pending]),
-            Job::Configure(topic, change, reply) => drop(reply.send(self.configure(&topic, change))),
-            Job::Delete(topic, reply) => drop(reply.send(self.delete(&topic))),
-            Job::Remove(topic, seq, reply) => drop(reply.send(self.remove(&topic, seq))),
-            Job::RecordEnds(topics) => self.record_ends(&topics),
+            Job::Forwarded(_) => unreachable!("only one of the others is forwarded"),
+            Job::Configure(topic, change, reply) => {
+                let result = self.configure(&topic, change);
+                if self.fenced {
+                    return self.shared.queue.put_back(vec![again(Job::Configure(topic, change, reply))]);
+                }
+                drop(reply.send(result));
+            }
+            Job::Delete(topic, reply) => {
+                let result = self.delete(&topic);
+                if self.fenced {
+                    return self.shared.queue.put_back(vec![again(Job::Delete(topic, reply))]);
+                }
+                drop(reply.send(result));
+            }
+            Job::Remove(topic, seq, reply) => {
+                let result = self.remove(&topic, seq);
+                if self.fenced {
+                    return self.shared.queue.put_back(vec![again(Job::Remove(topic, seq, reply))]);
+                }
+                drop(reply.send(result));
+            }
+            Job::RecordStates(topics) => self.record_states(&topics),
         }
         self.shared.queue.release([cost]);
     }
 
-    fn configure(&self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
-        let shared = &self.shared;
-        let (known, was_closed, tail) = {
-            let table = shared.catalog.table.read();
-            let slot = table.get(topic);
-            (slot.is_some(), slot.is_some_and(|slot| slot.is(Flag::Closed)), slot.map(|slot| slot.tail))
-        };
-        let tail = tail.unwrap_or_else(|| shared.unused_tail(topic));
-        let mut settings = shared.settings(topic);
-        apply_change(&mut settings, change, tail);
-        shared.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
-        let closed = change.closed.unwrap_or(was_closed);
-        let mut table = shared.catalog.table.write();
-        if !known {
-            let rule = table.rule_number(topic);
-            table.insert(Slot::new(topic.clone(), tail, rule));
-        }
-        table.set_own(topic, settings);
-        let key = table.update(topic, |slot| {
-            slot.set(Flag::Closed, closed);
-            slot.key
-        });
-        let state = table.state(topic, shared.epoch).expect("just inserted");
-        drop(table);
-        if closed != was_closed {
-            shared.observer.lifecycle_changed(
-                topic,
-                if closed { LifecycleChange::Closed { last: tail } } else { LifecycleChange::Reopened },
-            );
-        }
-        shared.retention_queue.enqueue(key, false);
-        Ok(state)
+    fn configure(&mut self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
+        let mut record = self.shared.record(topic);
+        apply_change(&mut record.settings, change, record.tail);
+        self.shared.store.save_settings(std::slice::from_ref(&record)).map_err(|error| self.failed(error))?;
+        Ok(self.apply_settings(record))
     }
 
-    fn delete(&self, topic: &TopicName) -> Result<bool, AppendError> {
-        let shared = &self.shared;
-        let Some(mark) = shared.catalog.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
-        let settings =
-            TopicSettings { deleted_through: (mark > Seq::ZERO).then_some(mark), ..TopicSettings::default() };
-        shared.store.save_settings(topic, &settings).map_err(|error| self.failed(error))?;
-        shared.raise_newest_deleted(mark);
-        shared.catalog.table.write().remove(topic);
-        shared.observer.lifecycle_changed(topic, LifecycleChange::Deleted { last: mark });
-        shared.retention_queue.set_reclaimable(true);
+    fn delete(&mut self, topic: &TopicName) -> Result<bool, AppendError> {
+        let Some(mark) = self.shared.catalog.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
+        let deleted_through = (mark > Seq::ZERO).then_some(mark);
+        let settings = TopicSettings { deleted_through, ..TopicSettings::default() };
+        let record = TopicRecord { settings, ..self.shared.record(topic) };
+        self.shared.store.save_settings(&[record]).map_err(|error| self.failed(error))?;
+        self.apply_deletion(topic, mark);
         Ok(true)
     }
 
-    /// Durably records the newest positions of emptied topics, so that the store may reclaim their last events. When
-    /// the disk is full, the retention thread asks again later.
-    fn record_ends(&self, topics: &[TopicKey]) {
-        for &key in topics {
-            let shared = &self.shared;
-            let emptied = shared.catalog.table.read().by_key(key).filter(|slot| slot.first().is_none()).cloned();
-            let Some(slot) = emptied else { continue };
-            let settings = TopicSettings { emptied_through: Some(slot.tail), ..shared.settings(&slot.name) };
-            match shared.store.save_settings(&slot.name, &settings) {
-                Ok(()) => {
-                    let mut table = shared.catalog.table.write();
-                    table.update(&slot.name, |slot| slot.set(Flag::EndRecorded, true));
-                }
-                Err(error) => return drop(self.failed(error)),
+    /// Durably records the newest positions of emptied topics, so that the store may reclaim their last events; and the
+    /// marks of others, where the store keeps states. When the disk is full, the retention thread asks again later.
+    fn record_states(&mut self, topics: &[TopicKey]) {
+        let shared = Arc::clone(&self.shared);
+        let record = |key: &TopicKey| {
+            let name = shared.catalog.table.read().by_key(*key).map(|slot| slot.name.clone())?;
+            let mut record = shared.record(&name);
+            let emptied = record.snapshot.events == 0;
+            if emptied {
+                record.settings.emptied_through = Some(record.tail);
             }
+            (emptied || shared.store.keeps_states()).then_some(record)
+        };
+        let records: Vec<TopicRecord> = topics.iter().filter_map(record).collect();
+        if let Err(error) = shared.store.save_settings(&records) {
+            return drop(self.failed(error));
+        }
+        let mut table = shared.catalog.table.write();
+        for record in records.iter().filter(|record| record.settings.emptied_through.is_some()) {
+            table.update(&record.name, |slot| slot.set(Flag::EndRecorded, true));
         }
     }
 
     /// Maps a store's error to the append's error. [`StoreError::Failed`] poisons the engine.
-    pub(super) fn failed(&self, error: StoreError) -> AppendError {
+    pub(super) fn failed(&mut self, error: StoreError) -> AppendError {
         match error {
+            StoreError::Fenced => {
+                self.fenced = true;
+                AppendError::NotNow { reason: error.to_string().into() }
+            }
             StoreError::Full => AppendError::Full,
             StoreError::NotNow(reason) => AppendError::NotNow { reason },
             StoreError::Failed(reason) => {
@@ -214,6 +269,14 @@ enum Decided {
 }
 
 impl Decided {
+    /// The reply channel, of an append that could not be executed.
+    fn reply(self) -> Replies {
+        match self {
+            Self::Whole(_, reply) => Replies::Whole(reply),
+            Self::Each(_, reply) => Replies::Each(reply),
+        }
+    }
+
     /// Replies with the outcome, given the commit's `result`. The receiver may be gone.
     fn answer(self, result: &Result<(), AppendError>) {
         match self {
@@ -251,7 +314,7 @@ fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
 }
 
 /// Fails all queued jobs when the writer thread panics, so that no caller waits for ever.
-struct FailOnPanic<S: Store>(Arc<LogShared<S>>);
+pub(super) struct FailOnPanic<S: Store>(pub(super) Arc<LogShared<S>>);
 
 impl<S: Store> Drop for FailOnPanic<S> {
     fn drop(&mut self) {

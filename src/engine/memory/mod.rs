@@ -9,7 +9,7 @@ use std::{
 use super::log::LogConfig;
 use super::log::store::{
     Commit, DiskSpace, EventHeader, KeptClock, KeyRecord, Liveness, Position, ReadLimit, Recovered, RemoveOutcome,
-    Scan, Store, StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
+    Scan, Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSettings, TopicSummary,
 };
 use crate::{
     event::{Epoch, Event, Millis, Seq, TopicName},
@@ -156,7 +156,13 @@ impl Store for MemoryStore {
         Ok(events)
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
+    fn topic_headers(
+        &self,
+        (key, _): (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<EventHeader>, StoreError> {
         self.faults.access();
         let header = |StoredEvent { prev, event }: &StoredEvent| EventHeader {
             seq: event.seq,
@@ -164,13 +170,22 @@ impl Store for MemoryStore {
             time: event.time,
             bytes: event.new.data.len() as u64,
         };
-        let headers: Vec<_> = self.contents.read().after(key, after).take(max).map(header).collect();
+        let contents = self.contents.read();
+        let events = contents.after(key, after).take_while(|stored| stored.event.seq <= through);
+        let headers: Vec<_> = events.take(max).map(header).collect();
+        drop(contents);
         self.faults.add_headers(headers.len());
         self.faults.interleave(InterruptedRead::Headers);
         Ok(headers)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
+    fn topic_newest(
+        &self,
+        (key, _): (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<Position>, StoreError> {
         self.faults.access();
         let contents = self.contents.read();
         let up_to = |events: &VecDeque<StoredEvent>| events.partition_point(|stored| stored.event.seq <= through);
@@ -223,18 +238,20 @@ impl Store for MemoryStore {
         Ok(contents.log.get(index).map_or(contents.head, |(_, next)| Seq(next.event.seq.0 - 1)))
     }
 
-    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
-        self.faults.before_write()?;
-        let mut contents = self.contents.write();
-        if *settings == TopicSettings::default() {
-            contents.settings.remove(topic);
-        } else {
-            contents.settings.insert(topic.clone(), settings.clone());
+    fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {
+        for TopicRecord { name, settings, .. } in topics {
+            self.faults.before_write()?;
+            let mut contents = self.contents.write();
+            if *settings == TopicSettings::default() {
+                contents.settings.remove(name);
+            } else {
+                contents.settings.insert(name.clone(), settings.clone());
+            }
         }
         Ok(())
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
+    fn remove(&self, (topic, _): (TopicKey, &TopicName), seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.faults.access();
         let found = self.contents.read().after(topic, Seq(seq.0.saturating_sub(1))).next().cloned();
         let Some(stored) = found.filter(|stored| stored.event.seq == seq) else { return Ok(RemoveOutcome::NotFound) };

@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering;
 
 use super::log::store::{
     Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
-    StoreError, StoredEvent, TopicKey, TopicSettings, TopicSummary,
+    StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
 };
 use crate::event::{Millis, Seq, TopicName};
 use crate::progress::WorkProgress;
@@ -157,11 +157,25 @@ impl Store for SledStore {
         self.shared.topic_events(topic, after, through, limit)
     }
 
-    fn topic_headers(&self, key: TopicKey, after: Seq, max: usize) -> Result<Vec<EventHeader>, StoreError> {
-        self.shared.topic_headers(key, after, max)
+    fn topic_headers(
+        &self,
+        (key, _): (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<EventHeader>, StoreError> {
+        let mut headers = self.shared.topic_headers(key, after, max)?;
+        headers.truncate(headers.partition_point(|header| header.seq <= through));
+        Ok(headers)
     }
 
-    fn topic_newest(&self, key: TopicKey, after: Seq, through: Seq, max: usize) -> Result<Vec<Position>, StoreError> {
+    fn topic_newest(
+        &self,
+        (key, _): (TopicKey, &TopicName),
+        after: Seq,
+        through: Seq,
+        max: usize,
+    ) -> Result<Vec<Position>, StoreError> {
         self.shared.topic_newest(key, after, through, max)
     }
 
@@ -179,11 +193,11 @@ impl Store for SledStore {
         self.shared.position_before(time)
     }
 
-    fn save_settings(&self, topic: &TopicName, settings: &TopicSettings) -> Result<(), StoreError> {
-        self.shared.save_settings(topic, settings)
+    fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {
+        topics.iter().try_for_each(|topic| self.shared.save_settings(&topic.name, &topic.settings))
     }
 
-    fn remove(&self, topic: TopicKey, seq: Seq) -> Result<RemoveOutcome, StoreError> {
+    fn remove(&self, (topic, _): (TopicKey, &TopicName), seq: Seq) -> Result<RemoveOutcome, StoreError> {
         self.shared.remove(topic, seq)
     }
 

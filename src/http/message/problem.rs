@@ -298,6 +298,11 @@ impl From<AppendError> for Problem {
                 Code::TooLarge,
                 format!("this hub's engine commits at most {max} events at once; split the batch").into(),
             ),
+            AppendError::TooLarge { bytes, max } => (
+                Code::TooLarge,
+                format!("this append takes {bytes} bytes in the engine, which writes at most {max} at once; split it")
+                    .into(),
+            ),
             AppendError::LimitUnsupported { limit } => (
                 Code::BodyInvalid,
                 format!("this hub's engine cannot limit a topic by '{limit}'; leave it out").into(),

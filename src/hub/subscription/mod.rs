@@ -117,7 +117,7 @@ struct PendingPage {
 
 impl Hub {
     /// A subscription for a stream on `shard`. Waits for the disk only when the selection names a topic that is not in
-    /// use, and may have been deleted.
+    /// use, and may have been deleted; and for the log when a cursor is ahead of it: see [`Log::reach`](crate::engine::Log::reach).
     ///
     /// # Errors
     /// When the engine cannot be read now.
@@ -128,6 +128,14 @@ impl Hub {
         limit: ReadLimit,
         shard: usize,
     ) -> Result<Subscription, ReadError> {
+        if let Start::Cursor(cursor) = &start
+            && let Some(id) = cursor.id()
+            && let head = self.head()
+            && id.epoch == head.epoch
+            && id.seq > head.seq
+        {
+            self.engine.reach(id.seq).await?;
+        }
         let (feed_handle, now) = self.broker.join(selection, shard);
         // After joining, so that the feed itself records later deletions.
         self.learn_deletions(&feed_handle.feed, feed_handle.epoch.number).await?;

@@ -89,7 +89,7 @@ fn headers_match_the_events() {
     for n in 0..20 {
         bench.publish(&[("a", &"x".repeat(n)), ("b", "y")]);
     }
-    let headers = bench.store.topic_headers(bench.keys["a"], Seq(5), 7).expect("read");
+    let headers = bench.store.topic_headers((bench.keys["a"], &name("a")), Seq(5), Seq(u64::MAX), 7).expect("read");
     let events = bench.read("a", 5);
     assert_eq!(headers.len(), 7);
     for (header, StoredEvent { prev, event }) in headers.iter().zip(events) {
@@ -121,9 +121,9 @@ fn settings_and_marks_survive_a_restart() {
     let marked = TopicSettings { deleted_through: Some(Seq(40)), ..TopicSettings::default() };
     let both = TopicSettings { deleted_through: Some(Seq(30)), retry: Some(9), ..TopicSettings::default() };
     for (topic, settings) in [("a", &own), ("del/1", &marked), ("del/2", &both), ("gone", &own)] {
-        bench.store.save_settings(&name(topic), settings).expect("saved");
+        bench.store.save_settings(&[TopicRecord::new(name(topic), settings.clone())]).expect("saved");
     }
-    bench.store.save_settings(&name("gone"), &TopicSettings::default()).expect("saved");
+    bench.store.save_settings(&[TopicRecord::new(name("gone"), TopicSettings::default())]).expect("saved");
     let (bench, recovered) = bench.reopen(config(dir.path()));
     assert_eq!(recovered.settings, [(name("a"), own), (name("del/2"), both)]);
     assert_eq!(recovered.newest_mark, Seq(40));
@@ -153,7 +153,13 @@ fn idempotency_keys_survive_a_restart_and_their_window_ends() {
             records.push(record);
         }
         let only = KeyRecord { key: key(100), time: Millis(bench.time), receipts: StoredReceipts::default() };
-        let commit = Commit { events: Vec::new(), keys: vec![only.clone()], time: only.time };
+        let commit = Commit {
+            events: Vec::new(),
+            states: Vec::new(),
+            origins: Vec::new(),
+            keys: vec![only.clone()],
+            time: only.time,
+        };
         bench.store.commit(&commit).expect("accepted");
         records.push(only);
         let (_, recovered) = bench.reopen(config);
@@ -321,7 +327,7 @@ fn the_newest_positions_are_found_backwards_over_segments_and_large_events() {
             [(0, 1000, 1000), (0, 1000, 7), (0, 77, 1000), (50, 120, 1000), (100, 100, 9), (0, 0, 9)]
         {
             let want = all.iter().copied().filter(|(seq, _)| (after + 1..=through).contains(&seq.0)).take(max);
-            let found = bench.store.topic_newest(key, Seq(after), Seq(through), max).expect("readable");
+            let found = bench.store.topic_newest((key, &name("a")), Seq(after), Seq(through), max).expect("readable");
             let want: Vec<_> = want.collect();
             let seqs = |all: &[(Seq, u64)]| all.iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
             assert_eq!(

@@ -195,7 +195,7 @@ fn damaged_settings_lists_and_clocks_are_told() {
         let (mut bench, _) = Bench::open(dir.path());
         bench.publish(&[("a", "x")]);
         let own = TopicSettings { exists: true, ..TopicSettings::default() };
-        bench.store.save_settings(&name("a"), &own).expect("saved");
+        bench.store.save_settings(&[TopicRecord::new(name("a"), own.clone())]).expect("saved");
         bench.store.close();
         drop(bench);
         assert_eq!(checked(dir.path()).expect("checked").verdict.exit_code(), 0);
@@ -257,7 +257,7 @@ fn a_removed_event_is_no_damage() {
         bench.publish(&[("a", &"a".repeat(n * 31 % 1500)), ("b", &"c".repeat(900))]);
     }
     bench.wait_sealed();
-    bench.store.remove(bench.keys["a"], Seq(3)).expect("removed");
+    bench.store.remove((bench.keys["a"], &name("a")), Seq(3)).expect("removed");
     bench.store.close();
     let report = checked(dir.path()).expect("checked");
     assert_eq!((kinds(&report), report.events), (vec![Kind::Unscrubbed], 120), "{report}");

@@ -204,7 +204,7 @@ fn an_incomplete_commit_is_rolled_back() {
         let writer = writer.as_mut().expect("open");
         let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 0 };
         let keys = vec![KeyRecord { key, time: torn.time, receipts: StoredReceipts::default() }];
-        let torn = Commit { keys, events: torn.events.clone(), time: torn.time };
+        let torn = Commit { keys, states: vec![], origins: vec![], events: torn.events.clone(), time: torn.time };
         writer.insert(&torn).expect("inserted");
         let stem = super::super::keys::commit(torn.events[0].1.event.seq);
         super::super::parts::remove(&writer.tables.commits, &stem).expect("removed");

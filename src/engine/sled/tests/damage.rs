@@ -73,7 +73,13 @@ pub(super) fn intact_events(
     let new = NewEvent::new(name("new"), "after");
     let event = Arc::new(Event { seq: Seq(next), time: Millis(recovered.last_time.0 + 1), new });
     let stored = StoredEvent { prev: Seq(0), event };
-    let commit = Commit { events: vec![(TopicKey(next), stored)], keys: vec![], time: recovered.last_time };
+    let commit = Commit {
+        events: vec![(TopicKey(next), stored)],
+        states: vec![],
+        origins: vec![],
+        keys: vec![],
+        time: recovered.last_time,
+    };
     store.commit(&commit).unwrap_or_else(|error| panic!("{what}: {error}"));
     intact
 }
@@ -177,7 +183,7 @@ fn damaged_or_lost_settings_are_reported() {
         let (mut bench, _) = Bench::open(&dir);
         bench.publish(&[("a", "x")]);
         let own = TopicSettings { exists: true, ..TopicSettings::default() };
-        bench.store.save_settings(&name("a"), &own).expect("saved");
+        bench.store.save_settings(&[TopicRecord::new(name("a"), own.clone())]).expect("saved");
         bench.store.close();
         let hurt = dir.join("meta").join(file);
         let mut bytes = std::fs::read(&hurt).expect("there");

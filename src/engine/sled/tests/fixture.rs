@@ -77,7 +77,7 @@ fn makes_the_fixture() {
         bench.commit(&commit);
     }
     for (topic, settings) in settings() {
-        bench.store.save_settings(&topic, &settings).expect("saved");
+        bench.store.save_settings(&[TopicRecord::new(topic, settings.clone())]).expect("saved");
     }
     bench.wait_sealed();
     bench.store.close();

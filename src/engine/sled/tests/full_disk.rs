@@ -65,7 +65,10 @@ fn a_full_disk_refuses_and_accepts_again_and_loses_nothing() {
     assert!(matches!(bench.store.room(), Err(StoreError::Full)));
     bench.check_all();
     let mark = TopicSettings { deleted_through: Some(Seq(1)), ..TopicSettings::default() };
-    bench.store.save_settings(&name("gone"), &mark).expect("deleting is possible on a full disk");
+    bench
+        .store
+        .save_settings(&[TopicRecord::new(name("gone"), mark.clone())])
+        .expect("deleting is possible on a full disk");
     // Another process fills the disk, and frees it again.
     let ballast = mount.0.path().join("ballast");
     let (bench, _) = bench.reopen(config.clone());

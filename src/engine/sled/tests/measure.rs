@@ -82,7 +82,10 @@ fn a_million_topics_of_three_events() {
                 let event = Arc::new(Event { seq: Seq(seq), time: Millis(seq), new });
                 events.push((key, StoredEvent { prev, event }));
             }
-            bench.store.commit(&Commit { events, keys: vec![], time: Millis(seq) }).expect("accepted");
+            bench
+                .store
+                .commit(&Commit { events, states: vec![], origins: vec![], keys: vec![], time: Millis(seq) })
+                .expect("accepted");
         }
     }
     let rss = resident();
@@ -190,7 +193,7 @@ fn copying_a_full_segment_without_a_removed_event() {
     }
     bench.wait_sealed();
     let before = bench.store.disk_bytes();
-    bench.store.remove(bench.keys["t/0"], Seq(1)).expect("there");
+    bench.store.remove((bench.keys["t/0"], &name("t/0")), Seq(1)).expect("there");
     let begun = Instant::now();
     bench.store.reclaim(&super::removing::All).expect("copied");
     assert_eq!(bench.store.unscrubbed(), 0);

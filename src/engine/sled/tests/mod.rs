@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::log::store::{
-    Commit, KeyRecord, ReadLimit, Recovered, Store, StoreError, StoredEvent, StoredReceipts, TopicKey, TopicSettings,
-    TopicSummary,
+    Commit, KeyRecord, ReadLimit, Recovered, Store, StoreError, StoredEvent, StoredReceipts, TopicKey, TopicRecord,
+    TopicSettings, TopicSummary,
 };
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;
@@ -108,7 +108,7 @@ impl Bench {
             let prev = Seq(self.last.insert(key, seq).unwrap_or(0));
             built.push((key, StoredEvent { prev, event: Arc::new(Event { seq: Seq(seq), time, new }) }));
         }
-        Commit { events: built, keys: Vec::new(), time }
+        Commit { events: built, states: Vec::new(), origins: Vec::new(), keys: Vec::new(), time }
     }
 
     fn commit(&mut self, commit: &Commit) {

@@ -72,7 +72,7 @@ impl Bench {
     fn remove(&mut self, topic: &str, seq: u64) {
         let key = self.keys[topic];
         let entry = self.events.iter_mut().find(|(_, stored)| stored.event.seq == Seq(seq)).expect("published");
-        let taken = self.store.remove(key, Seq(seq)).expect("possible");
+        let taken = self.store.remove((key, &name("a")), Seq(seq)).expect("possible");
         assert_eq!(taken, RemoveOutcome::Removed(entry.1.event.new.data.len() as u64));
         entry.1 = entry.1.tombstone();
     }
@@ -214,7 +214,10 @@ fn a_copy_during_which_an_event_was_removed_is_used() {
         fn first_kept(&self, key: TopicKey) -> Option<Seq> {
             if key == self.1[1] && !self.2.swap(true, Ordering::Relaxed) {
                 // The copier has had the first topic.
-                assert_eq!(self.0.remove(self.1[0], Seq(3)).expect("possible"), RemoveOutcome::Removed(6));
+                assert_eq!(
+                    self.0.remove((self.1[0], &name("a")), Seq(3)).expect("possible"),
+                    RemoveOutcome::Removed(6)
+                );
             }
             Some(Seq(1))
         }
@@ -275,14 +278,17 @@ fn a_full_disk_delays_the_erasure_until_there_is_room() {
     bench.publish(&[("a", SECRET), ("a", "x")]);
     bench.wait_sealed();
     let (a, dead) = (bench.keys["a"], bench.keys["dead"]);
-    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), RemoveOutcome::Removed(SECRET.len() as u64));
+    assert_eq!(
+        bench.store.remove((a, &name("a")), Seq(2)).expect("possible"),
+        RemoveOutcome::Removed(SECRET.len() as u64)
+    );
     let (mut bench, _) = bench.reopen(SledConfig { reserve_bytes: 1 << 60, ..at_once(dir.path()) });
     bench.events.remove(0);
     bench.events[0].1 = bench.events[0].1.tombstone();
     assert!(matches!(bench.store.reclaim(&AllBut(dead)), Err(StoreError::Full)));
     assert_eq!(bench.segments(), 1, "space is reclaimed all the same");
     bench.keys.remove("dead");
-    assert!(matches!(bench.store.remove(a, Seq(3)), Err(StoreError::Full)), "nothing is begun");
+    assert!(matches!(bench.store.remove((a, &name("a")), Seq(3)), Err(StoreError::Full)), "nothing is begun");
     assert_eq!(bench.store.unscrubbed(), 1);
     let (mut bench, _) = bench.reopen(at_once(dir.path()));
     bench.keys.remove("dead");
@@ -300,7 +306,10 @@ fn an_event_of_a_topic_with_an_old_name_is_removed_like_any_other() {
     let commit = bench.build(vec![NewEvent::new(old.clone(), SECRET), NewEvent::new(old, "second")]);
     bench.commit(&commit);
     let key = bench.keys["a/../b"];
-    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), RemoveOutcome::Removed(SECRET.len() as u64));
+    assert_eq!(
+        bench.store.remove((key, &name("a")), Seq(1)).expect("possible"),
+        RemoveOutcome::Removed(SECRET.len() as u64)
+    );
     bench.reclaim();
     assert_eq!((holders(dir.path()), bench.store.unscrubbed()), (vec![], 0));
 }
@@ -311,10 +320,10 @@ fn removing_a_position_that_is_no_event_of_the_topic_changes_nothing() {
     let (mut bench, _) = Bench::with(later(dir.path()));
     bench.publish(&[("a", "x"), ("b", "y")]);
     let (a, removals) = (bench.keys["a"], &bench.store.shared.removals);
-    assert_eq!(bench.store.remove(a, Seq(2)).expect("possible"), RemoveOutcome::NotFound);
+    assert_eq!(bench.store.remove((a, &name("a")), Seq(2)).expect("possible"), RemoveOutcome::NotFound);
     bench.store.shared.writer.lock().as_ref().expect("open").tables.topics.remove(a.0.to_be_bytes()).expect("removed");
     assert_eq!(
-        bench.store.remove(a, Seq(1)).expect("possible"),
+        bench.store.remove((a, &name("a")), Seq(1)).expect("possible"),
         RemoveOutcome::NotFound,
         "its topic's name is missing"
     );
@@ -334,11 +343,11 @@ fn a_removal_whose_flush_failed_is_completed_by_a_retry() {
     bench.remove("a", 1);
     bench.store.shared.removals.lock().add_failed(key, Seq(1), 24);
     assert_eq!(
-        bench.store.remove(key, Seq(1)).expect("possible"),
+        bench.store.remove((key, &name("a")), Seq(1)).expect("possible"),
         RemoveOutcome::Removed(24),
         "readers get the notice now"
     );
-    assert_eq!(bench.store.remove(key, Seq(1)).expect("possible"), RemoveOutcome::AlreadyRemoved);
+    assert_eq!(bench.store.remove((key, &name("a")), Seq(1)).expect("possible"), RemoveOutcome::AlreadyRemoved);
 }
 
 /// Such a copy could neither be added to the list nor removed.

@@ -1,0 +1,158 @@
+//! Who leads, as far as this hub has heard, and when to try to lead.
+//!
+//! Nothing here is needed for safety: a hub leads because the stream has accepted its leader record, and it stops when the
+//! stream refuses a write. Two hubs that try at once cost a refused write.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+/// Between two heartbeats of the leader.
+pub(super) const BEAT: Duration = Duration::from_millis(500);
+
+/// Without a heartbeat for so long, a follower tries to lead: five are missing.
+pub(super) const LOST: Duration = Duration::from_millis(2500);
+
+/// A follower waits for a random part of this longer, so that two rarely try at once.
+const SPREAD: Duration = Duration::from_secs(1);
+
+/// The same after the leader has said that it ends.
+const SPREAD_RESIGNED: Duration = Duration::from_millis(100);
+
+/// Between two tries of one hub. An election in the NATS cluster takes 5 to 10 s, in which a try has no answer.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+/// A heartbeat of the leader, as JSON in core NATS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Beat {
+    /// The leader.
+    pub(super) hub: Box<str>,
+    /// The position of its leader record.
+    pub(super) term: u64,
+    /// The newest position that it has written, and that stays in the stream.
+    pub(super) head: u64,
+    /// It ends now, in order.
+    #[serde(default)]
+    pub(super) resigns: bool,
+}
+
+/// The leader, as far as this hub has heard.
+#[derive(Clone)]
+pub(super) struct LeaderView(Arc<Mutex<View>>);
+
+struct View {
+    leader: Option<Leader>,
+    /// When this hub last heard of the leader, or began to listen.
+    heard: Instant,
+    /// When to try to lead, if nothing is heard until then.
+    try_at: Instant,
+    resigned: bool,
+}
+
+/// A leader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leader {
+    pub(super) hub: Box<str>,
+    /// The position of its leader record.
+    pub(super) term: u64,
+    /// The newest position that it has told.
+    pub(super) head: u64,
+}
+
+impl LeaderView {
+    /// Nobody is known to lead.
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at: now + LOST / 2 + spread(SPREAD), resigned: false })))
+    }
+
+    /// A heartbeat came. Those of an earlier term are ignored.
+    pub(super) fn beat(&self, beat: Beat) {
+        let mut view = self.0.lock();
+        if view.leader.as_ref().is_some_and(|known| known.term > beat.term) {
+            return;
+        }
+        let now = Instant::now();
+        view.heard = now;
+        view.resigned = beat.resigns;
+        view.try_at = if beat.resigns { now + spread(SPREAD_RESIGNED) } else { now + LOST + spread(SPREAD) };
+        let Beat { hub, term, head, .. } = beat;
+        view.leader = Some(Leader { hub, term, head });
+    }
+
+    /// A leader record came with the stream.
+    pub(super) fn record(&self, hub: &str, term: u64) {
+        let mut view = self.0.lock();
+        if view.leader.as_ref().is_none_or(|known| known.term < term) {
+            let now = Instant::now();
+            (view.heard, view.try_at, view.resigned) = (now, now + LOST + spread(SPREAD), false);
+            view.leader = Some(Leader { hub: hub.into(), term, head: term });
+        }
+    }
+
+    /// The leader that was last heard of.
+    pub(super) fn leader(&self) -> Option<Leader> {
+        self.0.lock().leader.clone()
+    }
+
+    /// How long nothing was heard of a leader; `None` when there is one.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        let view = self.0.lock();
+        let silent = view.heard.elapsed();
+        (view.leader.is_none() || view.resigned || silent > LOST).then_some(silent)
+    }
+
+    /// Whether to try to lead now. Then the next try is later.
+    pub(super) fn tries(&self) -> bool {
+        let mut view = self.0.lock();
+        let now = Instant::now();
+        let due = now >= view.try_at;
+        if due {
+            view.try_at = now + BETWEEN_TRIES + spread(SPREAD);
+        }
+        due
+    }
+}
+
+fn spread(most: Duration) -> Duration {
+    most.mul_f64(fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beat(term: u64, resigns: bool) -> Beat {
+        Beat { hub: format!("hub{term}").into(), term, head: term + 5, resigns }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_tries_when_the_leader_is_silent_and_not_before() {
+        let view = LeaderView::new();
+        view.beat(beat(7, false));
+        for _ in 0..10 {
+            tokio::time::advance(LOST - Duration::from_millis(1)).await;
+            assert!(!view.tries() && view.silence().is_none());
+            view.beat(beat(7, false));
+        }
+        tokio::time::advance(LOST + SPREAD).await;
+        assert!(view.silence().is_some() && view.tries());
+        assert!(!view.tries(), "the next try is later");
+        tokio::time::advance(BETWEEN_TRIES + SPREAD).await;
+        assert!(view.tries());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_that_ends_is_followed_at_once_and_an_earlier_one_is_not_heard() {
+        let view = LeaderView::new();
+        view.record("hub9", 9);
+        view.beat(beat(7, false));
+        assert_eq!(view.leader().expect("known").term, 9, "an earlier term");
+        view.beat(beat(9, true));
+        assert!(view.silence().is_some());
+        tokio::time::advance(SPREAD_RESIGNED).await;
+        assert!(view.tries());
+    }
+}

@@ -1,0 +1,437 @@
+//! The engine over one NATS JetStream stream, which is the log: any number of hubs, none with a disk of its own.
+//!
+//! One hub at a time, the **leader**, writes the stream, with the [log engine](super::log) over a store that is the stream.
+//! The others **follow**: they apply the stream's messages to their own table of topics, read from the stream, and forward
+//! their appends to the leader. So every hub answers as if it were the only one.
+//!
+//! **Safety.** Each write names the position of the writer's last one (`Nats-Expected-Last-Sequence`). If any other hub has
+//! written since, the servers refuse it. A hub leads because they have accepted its leader record after the last position
+//! that it knows; from then on no write of an earlier leader is accepted. Heartbeats decide only when a follower tries.
+//!
+//! **A position is the sequence of the stream.** Records use some up, so the positions of events have holes.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `nats` | everything that speaks NATS; knows neither topics nor events |
+//! | `wire` | the messages of the stream as records, and back |
+//! | `store` | the stream as a store of the log engine |
+//! | `feed` | every message of the stream from a position on, in order, once |
+//! | `election` | who leads, and when to try to |
+//! | `roles` | the engine's thread: following, leading, and the change between them |
+//! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
+//! | `peers` | connects `forward` with the queue, the feed and NATS |
+//! | `health` | when jobs are refused |
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot, watch},
+};
+
+use self::{
+    election::{Beat, LeaderView},
+    forward::HubId,
+    nats::{CoreMessage, CoreSubscription, Nats, NatsError},
+    peers::Peers,
+    roles::{Command, RoleGate, WAITING_WRITES},
+    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
+    wire::StreamSubjects,
+};
+use super::{
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
+    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
+    TopicQuery, TopicState, When,
+    log::{LogConfig, LogEngine, shared::LogShared},
+};
+use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
+
+#[cfg(test)]
+mod contract;
+mod election;
+mod feed;
+mod forward;
+mod health;
+mod nats;
+#[cfg(test)]
+#[path = "../../../tests/support/nats_cluster.rs"]
+mod nats_cluster;
+mod peers;
+mod roles;
+mod store;
+mod wire;
+
+pub use self::nats::{NatsConfig, NatsCredentials};
+
+/// Between two tries of a subscription that has ended.
+const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
+/// after a longer time is true.
+const STALE_LEADER: Duration = Duration::from_secs(12);
+
+/// What the engine needs to know.
+#[derive(Debug, Clone)]
+pub struct JetStreamConfig {
+    /// The servers, the stream and its prefix.
+    pub nats: NatsConfig,
+    /// The name of this hub, for people: 1 to 40 characters of `[A-Za-z0-9_-]`.
+    pub hub: Box<str>,
+    /// Where this hub is reached, for people; may be empty.
+    pub address: Box<str>,
+    /// Most messages of one atomic batch: 1000, unless the servers allow more.
+    pub max_batch: usize,
+}
+
+/// Why the engine cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JetStreamError {
+    /// The servers, the credentials or the stream are not as they must be.
+    #[error("{0}")]
+    Unusable(String),
+    /// No server, or no leader of the stream, answers now.
+    #[error("{0}")]
+    NotNow(String),
+}
+
+/// The engine of one hub.
+pub struct JetStreamEngine {
+    log: Arc<LogEngine<JetStreamStore>>,
+    link: Arc<Link>,
+    max_batch: usize,
+    forwarding: Mutex<Option<JoinHandle<()>>>,
+    runtime: Mutex<Option<NatsThread>>,
+}
+
+/// What the parts of the engine share.
+struct Link {
+    runtime: Handle,
+    nats: Nats,
+    subjects: StreamSubjects,
+    prefix: Box<str>,
+    hub: HubId,
+    address: Box<str>,
+    view: LeaderView,
+    gate: Arc<RoleGate>,
+    commands: mpsc::Sender<Command>,
+    /// A newer hub writes what this one does not understand.
+    outdated: AtomicBool,
+    /// The newest position that was applied while this hub follows.
+    applied: watch::Sender<u64>,
+    log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,
+}
+
+impl Link {
+    fn shared(&self) -> &Arc<LogShared<JetStreamStore>> {
+        &self.log.get().expect("set when the engine is opened").0
+    }
+
+    fn peers(&self) -> &Arc<Peers> {
+        &self.log.get().expect("set when the engine is opened").1
+    }
+
+    fn beat_subject(&self) -> String {
+        format!("hub.{}.beat", self.prefix)
+    }
+
+    /// The end of the stream, as its leader says. Asked on the runtime of the connection.
+    async fn stream_end(self: &Arc<Self>) -> Result<u64, NatsError> {
+        let link = Arc::clone(self);
+        let asked = self.runtime.spawn(async move { link.nats.stream().await.map(|state| state.last) });
+        asked.await.unwrap_or_else(|_| Err(NatsError::NoAnswer("the engine is closed".into())))
+    }
+
+    /// Whether this hub can lead: the engine is not closed.
+    fn may_lead(&self) -> bool {
+        !self.shared().queue.is_finished()
+    }
+
+    fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
+    }
+}
+
+impl JetStreamEngine {
+    /// Connects, loads the topics, and follows the log. Blocks; not to be called on a thread of a tokio runtime. `retention`
+    /// and the other settings are those of `log`.
+    ///
+    /// # Errors
+    /// When the stream cannot be used, or not now.
+    ///
+    /// # Panics
+    /// When the system cannot start a thread.
+    pub fn open(
+        config: &JetStreamConfig,
+        log: LogConfig,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Arc<Self>, JetStreamError> {
+        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let handle = runtime.handle.clone();
+        let nats = handle.block_on(Nats::connect(&config.nats))?;
+        let max_batch = config.max_batch.max(2);
+        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
+        let store = handle.block_on(JetStreamStore::load(&nats, &kept))?;
+        let position = store.position();
+        let leader = store.loaded_leader().map(|(term, record)| (term, record.hub.clone()));
+        let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
+            .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
+        let (commands, inbox) = mpsc::channel(WAITING_WRITES);
+        let link = Arc::new(Link {
+            runtime: handle.clone(),
+            nats: nats.clone(),
+            subjects: StreamSubjects::new(&config.nats.prefix),
+            prefix: config.nats.prefix.clone(),
+            hub: hub.clone(),
+            address: config.address.clone(),
+            view: LeaderView::new(),
+            gate: Arc::default(),
+            commands: commands.clone(),
+            outdated: AtomicBool::new(false),
+            applied: watch::Sender::new(position),
+            log: OnceLock::new(),
+        });
+        // A commit has a message for each event, and some for its keys.
+        let group_events = log.group_events.min(max_batch - max_batch / 20 - 1);
+        let log = LogConfig { group_events, ..log };
+        let driven = Arc::clone(&link);
+        let log = LogEngine::open_with(store, log, observer, move |writer| roles::drive(writer, inbox, &driven));
+        let shared = Arc::clone(log.shared());
+        shared.set_leads(false);
+        let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
+        drop(link.log.set((shared, Arc::clone(&peers))));
+        if let Some((term, leader)) = leader {
+            link.view.record(&leader, term);
+            peers.leader_seen(&leader, Seq(term));
+        }
+        let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
+        handle.spawn(Arc::clone(&peers).run());
+        handle.spawn(Arc::clone(&peers).take_answers());
+        handle.spawn(peers.take_requests());
+        handle.spawn(hear_beats(Arc::clone(&link)));
+        handle.spawn(health::watch(Arc::clone(&link)));
+        handle.spawn(roles::follow(Arc::clone(&link), position));
+        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
+    }
+}
+
+#[cfg(test)]
+impl JetStreamEngine {
+    /// Whether this hub leads.
+    fn leads(&self) -> bool {
+        self.link.shared().leads()
+    }
+}
+
+/// The thread of the connection, the feed and forwarding. It ends when this is dropped.
+struct NatsThread {
+    handle: Handle,
+    _running: oneshot::Sender<()>,
+}
+
+impl NatsThread {
+    fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (running, ended) = oneshot::channel();
+        let handle = runtime.handle().clone();
+        let run = move || drop(runtime.block_on(ended));
+        thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
+        Ok(Self { handle, _running: running })
+    }
+}
+
+/// Hears the leader's heartbeats.
+async fn hear_beats(link: Arc<Link>) {
+    let mut beats = Messages::of(&link.nats, link.beat_subject());
+    loop {
+        match serde_json::from_slice::<Beat>(&beats.next().await.payload) {
+            Ok(beat) => link.view.beat(beat),
+            Err(error) => tracing::warn!(%error, "a heartbeat cannot be understood"),
+        }
+    }
+}
+
+/// The messages of a subject, of which some may be lost.
+struct Messages {
+    nats: Nats,
+    subject: String,
+    subscription: Option<CoreSubscription>,
+}
+
+impl Messages {
+    fn of(nats: &Nats, subject: String) -> Self {
+        Self { nats: nats.clone(), subject, subscription: None }
+    }
+
+    /// The next message. Subscribes, again when the subscription has ended.
+    async fn next(&mut self) -> CoreMessage {
+        loop {
+            if let Some(subscription) = &mut self.subscription
+                && let Some(message) = subscription.next().await
+            {
+                return message;
+            }
+            if self.subscription.take().is_some() {
+                tokio::time::sleep(RESUBSCRIBE).await;
+            }
+            match self.nats.subscribe(&self.subject).await {
+                Ok(subscription) => self.subscription = Some(subscription),
+                Err(error) => {
+                    tracing::debug!(%error, subject = self.subject, "no subscription now");
+                    tokio::time::sleep(RESUBSCRIBE).await;
+                }
+            }
+        }
+    }
+}
+
+impl From<NatsError> for JetStreamError {
+    fn from(error: NatsError) -> Self {
+        match error {
+            NatsError::NoAnswer(_) => Self::NotNow(error.to_string()),
+            _ => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+impl From<LoadError> for JetStreamError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Nats(error) => error.into(),
+            error => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+impl Engine for JetStreamEngine {
+    fn name(&self) -> &'static str {
+        "jetstream"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { max_batch: Some(self.max_batch - 1), ..Capabilities::FULL }
+    }
+
+    fn catalog(&self) -> Arc<dyn Catalog> {
+        self.log.catalog()
+    }
+
+    fn close(&self) {
+        self.log.finish_queue();
+        if let Some(forwarding) = self.forwarding.lock().take()
+            && forwarding.thread().id() != thread::current().id()
+        {
+            drop(forwarding.join()); // the panic hook has already logged a panic
+        }
+        self.log.close();
+        drop(self.runtime.lock().take());
+    }
+}
+
+impl Log for JetStreamEngine {
+    fn head(&self) -> EventId {
+        self.log.head()
+    }
+
+    fn reach(&self, seq: Seq) -> EngineFuture<(), ReadError> {
+        if self.log.head().seq >= seq {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
+        Box::pin(async move {
+            let mut applied = link.applied.subscribe();
+            let reached = async {
+                while log.head().seq < seq && applied.changed().await.is_ok() {}
+            };
+            if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
+                return Ok(());
+            }
+            match link.stream_end().await {
+                Ok(end) if end < seq.0 => Ok(()),
+                Ok(_) => Err(ReadError { reason: "this hub is behind the log".into() }),
+                Err(error) => Err(ReadError { reason: error.to_string().into() }),
+            }
+        })
+    }
+
+    fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
+        self.log.append(append)
+    }
+
+    fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
+        self.log.append_each(events)
+    }
+
+    fn read(&self, request: ReadRequest) -> EngineFuture<LogPage, ReadError> {
+        self.log.read(request)
+    }
+
+    fn locate(&self, selection: Selection, by: LocateBy) -> EngineFuture<EventId, ReadError> {
+        self.log.locate(selection, by)
+    }
+
+    fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError> {
+        self.log.read_back(request)
+    }
+
+    fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
+        self.log.stamp(when)
+    }
+}
+
+impl Admin for JetStreamEngine {
+    fn measure(&self, name: &TopicName) -> EngineFuture<Option<TopicState>, ReadError> {
+        self.log.measure(name)
+    }
+
+    fn topics(&self, query: TopicQuery, limit: usize) -> EngineFuture<Vec<TopicState>, ReadError> {
+        self.log.topics(query, limit)
+    }
+
+    fn deleted_through(&self, names: Vec<TopicName>) -> EngineFuture<Vec<Option<Seq>>, ReadError> {
+        self.log.deleted_through(names)
+    }
+
+    fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError> {
+        self.log.configure(topic, change)
+    }
+
+    fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
+        self.log.delete(topic)
+    }
+
+    fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
+        self.log.remove(topic, id)
+    }
+
+    fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
+        self.log.pending_removals()
+    }
+
+    fn commit_times(&self) -> CommitTimes {
+        self.log.commit_times()
+    }
+
+    fn status(&self) -> Pin<Box<dyn Future<Output = Status> + Send>> {
+        let (status, link) = (self.log.status(), Arc::clone(&self.link));
+        Box::pin(async move {
+            let status = status.await;
+            Status { refusing: status.refusing.or_else(|| health::refusal(&link)), ..status }
+        })
+    }
+}
+
+impl Drop for JetStreamEngine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

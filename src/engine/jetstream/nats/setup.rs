@@ -1,0 +1,129 @@
+//! The stream's configuration: as we create it, and as it is.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    client::Nats,
+    error::NatsError,
+    live::LIVE,
+    stream::{StreamInfo, StreamState},
+};
+
+/// What an operator chooses.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct StreamSettings {
+    /// 3 or 5: one replica has no group commit, and loses all with its disk.
+    pub(in crate::engine) replicas: u8,
+    /// The stream's bound, in bytes of one replica; a full stream refuses writes. `None`: the account's.
+    pub(in crate::engine) max_bytes: Option<u64>,
+}
+
+/// The configuration as the server tells it, as far as it matters to us. It leaves out what is false or empty. Durations in nanoseconds; -1 and 0 are no limit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "as the server has them")]
+pub(in crate::engine) struct StreamConfig {
+    pub(in crate::engine) name: String,
+    pub(in crate::engine) subjects: Vec<String>,
+    /// `limits`
+    pub(in crate::engine) retention: String,
+    /// `file`
+    pub(in crate::engine) storage: String,
+    /// `new`
+    pub(in crate::engine) discard: String,
+    pub(in crate::engine) num_replicas: u8,
+    pub(in crate::engine) max_bytes: i64,
+    pub(in crate::engine) max_msgs: i64,
+    pub(in crate::engine) max_msgs_per_subject: i64,
+    pub(in crate::engine) max_msg_size: i64,
+    pub(in crate::engine) max_age: u64,
+    /// The window of `Nats-Msg-Id`, which we do not use; each id costs memory for so long.
+    pub(in crate::engine) duplicate_window: u64,
+    pub(in crate::engine) allow_direct: bool,
+    pub(in crate::engine) allow_atomic: bool,
+    pub(in crate::engine) allow_rollup_hdrs: bool,
+    pub(in crate::engine) allow_msg_ttl: bool,
+    pub(in crate::engine) deny_delete: bool,
+    pub(in crate::engine) deny_purge: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub(in crate::engine) sealed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::engine) republish: Option<Republish>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(in crate::engine) subject_delete_marker_ttl: u64,
+    /// `async` would acknowledge before the disk has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::engine) persist_mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::engine) mirror: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::engine) sources: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::engine) subject_transform: Option<serde_json::Value>,
+    /// `s2` or `none`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::engine) compression: Option<String>,
+}
+
+/// Copies of stored messages by core NATS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct Republish {
+    pub(in crate::engine) src: String,
+    pub(in crate::engine) dest: String,
+    #[serde(default)]
+    pub(in crate::engine) headers_only: bool,
+}
+
+/// The shortest window that the server takes, 100 ms; in nanoseconds.
+const WINDOW: u64 = 100_000_000;
+
+impl Nats {
+    /// The configuration that the stream is to have.
+    pub(in crate::engine) fn wanted_config(&self, settings: &StreamSettings) -> StreamConfig {
+        let subjects = format!("{}.>", self.prefix());
+        let republish = Republish { src: subjects.clone(), dest: format!("{LIVE}.{subjects}"), headers_only: false };
+        StreamConfig {
+            name: self.stream_name().into(),
+            subjects: vec![subjects],
+            num_replicas: settings.replicas,
+            max_bytes: settings.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+            retention: "limits".into(),
+            storage: "file".into(),
+            discard: "new".into(),
+            max_msgs: -1,
+            max_msgs_per_subject: -1,
+            max_msg_size: -1,
+            duplicate_window: WINDOW,
+            allow_direct: true,
+            allow_atomic: true,
+            allow_rollup_hdrs: true,
+            allow_msg_ttl: true,
+            republish: Some(republish),
+            ..StreamConfig::default()
+        }
+    }
+
+    /// Creates the stream; does nothing when it exists with this configuration. Bounded by 5 s.
+    pub(in crate::engine) async fn create_stream(&self, settings: &StreamSettings) -> Result<StreamState, NatsError> {
+        let wanted = self.wanted_config(settings);
+        let info: StreamInfo = self.api(&format!("STREAM.CREATE.{}", self.stream_name()), &wanted).await?;
+        Ok(info.into())
+    }
+
+    /// Gives an existing stream this configuration. Bounded by 5 s.
+    pub(in crate::engine) async fn update_stream(&self, settings: &StreamSettings) -> Result<StreamState, NatsError> {
+        let wanted = self.wanted_config(settings);
+        let info: StreamInfo = self.api(&format!("STREAM.UPDATE.{}", self.stream_name()), &wanted).await?;
+        Ok(info.into())
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}

@@ -1,0 +1,76 @@
+use super::{super::LiveItem, *};
+
+/// Waits for a state of the connection.
+async fn until(nats: &Nats, connected: bool) {
+    let mut changes = nats.connected_changes();
+    let reached = changes.wait_for(|state| *state == connected);
+    tokio::time::timeout(WAIT, reached).await.expect("the client notices").unwrap();
+}
+
+/// Writes until it succeeds; the position that it reached.
+async fn insist(nats: &Nats, mut last: u64) -> u64 {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        match nats.write(vec![event(format!("{}.e.insist", nats.prefix()), "x")], last, Duration::from_secs(2)).await {
+            Ok(seq) => return seq,
+            // An earlier attempt was stored after all.
+            Err(WriteError::WrongLast) => last = nats.stream().await.map_or(last, |state| state.last),
+            Err(WriteError::Unknown(_) | WriteError::NotNow(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => panic!("{error:?}"),
+        }
+        assert!(Instant::now() < deadline, "no leader");
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_server_is_killed_goes_on_at_another_one() {
+    let mut cluster = NatsCluster::start();
+    let nats = with_stream(&cluster, "moved").await;
+    let mut live = nats.live().await.unwrap();
+    let server = nats.server().name;
+    nats.reconnect().await;
+    until(&nats, false).await;
+    until(&nats, true).await;
+    assert_ne!(nats.server().name, server, "a forced reconnect goes elsewhere");
+    let server = nats.server().name;
+    cluster.kill(NatsCluster::index_of(&server));
+    until(&nats, false).await;
+    let began = Instant::now();
+    until(&nats, true).await;
+    eprintln!("connected again after {:?}", began.elapsed());
+    assert_ne!(nats.server().name, server);
+    assert_eq!(nats.write(vec![event("moved.e.a", "x")], 0, WAIT).await, Ok(1));
+    let first = tokio::time::timeout(WAIT, live.next()).await.unwrap().unwrap();
+    assert!(matches!(first, LiveItem::Lagged), "{first:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_a_paused_leader_swallowed_is_unknown_and_its_fate_can_be_found() {
+    let cluster = NatsCluster::start();
+    let mut config = config(cluster.urls(), "fate");
+    let nats = with_stream(&cluster, "fate").await;
+    assert_eq!(nats.write(vec![event("fate.e.a", "one")], 0, WAIT).await, Ok(1));
+    let leader = cluster.stream_leader("FATE");
+    config.servers = vec![cluster.url(leader)];
+    let there = Nats::connect(&config).await.unwrap();
+    cluster.pause(leader);
+    let short = Duration::from_millis(500);
+    let alone = there.write(vec![event("fate.e.a", "swallowed")], 1, short).await;
+    assert!(matches!(alone, Err(WriteError::Unknown(_))), "{alone:?}");
+    let batch = there.write(events("fate", 20), 1, short).await;
+    assert!(matches!(batch, Err(WriteError::Unknown(_))), "{batch:?}");
+    // Another server and another leader, in the meantime.
+    until(&there, false).await;
+    until(&there, true).await;
+    assert_ne!(NatsCluster::index_of(&there.server().name), leader);
+    let reached = insist(&there, 1).await;
+    cluster.go_on(leader);
+    cluster.wait_healthy();
+    // One of the three was stored at 2, and nothing of the others.
+    let second = there.leader_message(2).await.unwrap().unwrap();
+    let stored = if second.batch.is_some() { 21 } else { 2 };
+    let state = there.stream().await.unwrap();
+    eprintln!("stored at 2: {:?}, reached {reached}, last {}", second.payload, state.last);
+    assert!(reached == 2 || reached == stored + 1 || reached == stored, "{reached}");
+    assert_eq!(state.last, reached);
+}

@@ -1,0 +1,236 @@
+//! The writes of the hub that leads. Each expects the position at which the one before it ended, so none is stored after
+//! another hub has written. A write without an answer is repeated with the same expectation until its fate is known.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::super::{
+    nats::{Nats, Outgoing, Range, Stored, WriteError},
+    wire::{StreamSubjects, WriteId},
+};
+use crate::engine::log::store::StoreError;
+
+/// For the answer to one attempt. A quorum answers within milliseconds, a busy one within a second.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// Between attempts of one write.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Attempts that a server refuses though nobody has written, before the write is given up: 2 s. Such a server has just
+/// stopped or begun to lead the stream.
+const REFUSALS: usize = 20;
+
+/// Bytes of a message that is looked at.
+const LOOK: usize = 1 << 16;
+
+/// After a failed write, the store says for so long that it accepts none. Then the next write decides.
+const UNWELL: Duration = Duration::from_secs(2);
+
+/// The end of this hub's writes.
+pub(super) struct Chain {
+    /// Held while a write is under way: there is one at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// The position of the newest message, as far as this hub has written or read.
+    last: AtomicU64,
+    leads: AtomicBool,
+    unwell: Mutex<Option<(Instant, Arc<str>)>>,
+    closing: watch::Sender<bool>,
+}
+
+/// What became of a write.
+enum Fate {
+    /// It is stored.
+    Stored,
+    /// Something else is stored in its place.
+    Excluded,
+    /// Nothing is stored there, to the knowledge of the servers that have answered.
+    Open,
+}
+
+impl Chain {
+    /// Does not lead.
+    pub(super) fn new() -> Self {
+        Self {
+            turn: tokio::sync::Mutex::default(),
+            last: AtomicU64::new(0),
+            leads: AtomicBool::new(false),
+            unwell: Mutex::default(),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.leads.load(Ordering::Acquire)
+    }
+
+    /// The position of the newest message of a hub that leads.
+    pub(super) fn last(&self) -> u64 {
+        self.last.load(Ordering::Acquire)
+    }
+
+    /// Why no write is accepted now.
+    pub(super) fn refusal(&self) -> Option<Arc<str>> {
+        let unwell = self.unwell.lock();
+        unwell.as_ref().filter(|(since, _)| since.elapsed() < UNWELL).map(|(_, reason)| Arc::clone(reason))
+    }
+
+    /// Ends the waits for the fate of a write; later writes are refused.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// This hub follows another one from now on.
+    pub(super) fn follow(&self) {
+        self.leads.store(false, Ordering::Release);
+    }
+
+    /// Writes `message` at the end of the stream, which is at `last` as far as this hub knows, and leads from then on.
+    /// Returns its position.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when the stream has another end; else as [`Chain::write`].
+    pub(super) async fn lead(
+        &self,
+        nats: &Nats,
+        subjects: &StreamSubjects,
+        message: Outgoing,
+        last: u64,
+    ) -> Result<u64, StoreError> {
+        let _turn = self.turn.lock().await;
+        self.follow();
+        let end = self.settle(nats, subjects, vec![message], last).await?;
+        self.last.store(end, Ordering::Release);
+        self.leads.store(true, Ordering::Release);
+        Ok(end)
+    }
+
+    /// Stores these messages together. `first`: the position that the first of them must get. Returns the position of the
+    /// last one.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`], [`StoreError::Full`] and [`StoreError::NotNow`]: not stored. [`StoreError::Failed`] when the
+    /// engine was closed before the fate of the write was known.
+    pub(super) async fn write(
+        &self,
+        nats: &Nats,
+        subjects: &StreamSubjects,
+        messages: Vec<Outgoing>,
+        first: Option<u64>,
+    ) -> Result<u64, StoreError> {
+        let _turn = self.turn.lock().await;
+        if !self.leads() {
+            return Err(StoreError::Fenced);
+        }
+        let last = self.last();
+        if first.is_some_and(|first| first != last + 1) {
+            return Err(StoreError::NotNow("another write has taken the position".into()));
+        }
+        match self.settle(nats, subjects, messages, last).await {
+            Ok(end) => {
+                self.last.store(end, Ordering::Release);
+                *self.unwell.lock() = None;
+                Ok(end)
+            }
+            Err(error) => {
+                match &error {
+                    StoreError::NotNow(reason) => self.feels(reason),
+                    // What was stored, if anything, is not known: nothing may be written after it.
+                    StoreError::Fenced | StoreError::Failed(_) => self.follow(),
+                    StoreError::Full => {}
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn feels(&self, reason: &str) {
+        *self.unwell.lock() = Some((Instant::now(), reason.into()));
+    }
+
+    async fn settle(
+        &self,
+        nats: &Nats,
+        subjects: &StreamSubjects,
+        mut messages: Vec<Outgoing>,
+        last: u64,
+    ) -> Result<u64, StoreError> {
+        let (id, end) = (WriteId::random(), last + messages.len() as u64);
+        // On the last one too: the first may be replaced by a later message on its subject.
+        let several = messages.len() > 1;
+        messages.first_mut().into_iter().for_each(|first| first.headers.push(id.header()));
+        messages.last_mut().filter(|_| several).into_iter().for_each(|first| first.headers.push(id.header()));
+        let mut closing = self.closing.subscribe();
+        let (mut unknown, mut refusals) = (None::<Arc<str>>, 0);
+        loop {
+            if *closing.borrow_and_update() {
+                return Err(match unknown {
+                    Some(reason) => StoreError::Failed(reason),
+                    None => StoreError::NotNow("the engine is closed".into()),
+                });
+            }
+            let error = match nats.write(messages.clone(), last, ANSWER).await {
+                Ok(stored) if stored == end => return Ok(end),
+                Ok(stored) => {
+                    let reason = format!("the stream has stored a write at {stored} that was to be at {end}");
+                    return Err(StoreError::Failed(reason.into()));
+                }
+                Err(error) => error,
+            };
+            let text: Arc<str> = error.to_string().into();
+            match error {
+                WriteError::Unknown(_) => unknown = Some(Arc::clone(&text)),
+                WriteError::WrongLast => refusals += 1,
+                WriteError::Full(_) if unknown.is_none() => return Err(StoreError::Full),
+                _ if unknown.is_none() => return Err(StoreError::NotNow(text)),
+                _ => {}
+            }
+            match fate(nats, subjects, id, (last, end)).await {
+                Fate::Stored => return Ok(end),
+                Fate::Excluded => return Err(StoreError::Fenced),
+                Fate::Open if unknown.is_none() && refusals >= REFUSALS => return Err(StoreError::NotNow(text)),
+                Fate::Open => {}
+            }
+            if unknown.is_some() {
+                self.feels(&text);
+            }
+            tokio::select! {
+                () = sleep(AGAIN) => {}
+                _ = closing.changed() => {}
+            }
+        }
+    }
+}
+
+/// What is stored in the place of a write. The stream's leader is asked when a replica has nothing there.
+async fn fate(nats: &Nats, subjects: &StreamSubjects, id: WriteId, (last, end): (u64, u64)) -> Fate {
+    let is_ours = |stored: &Stored| stored.seq <= end && id.is_of(&stored.headers);
+    let of = |stored: Stored| if is_ours(&stored) { Fate::Stored } else { Fate::Excluded };
+    for by_leader in [false, true] {
+        let found = if by_leader { nats.leader_message(last + 1).await } else { nats.message(last + 1).await };
+        if let Ok(Some(stored)) = found {
+            return of(stored);
+        }
+    }
+    // The message there may have been replaced by a later one on its subject.
+    let range = Range { filter: subjects.all(), from: last + 1, max: 1, max_bytes: LOOK };
+    let next = nats.range(range).await.ok().and_then(|page| page.messages.into_iter().next());
+    let Some(next) = next else { return Fate::Open };
+    if is_ours(&next) {
+        return Fate::Stored;
+    }
+    match nats.message(end).await {
+        Ok(Some(stored)) => of(stored),
+        _ => Fate::Excluded,
+    }
+}

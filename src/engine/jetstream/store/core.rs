@@ -1,0 +1,127 @@
+//! What the parts of the store share, and how a thread waits for NATS.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::{runtime::Handle, time::Instant};
+
+use super::{
+    super::{
+        nats::{Nats, NatsError},
+        wire::StreamSubjects,
+    },
+    chain::Chain,
+    removed::{ERASE_AFTER, RemovedPlaces},
+    ring::Ring,
+};
+use crate::{
+    engine::log::store::{KeptClock, StoreError, TopicKey},
+    event::{Seq, TopicName},
+};
+
+/// The store's state, shared by its callers' threads and its tasks.
+pub(super) struct StoreCore {
+    pub(super) nats: Nats,
+    pub(super) subjects: StreamSubjects,
+    /// How long an idempotency key is stored.
+    pub(super) key_ttl: Duration,
+    runtime: Handle,
+    pub(super) chain: Chain,
+    pub(super) ring: Mutex<Ring>,
+    pub(super) removed: Mutex<RemovedPlaces>,
+    /// The deleted-through marks of names, for ever.
+    pub(super) marks: RwLock<BTreeMap<TopicName, Seq>>,
+    /// The clock's state, to be stored with the next write.
+    pub(super) clock: Mutex<Option<KeptClock>>,
+    /// Incarnations of topics whose events up to a position are garbage, by a mark that is stored.
+    pub(super) garbage: Mutex<BTreeMap<(TopicName, TopicKey), Seq>>,
+    /// The newest position that was written or read here.
+    known: AtomicU64,
+    /// When this hub was last level with the leader; `None` before the first time.
+    level: Mutex<Option<Instant>>,
+}
+
+impl StoreCore {
+    pub(super) fn new(
+        nats: Nats,
+        subjects: StreamSubjects,
+        key_window: Duration,
+        runtime: Handle,
+        position: u64,
+    ) -> Self {
+        Self {
+            nats,
+            subjects,
+            key_ttl: key_window + KEY_MARGIN,
+            runtime,
+            chain: Chain::new(),
+            ring: Mutex::new(Ring::after(Seq(position))),
+            removed: Mutex::default(),
+            marks: RwLock::default(),
+            clock: Mutex::default(),
+            garbage: Mutex::default(),
+            known: AtomicU64::new(position),
+            level: Mutex::default(),
+        }
+    }
+
+    /// The newest position that was written or read here.
+    pub(super) fn known(&self) -> u64 {
+        self.known.load(Ordering::Acquire)
+    }
+
+    /// The stream up to `position` was written or read here.
+    pub(super) fn reach(&self, position: u64) {
+        self.known.fetch_max(position, Ordering::AcqRel);
+        self.ring.lock().reach(Seq(position));
+    }
+
+    /// Everything up to the position that the leader has just told was taken in.
+    pub(super) fn is_level(&self) {
+        *self.level.lock() = Some(Instant::now());
+    }
+
+    /// Whether this hub knows of all removed events whose messages may be deleted.
+    ///
+    /// # Errors
+    /// When it follows a leader of which it has not heard for long.
+    pub(super) fn check_fresh(&self) -> Result<(), StoreError> {
+        let heard = *self.level.lock();
+        if heard.is_some_and(|heard| heard.elapsed() > ERASE_AFTER / 2) && !self.chain.leads() {
+            return Err(StoreError::NotNow("this hub is behind the log".into()));
+        }
+        Ok(())
+    }
+
+    /// Runs `future` in the engine's runtime and waits for it. Not to be called on a thread of that runtime but one for
+    /// blocking calls.
+    ///
+    /// # Errors
+    /// When the runtime has ended; then what the future was doing may have been carried out.
+    pub(super) fn wait<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // Not `Handle::block_on`, which panics where any runtime runs the calling thread, and when this one has ended.
+        let (reply, answer) = mpsc::sync_channel(1);
+        self.runtime.spawn(async move { drop(reply.send(future.await)) });
+        answer.recv().unwrap_or_else(|_| Err(StoreError::Failed("the engine has ended".into())))
+    }
+}
+
+/// Keys are stored longer than they count by so much: clocks differ.
+const KEY_MARGIN: Duration = Duration::from_secs(60);
+
+/// A failure to read, or of a request that can be repeated.
+pub(super) fn not_now(error: &NatsError) -> StoreError {
+    StoreError::NotNow(Arc::from(error.to_string()))
+}

@@ -1,0 +1,113 @@
+//! From what was loaded to what the log engine recovers: the newest record of a topic tells its whole state.
+
+use std::collections::BTreeMap;
+
+use super::load::{Loaded, LoadedTopic, NewestEvent};
+use super::{super::wire::SettingsRecord, reclaim::durable_mark};
+use crate::{
+    engine::log::store::{Recovered, TopicKey, TopicRecord, TopicSettings, TopicSnapshot, TopicSummary},
+    event::{Millis, Seq, TopicName},
+};
+
+/// What was recovered of a topic.
+struct RecoveredTopic {
+    key: TopicKey,
+    tail: Seq,
+    closes: bool,
+    state: TopicSnapshot,
+    /// The position that the state is of.
+    at: Seq,
+    settings: TopicSettings,
+}
+
+/// Passes the topics to `each`, and returns the rest, with the names whose newest state is to be kept for purges.
+pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (Recovered, Vec<TopicRecord>) {
+    let Loaded { position, epoch, mut topics, removed, keys, clock, .. } = loaded;
+    let mut recovered = Recovered {
+        epoch,
+        head: Seq::ZERO,
+        next: Seq(position + 1),
+        last_time: Millis(0),
+        clock,
+        settings: Vec::new(),
+        newest_mark: Seq::ZERO,
+        keys,
+        pending_removals: Vec::new(),
+        lost: Vec::new(),
+    };
+    let mut removed_of = BTreeMap::<(TopicName, TopicKey), Vec<(Seq, Seq, u64)>>::new();
+    for ((topic, seq), record) in &removed {
+        // Its message may be deleted: then this is the topic's newest event.
+        let (key, time, closes, state) = (record.key, record.time, record.close, record.state);
+        topics.entry(topic.clone()).or_default().take(NewestEvent { seq: *seq, key, time, closes, state });
+        removed_of.entry((topic.clone(), key)).or_default().push((*seq, record.at, record.bytes));
+        if record.pending {
+            recovered.pending_removals.push((key, *seq));
+        }
+    }
+    let mut records = Vec::new();
+    for (name, loaded) in topics {
+        if let Some(event) = &loaded.event {
+            recovered.head = recovered.head.max(event.seq);
+            recovered.last_time = recovered.last_time.max(event.time);
+        }
+        let Some(mut topic) = RecoveredTopic::of(&loaded) else { continue };
+        for (seq, at, bytes) in removed_of.get(&(name.clone(), topic.key)).into_iter().flatten() {
+            // The state counts the data of what was removed after it.
+            if *at > topic.at && *seq > topic.state.mark {
+                topic.state.bytes = topic.state.bytes.saturating_sub(*bytes);
+            }
+        }
+        let RecoveredTopic { key, tail, closes, state, mut settings, .. } = topic;
+        let deleted = settings.deleted_through.unwrap_or_default();
+        recovered.newest_mark = recovered.newest_mark.max(deleted);
+        recovered.head = recovered.head.max(tail).max(deleted);
+        let lives = tail > deleted;
+        if lives && state.events > 0 {
+            each(TopicSummary {
+                key,
+                name: name.clone(),
+                first: state.first,
+                first_prev: state.mark,
+                first_time: state.first_time,
+                last: tail,
+                last_closes: closes,
+                events: state.events,
+                bytes: state.bytes,
+            });
+        } else if lives && key.0 > 0 {
+            settings.emptied_through = Some(tail);
+        } else if !settings.exists {
+            settings.emptied_through = None;
+        }
+        records.push(TopicRecord { name: name.clone(), key, tail, snapshot: state, settings: settings.clone() });
+        if settings != (TopicSettings { deleted_through: settings.deleted_through, ..TopicSettings::default() }) {
+            recovered.settings.push((name, settings));
+        }
+    }
+    (recovered, records)
+}
+
+impl RecoveredTopic {
+    /// `None` when nothing is known but an event without the topic's state: those that had it are purged.
+    fn of(loaded: &LoadedTopic) -> Option<Self> {
+        let default = SettingsRecord {
+            settings: TopicSettings::default(),
+            key: TopicKey(0),
+            tail: Seq::ZERO,
+            state: TopicSnapshot::default(),
+        };
+        let (saved_at, saved) = loaded.settings.clone().unwrap_or((Seq::ZERO, default));
+        let (mut key, mut tail, mut state, mut at) = (saved.key, saved.tail, saved.state, saved_at);
+        let event = loaded.event.filter(|event| event.seq > durable_mark(&saved.settings, &saved.state));
+        let mut closes = false;
+        if let Some(event) = event {
+            closes = event.closes;
+            if event.seq > saved_at {
+                (key, tail, at) = (event.key, event.seq, event.seq);
+                state = event.state?;
+            }
+        }
+        Some(Self { key, tail, closes, state, at, settings: saved.settings })
+    }
+}

@@ -1,0 +1,183 @@
+//! Writing commits, settings and tombstones.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    super::{
+        nats::{NatsError, Outgoing},
+        wire::{
+            ClockRecord, EventRecord, HeaderText, JobTag, LeaderRecord, SettingsRecord, SubjectPlace, TombstoneRecord,
+            encode_keys,
+        },
+    },
+    core::{StoreCore, not_now},
+    reclaim::durable_mark,
+};
+use crate::{
+    engine::log::store::{
+        Commit, KeptClock, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot,
+    },
+    event::{Seq, TopicName},
+};
+
+/// A message with it replaces all earlier ones of its subject.
+const ROLLUP: (&str, &str) = ("Nats-Rollup", "sub");
+
+/// Header of a message that expires.
+const TTL: &str = "Nats-TTL";
+
+/// Settings that are stored together: half of what servers accept in one batch.
+const SETTINGS_AT_ONCE: usize = 500;
+
+impl StoreCore {
+    pub(super) async fn commit(&self, messages: Vec<Outgoing>, first: u64) -> Result<u64, StoreError> {
+        self.store(messages, Some(first)).await
+    }
+
+    /// The messages of a commit.
+    pub(super) fn messages_of(&self, commit: &Commit) -> Vec<Outgoing> {
+        let states: HashMap<TopicKey, &TopicSnapshot> =
+            commit.states.iter().map(|(key, state)| (*key, state)).collect();
+        let newest: HashMap<TopicKey, Seq> =
+            commit.events.iter().map(|(key, stored)| (*key, stored.event.seq)).collect();
+        let jobs: HashMap<usize, JobTag> =
+            commit.origins.iter().map(|(index, origin)| (*index, JobTag::from(origin))).collect();
+        let event = |(index, (key, stored)): (usize, &(TopicKey, StoredEvent))| {
+            let is_newest = newest[key] == stored.event.seq;
+            let record = EventRecord {
+                key: *key,
+                stored: stored.clone(),
+                state: states.get(key).filter(|_| is_newest).map(|state| **state),
+                job: jobs.get(&index).cloned(),
+            };
+            let new = &stored.event.new;
+            self.message(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
+        };
+        let mut messages: Vec<Outgoing> = commit.events.iter().enumerate().map(event).collect();
+        let first = commit.events.first().map_or(Seq::ZERO, |(_, first)| first.event.seq);
+        for part in encode_keys(&commit.keys) {
+            let mut headers = part.headers();
+            headers.push((TTL, format!("{}s", self.key_ttl.as_secs().max(1))));
+            messages.push(self.message(self.subjects.keys(first, part.index), headers, part.payload));
+        }
+        messages
+    }
+
+    /// Stores the settings of these topics; those of each batch together.
+    pub(super) async fn save_settings(&self, topics: Vec<TopicRecord>) -> Result<(), StoreError> {
+        for topics in topics.chunks(SETTINGS_AT_ONCE) {
+            let message = |topic: &TopicRecord| {
+                let TopicRecord { key, tail, snapshot, settings, .. } = topic.clone();
+                let record = SettingsRecord { settings, key, tail, state: snapshot };
+                self.rolled_up(self.subjects.settings(&topic.name), record.headers())
+            };
+            self.store(topics.iter().map(message).collect(), None).await?;
+            for topic in topics {
+                self.settings_are_stored(topic);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what reads and purges need of stored settings.
+    pub(super) fn settings_are_stored(&self, topic: &TopicRecord) {
+        if let Some(mark) = topic.settings.deleted_through {
+            let mut marks = self.marks.write();
+            let known = marks.entry(topic.name.clone()).or_default();
+            *known = mark.max(*known);
+        }
+        let mark = durable_mark(&topic.settings, &topic.snapshot);
+        if topic.key.0 > 0 && mark > Seq::ZERO {
+            let mut garbage = self.garbage.lock();
+            let known = garbage.entry((topic.name.clone(), topic.key)).or_default();
+            *known = mark.max(*known);
+        }
+    }
+
+    /// Stores the tombstone of an event. The event's message is deleted later.
+    pub(super) async fn remove(
+        &self,
+        (key, topic): (TopicKey, &TopicName),
+        seq: Seq,
+    ) -> Result<RemoveOutcome, StoreError> {
+        if self.removed.lock().get(key, seq).is_some() {
+            return Ok(RemoveOutcome::AlreadyRemoved);
+        }
+        let found = match self.event_at(topic, seq).await {
+            Ok(found) => found.filter(|found| found.key == key),
+            Err(error) => return Ok(RemoveOutcome::Unavailable(error.to_string().into())),
+        };
+        let Some(found) = found else { return Ok(RemoveOutcome::NotFound) };
+        if found.stored.event.new.name.is_removed() {
+            return Ok(RemoveOutcome::AlreadyRemoved);
+        }
+        let at = self.chain.last() + 1;
+        let record = TombstoneRecord::of(&found, Seq(at));
+        self.store(vec![self.rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
+        self.tombstone_is_stored(topic, seq, record);
+        Ok(RemoveOutcome::Removed(record.bytes))
+    }
+
+    /// Makes a stored tombstone readable.
+    pub(super) fn tombstone_is_stored(&self, topic: &TopicName, seq: Seq, record: TombstoneRecord) {
+        self.removed.lock().insert(topic, seq, record);
+        self.ring.lock().replace(record.key, record.event(topic.clone(), seq));
+    }
+
+    /// Stores that a removal is not pending.
+    pub(super) async fn finish_removal(&self, key: TopicKey, seq: Seq) -> Result<(), StoreError> {
+        let known = self.removed.lock().get(key, seq).map(|place| (place.topic.clone(), place.record));
+        let Some((topic, record)) = known.filter(|(_, record)| record.pending) else { return Ok(()) };
+        let record = TombstoneRecord { pending: false, ..record };
+        self.store(vec![self.rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
+        self.removed.lock().insert(&topic, seq, record);
+        Ok(())
+    }
+
+    /// Stores the clock's state, if a newer one is there than is stored.
+    pub(super) async fn flush_clock(&self) -> Result<(), StoreError> {
+        if self.clock.lock().is_some() { self.store(Vec::new(), None).await.map(drop) } else { Ok(()) }
+    }
+
+    /// Writes these messages, and the clock's state with them. Returns the position of the last of them.
+    async fn store(&self, mut messages: Vec<Outgoing>, first: Option<u64>) -> Result<u64, StoreError> {
+        let clock = self.clock.lock().clone();
+        let more = clock.as_ref().map(|clock| {
+            let record = ClockRecord(clock.clone());
+            self.rolled_up(self.subjects.clock(), record.headers())
+        });
+        messages.extend(more);
+        let end = self.chain.write(&self.nats, &self.subjects, messages, first).await?;
+        let mut waiting = self.clock.lock();
+        if *waiting == clock {
+            *waiting = None;
+        }
+        Ok(end)
+    }
+
+    /// An event as it is stored, by the stream's leader.
+    async fn event_at(&self, topic: &TopicName, seq: Seq) -> Result<Option<EventRecord>, NatsError> {
+        let Some(message) = self.nats.leader_message(seq.0).await? else { return Ok(None) };
+        if self.subjects.parse(&message.subject) != Some(SubjectPlace::Event(topic.clone())) {
+            return Ok(None);
+        }
+        let record = EventRecord::decode(topic.clone(), seq, &message.headers, message.payload);
+        record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
+    }
+
+    /// The record of a hub that leads.
+    pub(super) fn leader_message(&self, leader: &LeaderRecord) -> Outgoing {
+        self.rolled_up(self.subjects.leader(), leader.headers())
+    }
+
+    fn message(&self, subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
+        Outgoing { subject, headers, payload }
+    }
+
+    fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
+        headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
+        self.message(subject, headers, Bytes::new())
+    }
+}

@@ -1,0 +1,274 @@
+//! A cluster of nats-server on loopback. `tests/install.sh` brings the binary. Included by `#[path]`, by the unit tests of
+//! the engine over JetStream and by tests of the whole hub.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Until a cluster has elected its meta leader: 1.2 to 2.5 s on a busy machine.
+const READY: Duration = Duration::from_secs(30);
+
+/// Starts of a whole cluster, when another process has taken a port meanwhile.
+const TRIES: usize = 5;
+
+/// Between looks at what is awaited.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// To the monitor of a node; a paused one accepts and says nothing.
+const MONITOR: Duration = Duration::from_millis(500);
+
+/// Nodes 0 to n-1, named `n0` and so on. Their data is deleted and their processes are killed when it is dropped.
+pub(crate) struct NatsCluster {
+    nodes: Vec<Node>,
+    dir: tempfile::TempDir,
+}
+
+struct Node {
+    config: PathBuf,
+    client: u16,
+    monitor: u16,
+    process: Option<Child>,
+}
+
+impl NatsCluster {
+    /// Three nodes, ready to create streams.
+    pub(crate) fn start() -> Self {
+        Self::with(3, "")
+    }
+
+    /// One cluster for all tests of this process that run now, each with its own stream and prefix. No test breaks it.
+    pub(crate) fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<NatsCluster>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock();
+        // A static value would never be dropped, and its processes would outlive the test.
+        shared.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Self::start());
+            *shared = Arc::downgrade(&started);
+            started
+        })
+    }
+
+    /// `nodes` nodes with `more` in their configuration files: users, TLS, limits.
+    pub(crate) fn with(nodes: usize, more: &str) -> Self {
+        for _ in 0..TRIES {
+            let mut cluster = Self::configured(nodes, more);
+            for node in &mut cluster.nodes {
+                node.run();
+            }
+            if cluster.becomes_ready() {
+                return cluster;
+            }
+        }
+        panic!("no NATS cluster has started in {TRIES} tries; its output is above");
+    }
+
+    fn configured(nodes: usize, more: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        // Held until all are known, so that they differ.
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let held: Vec<[TcpListener; 3]> = (0..nodes).map(|_| [free(), free(), free()]).collect();
+        let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
+        let routes: Vec<String> =
+            held.iter().map(|[_, route, _]| format!("nats://127.0.0.1:{}", port(route))).collect();
+        let routes = routes.join(", ");
+        let configured = held.iter().enumerate().map(|(index, [client, route, monitor])| {
+            let (client, route, monitor) = (port(client), port(route), port(monitor));
+            let store = dir.path().join(format!("n{index}"));
+            let config = dir.path().join(format!("n{index}.conf"));
+            let mut text = format!("server_name: n{index}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{monitor}\n");
+            let _ =
+                writeln!(text, "jetstream {{ store_dir: {:?}, sync_interval: always }}", store.display().to_string());
+            let _ = writeln!(text, "max_payload: 8MB\n{more}");
+            if nodes > 1 {
+                let _ = writeln!(text, "cluster {{ name: c, listen: \"127.0.0.1:{route}\", routes: [{routes}] }}");
+            }
+            fs::write(&config, text).expect("the configuration is written");
+            Node { config, client, monitor, process: None }
+        });
+        let nodes = configured.collect();
+        Self { nodes, dir }
+    }
+
+    /// Waits for a meta leader. `false` when a node has ended: its ports were taken.
+    fn becomes_ready(&mut self) -> bool {
+        let deadline = Instant::now() + READY;
+        while Instant::now() < deadline {
+            if self.nodes.iter_mut().any(Node::has_ended) {
+                return false;
+            }
+            if self.nodes.iter().all(Node::is_ready) {
+                return true;
+            }
+            std::thread::sleep(LOOK);
+        }
+        false
+    }
+
+    /// `nats://127.0.0.1:port` of every node.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        (0..self.nodes.len()).map(|index| self.url(index)).collect()
+    }
+
+    pub(crate) fn url(&self, index: usize) -> String {
+        format!("nats://127.0.0.1:{}", self.nodes[index].client)
+    }
+
+    /// `http://127.0.0.1:port` of a node's monitor.
+    pub(crate) fn monitor(&self, index: usize) -> String {
+        format!("http://127.0.0.1:{}", self.nodes[index].monitor)
+    }
+
+    /// The body of an answer of a node's monitor, as of `/connz`; `None` when it does not answer within 0.5 s.
+    pub(crate) fn monitored(&self, index: usize, path: &str) -> Option<serde_json::Value> {
+        serde_json::from_str(&self.nodes[index].get(path)?).ok()
+    }
+
+    /// Where configurations and data are.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// The index of a node, from the name that the server tells of itself.
+    pub(crate) fn index_of(name: &str) -> usize {
+        name.strip_prefix('n').and_then(|index| index.parse().ok()).expect("the name of a node")
+    }
+
+    /// The node that leads a stream, once there is one; asked at the monitors of all nodes that answer.
+    pub(crate) fn stream_leader(&self, stream: &str) -> usize {
+        let deadline = Instant::now() + READY;
+        while Instant::now() < deadline {
+            for node in &self.nodes {
+                let Some(body) = node.get("/jsz?streams=true&config=false") else { continue };
+                if let Some(leader) = leader_in(&body, stream) {
+                    return Self::index_of(&leader);
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+        panic!("the stream {stream} has no leader after {READY:?}");
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, index: usize) {
+        self.nodes[index].end();
+    }
+
+    /// SIGTERM, and waits for the end of the process.
+    pub(crate) fn terminate(&mut self, index: usize) {
+        self.nodes[index].signal(Signal::TERM);
+        if let Some(mut process) = self.nodes[index].process.take() {
+            let deadline = Instant::now() + READY;
+            while matches!(process.try_wait(), Ok(None)) && Instant::now() < deadline {
+                std::thread::sleep(LOOK);
+            }
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// SIGSTOP: the node is silent, its connections stay open.
+    pub(crate) fn pause(&self, index: usize) {
+        self.nodes[index].signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn go_on(&self, index: usize) {
+        self.nodes[index].signal(Signal::CONT);
+    }
+
+    /// Starts a node that was ended, with its data. Does not wait for it.
+    pub(crate) fn restart(&mut self, index: usize) {
+        assert!(self.nodes[index].process.is_none(), "node {index} is running");
+        self.nodes[index].run();
+    }
+
+    /// Waits until every node is healthy: it has caught up.
+    pub(crate) fn wait_healthy(&self) {
+        let deadline = Instant::now() + READY;
+        while !self.nodes.iter().all(Node::is_ready) {
+            assert!(Instant::now() < deadline, "a node is not healthy after {READY:?}");
+            std::thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Node {
+    fn run(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.config.with_extension("log"));
+        let log = log.expect("a log");
+        let mut command = Command::new(binary());
+        command.arg("-c").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.process = Some(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; run `make install`")));
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let ended = self.process.as_mut().is_none_or(|process| !matches!(process.try_wait(), Ok(None)));
+        if ended {
+            eprintln!("{}", fs::read_to_string(self.config.with_extension("log")).unwrap_or_default());
+        }
+        ended
+    }
+
+    fn is_ready(&self) -> bool {
+        self.get("/healthz").is_some_and(|answer| answer.contains("\"ok\""))
+    }
+
+    /// The body of an answer of the monitor.
+    fn get(&self, path: &str) -> Option<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.monitor));
+        let mut stream = TcpStream::connect_timeout(&address, MONITOR).ok()?;
+        stream.set_read_timeout(Some(MONITOR)).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+
+    fn signal(&self, signal: Signal) {
+        let Some(process) = &self.process else { return };
+        kill_process(Pid::from_child(process), signal).expect("the process is ours");
+    }
+
+    fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Drop for NatsCluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.end();
+        }
+    }
+}
+
+/// The name of a stream's leader in an answer of `/jsz`.
+fn leader_in(body: &str, stream: &str) -> Option<String> {
+    let answer: serde_json::Value = serde_json::from_str(body).ok()?;
+    let accounts = answer["account_details"].as_array()?;
+    let mut streams = accounts.iter().filter_map(|account| account["stream_detail"].as_array()).flatten();
+    let found = streams.find(|detail| detail["name"] == stream)?;
+    Some(found["cluster"]["leader"].as_str().filter(|name| !name.is_empty())?.to_owned())
+}
+
+/// Without it the test fails; no test passes by doing nothing.
+fn binary() -> PathBuf {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/nats-server"));
+    assert!(path.is_file(), "{} is not here: run `make install`", path.display());
+    path
+}
