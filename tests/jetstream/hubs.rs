@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -21,8 +21,7 @@ const READY: Duration = Duration::from_secs(90);
 const DRAIN: Duration = Duration::from_secs(40);
 
 /// Arguments of every hub: keepalives often enough for readers to leave a silent hub soon, and short delays.
-const ARGUMENTS: [&str; 6] =
-    ["--stream-keepalive", "2s", "--stream-retry", "500ms", "--publish-idempotency-window", "10m"];
+const ARGUMENTS: [&str; 5] = ["--stream-keepalive", "2s", "--stream-retry", "500ms", "--open"];
 
 /// Hubs 0 to n-1. Killed when dropped.
 pub(crate) struct Hubs {
@@ -30,21 +29,36 @@ pub(crate) struct Hubs {
     home: TempDir,
 }
 
+/// Where a hub runs, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct HubPlace {
+    /// What executes the hub, and keeps its process id: nothing, or a program with its arguments.
+    pub(crate) prefix: Vec<String>,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) arguments: Vec<String>,
+}
+
 struct HubProcess {
     address: SocketAddr,
-    arguments: Vec<String>,
+    place: HubPlace,
     log: PathBuf,
     child: Option<Child>,
 }
 
 impl Hubs {
-    /// Starts a hub for each list of arguments.
-    pub(crate) fn start(arguments: &[Vec<String>]) -> Self {
+    /// Starts a hub at each place.
+    pub(crate) fn start(places: Vec<HubPlace>) -> Self {
         let home = tempfile::tempdir().expect("a directory");
         let mut hubs = Self { hubs: Vec::new(), home };
-        for (at, arguments) in arguments.iter().enumerate() {
+        for (at, mut place) in places.into_iter().enumerate() {
+            if !place.arguments.iter().any(|argument| argument == "--data") {
+                // Also for an engine that needs none: nothing is written elsewhere.
+                place
+                    .arguments
+                    .extend(["--data".to_owned(), hubs.home.path().join(format!("data{at}")).display().to_string()]);
+            }
             let log = hubs.home.path().join(format!("hub{at}.log"));
-            hubs.hubs.push(HubProcess { address: free_address(), arguments: arguments.clone(), log, child: None });
+            hubs.hubs.push(HubProcess { address: free_address(place.address), place, log, child: None });
             hubs.spawn(at);
         }
         hubs
@@ -52,8 +66,15 @@ impl Hubs {
 
     /// Starts hubs over stores on disk, each over its own.
     pub(crate) fn over_sled(stores: &[PathBuf]) -> Self {
-        let arguments = stores.iter().map(|store| vec!["--data".to_owned(), store.display().to_string()]);
-        Self::start(&arguments.collect::<Vec<_>>())
+        let places = stores.iter().map(|store| {
+            let arguments = vec!["--data".to_owned(), store.display().to_string()];
+            HubPlace { arguments, ..HubPlace::default() }
+        });
+        Self::start(places.collect())
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.hubs.len()
     }
 
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
@@ -67,10 +88,13 @@ impl Hubs {
             return;
         }
         let log = File::options().create(true).append(true).open(&hub.log).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_gapless"))
+        let binary = env!("CARGO_BIN_EXE_gapless").to_owned();
+        let words: Vec<&String> = hub.place.prefix.iter().chain([&binary]).collect();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["serve", "--listen", &hub.address.to_string()])
             .args(ARGUMENTS)
-            .args(&hub.arguments)
+            .args(&hub.place.arguments)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
@@ -150,6 +174,13 @@ impl Hubs {
     }
 }
 
+impl Default for HubPlace {
+    /// On loopback.
+    fn default() -> Self {
+        Self { prefix: Vec::new(), address: Ipv4Addr::LOCALHOST, arguments: Vec::new() }
+    }
+}
+
 impl Drop for Hubs {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -164,10 +195,12 @@ impl Drop for Hubs {
 
 /// A free port below those that the system gives to connecting sockets: while a hub is down, a client that is assigned the
 /// hub's own port would connect to itself, and the hub could not restart.
-fn free_address() -> SocketAddr {
+///
+/// An address of a namespace has all its ports.
+fn free_address(address: Ipv4Addr) -> SocketAddr {
     loop {
-        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(15_000..32_000)));
-        if TcpListener::bind(address).is_ok() {
+        let address = SocketAddr::from((address, fastrand::u16(15_000..32_000)));
+        if !address.ip().is_loopback() || TcpListener::bind(address).is_ok() {
             return address;
         }
     }

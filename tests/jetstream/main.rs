@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`publishers`], [`posting`], [`lines`] | 32 publishers of every kind |
 //! | [`readers`] | 200 readers that move between hubs in mid-stream |
-//! | [`script`], [`hubs`] | faults, each at its time |
+//! | [`script`] | faults, each at its time |
+//! | [`site`] | what they act on: [`hubs`], NATS nodes, [`network`], [`disks`] |
 //! | [`round`] | one run: load, script, reconciliation, verdict |
 //! | [`sled`], [`proxy`] | proves that the checker sees what is wrong |
+//! | [`cluster`] | three hubs over three NATS nodes |
 //! | [`history`], [`checker`] | what was recorded, and the rules |
 //!
 //! `GAPLESS_SEED` repeats a run's choices (not its timing).
@@ -14,16 +16,22 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod checker;
+mod cluster;
+mod disks;
 mod history;
 mod http;
 mod hubs;
 mod lines;
+#[path = "../support/nats_cluster.rs"]
+mod nats_cluster;
+mod network;
 mod posting;
 mod proxy;
 mod publishers;
 mod readers;
 mod round;
 mod script;
+mod site;
 mod sled;
 mod world;
 

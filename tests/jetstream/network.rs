@@ -187,6 +187,16 @@ mod tests {
         address
     }
 
+    /// Connects from a host. The socket stays in it.
+    fn connect(from: &Host, to: SocketAddr) -> std::io::Result<TcpStream> {
+        let from = from.clone();
+        let connected = thread::spawn(move || {
+            enter(&from);
+            TcpStream::connect_timeout(&to, SILENCE)
+        });
+        connected.join().unwrap()
+    }
+
     fn echoes(stream: &mut TcpStream) -> bool {
         stream.set_read_timeout(Some(SILENCE)).unwrap();
         stream.write_all(b"x").unwrap();
@@ -203,20 +213,13 @@ mod tests {
         let hosts: Vec<usize> = [true, false, false].map(|control| network.add(control).unwrap()).into();
         let served: Vec<SocketAddr> = hosts.iter().map(|host| echo(network.host(*host))).collect();
         let control = SocketAddr::from((network.host(0).control.unwrap(), 4000));
-        let first = network.host(0).clone();
-        // From host 0, after the cut of hosts 0 and 1 from host 2.
-        let outcome = thread::spawn(move || {
-            enter(&first);
-            let connect = |address: &SocketAddr| TcpStream::connect_timeout(address, SILENCE);
-            let (mut near, mut far) = (connect(&served[1]).unwrap(), connect(&served[2]).unwrap());
-            assert!(echoes(&mut near) && echoes(&mut far), "all reach all at first");
-            network.cut(&[0, 1]);
-            assert!(echoes(&mut near), "on the same side");
-            assert!(!echoes(&mut far), "lost, and the connection knows nothing of it");
-            assert!(connect(&served[2]).is_err() && connect(&served[1]).is_ok());
-            (network, far, served)
-        });
-        let (network, mut far, served) = outcome.join().unwrap();
+        let (mut near, mut far) =
+            (connect(network.host(0), served[1]).unwrap(), connect(network.host(0), served[2]).unwrap());
+        assert!(echoes(&mut near) && echoes(&mut far), "all reach all at first");
+        network.cut(&[0, 1]);
+        assert!(echoes(&mut near), "on the same side");
+        assert!(!echoes(&mut far), "lost, and the connection knows nothing of it");
+        assert!(connect(network.host(0), served[1]).is_ok() && connect(network.host(0), served[2]).is_err());
         // From the test's namespace: only through the control link.
         assert!(TcpStream::connect_timeout(&served[0], SILENCE).is_err());
         assert!(echoes(&mut TcpStream::connect_timeout(&control, SILENCE).unwrap()));

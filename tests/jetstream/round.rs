@@ -18,7 +18,8 @@ use crate::{
     http::{self, Outcome, encoded},
     posting::{Wish, publish},
     publishers, readers,
-    script::{Script, Site},
+    script::Script,
+    site::Site,
     world::World,
 };
 

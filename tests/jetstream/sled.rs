@@ -9,7 +9,8 @@ use crate::{
     hubs::Hubs,
     proxy::{self, Mischief},
     round::{self, Plan},
-    script::{Script, Site, Step},
+    script::{Script, Step},
+    site::Site,
 };
 
 /// Longest pause of a publisher: some 150 publishes a second of all.
@@ -26,7 +27,7 @@ fn plan(script: Script) -> Plan {
 fn one_hub() -> (TempDir, Site) {
     let home = tempfile::tempdir().unwrap();
     let hubs = Hubs::over_sled(&[home.path().join("store")]);
-    (home, Site { hubs })
+    (home, Site::of_hubs(hubs))
 }
 
 /// Fails unless each of the rules is broken.
@@ -71,7 +72,7 @@ fn hubs_with_stores_of_their_own_are_found() {
         });
     }
     copy(&stores[0], &stores[1]);
-    let mut site = Site { hubs: Hubs::over_sled(&stores) };
+    let mut site = Site::of_hubs(Hubs::over_sled(&stores));
     let addresses = site.hubs.addresses();
     let verdict = round::run(&mut site, &addresses, &plan(Script::lasting(5.0)));
     let rules = [

@@ -219,11 +219,13 @@ impl Log for NumberedEngine {
 
     fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError> {
         let before = self.numbers.position(request.before);
-        self.read_with(self.reader.read_back(BackwardRequest { before, ..request }), move |numbers, page| BackwardPage {
-            items: numbers.items(page.items),
-            start: numbers.number(page.start),
-            through: numbers.number(page.through),
-            ..page
+        self.read_with(self.reader.read_back(BackwardRequest { before, ..request }), move |numbers, page| {
+            BackwardPage {
+                items: numbers.items(page.items),
+                start: numbers.number(page.start),
+                through: numbers.number(page.through),
+                ..page
+            }
         })
     }
 

@@ -65,7 +65,12 @@ impl LeaderView {
     /// Nobody is known to lead.
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at: now + LOST / 2 + spread(SPREAD), resigned: false })))
+        Self(Arc::new(Mutex::new(View {
+            leader: None,
+            heard: now,
+            try_at: now + LOST / 2 + spread(SPREAD),
+            resigned: false,
+        })))
     }
 
     /// A heartbeat came. Those of an earlier term are ignored.
