@@ -51,6 +51,7 @@ async fn stream(publisher: &mut Publisher, waiting: &mut Waiting) -> io::Result<
         return Ok(());
     }
     let mut text = Vec::new();
+    let ahead = publisher.random.usize(1..=AHEAD);
     for _ in 0..publisher.random.usize(1..60) {
         if !publisher.world.publishing.get() {
             break;
@@ -62,7 +63,7 @@ async fn stream(publisher: &mut Publisher, waiting: &mut Waiting) -> io::Result<
         waiting.push_back((number, publish));
         let sent = timeout(RECEIPT, sender.send(Ok(Frame::data(line.into())))).await;
         sent.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)?;
-        while waiting.len() >= AHEAD {
+        while waiting.len() >= ahead {
             receipt(&publisher.world, &mut open.response, &mut text, waiting).await?;
         }
         publisher.pause().await;

@@ -161,7 +161,9 @@ impl Figures {
             self.conditions_refused += publish.refusals.len();
             self.repeated_receipts += publish.receipts.len().saturating_sub(1);
         }
-        let mut times: Vec<u64> = history.publishes.iter().filter_map(|publish| publish.acknowledged).collect();
+        // A line's receipt is read only when its publisher waits for it: it has no attempts of its own.
+        let requests = history.publishes.iter().filter(|publish| !publish.attempts.is_empty());
+        let mut times: Vec<u64> = requests.filter_map(|publish| publish.acknowledged).collect();
         times.sort_unstable();
         let longest = times.windows(2).map(|pair| pair[1] - pair[0]).max();
         self.longest_without_receipt_ms = longest.unwrap_or(0) / 1000;
