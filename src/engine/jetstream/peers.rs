@@ -93,6 +93,11 @@ impl Peers {
         self.due.notify_one();
     }
 
+    /// Messages of the feed were removed before this hub has read them.
+    pub(super) fn feed_skipped(&self) {
+        self.follower.lock().feed_skipped();
+    }
+
     /// A leader record of another hub was applied.
     pub(super) fn leader_seen(&self, hub: &str, term: Seq) {
         if let Some(hub) = HubId::new(hub) {
@@ -165,7 +170,7 @@ impl Peers {
                 let mut leader = self.leader.lock();
                 let handled = match &mut *leader {
                     Some(sessions) => {
-                        sessions.handle(Instant::now(), self.shared.head(), &message.payload).map(|handled| {
+                        sessions.handle(Instant::now(), self.durable(), &message.payload).map(|handled| {
                             // Under the lock, so that units are queued in order.
                             handled.execute.into_iter().for_each(|unit| self.execute(unit));
                             handled.answer
@@ -240,11 +245,16 @@ impl Peers {
     }
 
     async fn complete(&self, ticket: &UnitTicket, result: &UnitResult) {
-        let head = self.shared.head();
+        let head = self.durable();
         if let Some(sessions) = &mut *self.leader.lock() {
             sessions.complete(ticket, result, head);
         }
         self.flush().await;
+    }
+
+    /// The newest position that is durable here, records included.
+    fn durable(&self) -> Seq {
+        Seq(self.shared.store.last())
     }
 
     async fn flush(&self) {
