@@ -151,7 +151,6 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
                 }
             }
             Decoded::Leader { record, at } => {
-                link.view.record(&record.hub, at.0, record.resigned);
                 if *record.hub != *link.hub.as_str() && !record.resigned {
                     link.peers().leader_seen(&record.hub, at);
                 }
@@ -234,6 +233,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                     for write in writes {
                         let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
                         let last = write.messages.last().map_or(0, |stored| stored.seq);
+                        link.notice_leader(&write);
                         if link.commands.send(Command::Apply(write)).await.is_err() {
                             return;
                         }
@@ -313,6 +313,16 @@ impl EndWatch {
 }
 
 impl Link {
+    /// Notes a leader record before it is applied, so that this hub does not try to lead meanwhile.
+    fn notice_leader(&self, write: &Write) {
+        let subject = self.subjects.leader();
+        for stored in write.messages.iter().filter(|stored| stored.subject == subject) {
+            if let Ok(record) = LeaderRecord::decode(&stored.headers) {
+                self.view.record(&record.hub, stored.seq, record.resigned);
+            }
+        }
+    }
+
     fn leader_record(&self, resigned: bool) -> LeaderRecord {
         LeaderRecord { hub: self.hub.as_str().into(), address: self.address.clone(), resigned }
     }
