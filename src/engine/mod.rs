@@ -181,6 +181,11 @@ pub trait Observer: Send + Sync + 'static {
     /// before any of them is trimmed: a reader that has caught up with the observer is told of no gap ahead of it.
     fn committed(&self, events: &[Arc<Event>]);
 
+    /// The log was read up to `head`, and events were passed over: they were gone before the engine has read them, or it has
+    /// not known what was gone. A reader that has not come to `head` continues in the log, which tells it of the gap. Only
+    /// of an engine that follows a log that others write.
+    fn skipped(&self, head: Seq);
+
     /// The topic's event at `seq` was durably removed; its old bytes must not be delivered any more. Its notice, if
     /// there is one, follows in [`Observer::committed`].
     fn removed(&self, topic: &TopicName, seq: Seq);

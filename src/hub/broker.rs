@@ -298,6 +298,13 @@ impl Observer for Broker {
         self.wake(touched.iter().flat_map(|feeds| feeds.iter()));
     }
 
+    fn skipped(&self, head: Seq) {
+        let directory = self.directory.read();
+        self.pushed.store(head.0, Ordering::Release);
+        directory.feeds().for_each(|feed| feed.clear(head));
+        self.wake(directory.feeds());
+    }
+
     fn removed(&self, topic: &TopicName, seq: Seq) {
         self.directory.read().matching(topic).iter().for_each(|feed| feed.remove(seq));
         // After the rings: a reader that sees the new count must find the tombstone in the log and in the rings.

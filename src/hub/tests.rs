@@ -323,6 +323,10 @@ impl Observer for Late {
         self.broker.committed(events);
     }
 
+    fn skipped(&self, head: Seq) {
+        self.broker.skipped(head);
+    }
+
     fn removed(&self, topic: &TopicName, seq: Seq) {
         self.broker.removed(topic, seq);
     }

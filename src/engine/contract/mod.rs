@@ -52,6 +52,8 @@ pub(crate) struct RecordingObserver {
     pub(crate) lifecycle_changes: Mutex<Vec<(TopicName, LifecycleChange)>>,
     /// Removals: topic, position, and the newest position observed before.
     pub(crate) removed: Mutex<Vec<(TopicName, Seq, Seq)>>,
+    /// Heads up to which events were passed over.
+    pub(crate) skipped: Mutex<Vec<Seq>>,
 }
 
 impl Observer for RecordingObserver {
@@ -68,6 +70,10 @@ impl Observer for RecordingObserver {
             );
         }
         self.events.lock().extend_from_slice(events);
+    }
+
+    fn skipped(&self, head: Seq) {
+        self.skipped.lock().push(head);
     }
 
     fn removed(&self, topic: &TopicName, seq: Seq) {

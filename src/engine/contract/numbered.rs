@@ -135,6 +135,10 @@ impl Observer for NumberedObserver {
         self.observer.committed(&events.iter().map(|event| self.numbers.event(event)).collect::<Vec<_>>());
     }
 
+    fn skipped(&self, head: Seq) {
+        self.observer.skipped(self.numbers.number(head));
+    }
+
     fn removed(&self, topic: &TopicName, seq: Seq) {
         self.observer.removed(topic, self.numbers.number(seq));
     }

@@ -51,6 +51,7 @@ struct NoObserver;
 
 impl Observer for NoObserver {
     fn committed(&self, _: &[Arc<crate::event::Event>]) {}
+    fn skipped(&self, _: Seq) {}
     fn removed(&self, _: &TopicName, _: Seq) {}
     fn lifecycle_changed(&self, _: &TopicName, _: crate::engine::LifecycleChange) {}
     fn epoch_changed(&self, _: EventId) {}

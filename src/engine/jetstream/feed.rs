@@ -35,6 +35,8 @@ pub(super) struct Write {
     pub(super) messages: Vec<Stored>,
     /// Messages before it were removed before they were read.
     pub(super) after_hole: bool,
+    /// With `after_hole`: why they were is told in the stream up to this position.
+    pub(super) told_at: u64,
 }
 
 /// The stream from a position on.
@@ -77,6 +79,11 @@ impl Feed {
     /// The newest position that was taken. All complete writes up to it were returned when `is_whole`.
     pub(super) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// The end of the writes that were returned: what is after it is to be read again by another feed.
+    pub(super) fn returned(&self) -> u64 {
+        self.open.messages.first().map_or(self.position, |first| first.seq - 1)
     }
 
     /// Whether no write is incomplete.

@@ -28,14 +28,14 @@ pub(super) async fn watch(link: Arc<Link>) {
             connected = Instant::now();
         }
         let silence = connected.elapsed().max(silence(&link));
-        let refusal = (silence > REFUSING).then(|| reason(&link));
+        let refusal = (silence > REFUSING || link.is_outdated()).then(|| reason(&link));
         link.shared().queue.pause(refusal);
     }
 }
 
 /// Why a job would not be executed now.
 pub(super) fn refusal(link: &Link) -> Option<AppendError> {
-    let silent = !link.nats.is_connected() || silence(link) > NOT_READY;
+    let silent = link.is_outdated() || !link.nats.is_connected() || silence(link) > NOT_READY;
     silent.then(|| reason(link))
 }
 
@@ -45,7 +45,9 @@ fn silence(link: &Link) -> Duration {
 }
 
 fn reason(link: &Link) -> AppendError {
-    let reason = if link.nats.is_connected() {
+    let reason = if link.is_outdated() {
+        "a newer hub writes the log, which this one cannot follow: upgrade it"
+    } else if link.nats.is_connected() {
         "no hub can write the log now: the NATS servers do not accept a leader"
     } else {
         "there is no connection to a NATS server"

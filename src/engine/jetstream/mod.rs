@@ -161,9 +161,9 @@ impl Link {
         asked.await.unwrap_or_else(|_| Err(NatsError::NoAnswer("the engine is closed".into())))
     }
 
-    /// Whether this hub can lead: the engine is not closed.
+    /// Whether this hub can lead: the engine is not closed, and understands the log.
     fn may_lead(&self) -> bool {
-        !self.shared().queue.is_finished()
+        !self.shared().queue.is_finished() && !self.is_outdated()
     }
 
     fn is_outdated(&self) -> bool {

@@ -99,10 +99,20 @@ impl RoleGate {
 
 /// The engine's thread: follows and leads until the engine is closed.
 pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::Receiver<Command>, link: &Arc<Link>) {
+    /// Also when this thread panics.
+    struct CloseGate<'a>(&'a RoleGate);
+    impl Drop for CloseGate<'_> {
+        fn drop(&mut self) {
+            self.0.close();
+        }
+    }
+    let _closed = CloseGate(&link.gate);
     let mut decoder = Decoder::new(&link.subjects);
     while let Some(command) = commands.blocking_recv() {
         match command {
             Command::Apply(write) => apply(&mut writer, &mut decoder, write, link),
+            // It does not know the whole log. Others try to lead, because they hear nothing of it.
+            Command::Lead { .. } if link.is_outdated() => {}
             Command::Lead { term } => {
                 if lead(&mut writer, term, link) {
                     break;
@@ -111,7 +121,6 @@ pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::R
             Command::Close => break,
         }
     }
-    link.gate.close();
 }
 
 fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
@@ -123,9 +132,13 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
     let Some(last) = write.messages.last().map(|stored| Seq(stored.seq)) else { return };
     if write.after_hole {
         link.peers().feed_skipped();
+        writer.withhold(Seq(write.told_at));
     }
     for stored in &write.messages {
         store.saw(stored);
+    }
+    if write.after_hole {
+        store.skipped();
     }
     let decoded = match decoder.decode(write) {
         Ok(decoded) => decoded,
@@ -158,6 +171,8 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
             Decoded::Epoch => {}
         }
     }
+    store.applied(last);
+    writer.applied(last);
     link.peers().applied(last);
     link.applied.send_replace(last.0);
 }
@@ -172,9 +187,10 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     shared.set_leads(true);
     link.peers().promoted(Seq(term));
     shared.queue.resume();
-    let beats = link.runtime.spawn(beats(Arc::clone(link), term));
+    writer.show_all();
+    let beats = Beats(link.runtime.spawn(beats(Arc::clone(link), term)));
     writer.lead();
-    beats.abort();
+    beats.end(link);
     shared.set_leads(false);
     let closed = shared.queue.is_finished();
     if closed {
@@ -196,6 +212,23 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     link.gate.set_leads(false);
     link.runtime.spawn(follow(Arc::clone(link), shared.store.last()));
     false
+}
+
+/// The task of the heartbeats. It ends when this is dropped, also when this thread panics: then another hub is to lead.
+struct Beats(tokio::task::JoinHandle<()>);
+
+impl Beats {
+    /// Ends it, and waits until it does nothing more.
+    fn end(mut self, link: &Link) {
+        self.0.abort();
+        drop(link.runtime.block_on(&mut self.0));
+    }
+}
+
+impl Drop for Beats {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Sends heartbeats while this hub leads, and notices another leader.
@@ -230,7 +263,10 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             }
             match feed.next().await {
                 Ok(writes) => {
+                    let is_after_hole = writes.iter().any(|write| write.after_hole);
+                    let told_at = if is_after_hole { newest(&link).await } else { 0 };
                     for write in writes {
+                        let write = Write { told_at, ..write };
                         let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
                         let last = write.messages.last().map_or(0, |stored| stored.seq);
                         link.notice_leader(&write);
@@ -242,7 +278,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                             return;
                         }
                     }
-                    position = feed.position();
+                    position = feed.returned();
                 }
                 Err(error) => {
                     link.failed(&error).await;
@@ -268,6 +304,16 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                     Err(error) => tracing::debug!(%error, "this hub cannot lead now"),
                 }
             }
+        }
+    }
+}
+
+/// The position of the stream's newest message, once its leader tells it. What is gone from the stream was told of before it.
+async fn newest(link: &Link) -> u64 {
+    loop {
+        match link.nats.leader_last(&link.subjects.all()).await {
+            Ok(newest) => return newest.map_or(0, |newest| newest.seq).max(link.view.leader().map_or(0, |leader| leader.head)),
+            Err(error) => link.failed(&error).await,
         }
     }
 }

@@ -34,7 +34,11 @@ impl<S: Store> LogWriter<S> {
         match change {
             Replicated::Commit { events, states, keys, time } => {
                 self.shared.catalog.clock.raise(time);
+                if !keys.is_empty() {
+                    self.idempotency.expire(&self.shared.now());
+                }
                 let topics = staged(&events);
+                self.follow_unseen_deletions(&topics);
                 self.next = self.next.max(events.last().map_or(Seq::ZERO, |(_, last)| last.event.seq.next()));
                 if events.is_empty() {
                     self.remember(keys);
@@ -48,23 +52,76 @@ impl<S: Store> LogWriter<S> {
                 if pending && !known {
                     self.shared.pending_removals.lock().insert(seq, key);
                     self.apply_removal(&topic, key, seq, bytes);
-                } else if !pending {
-                    self.shared.pending_removals.lock().remove(&seq);
+                } else if !pending && self.shared.pending_removals.lock().remove(&seq).is_none() {
+                    // The record of the pending removal was replaced by this one before this hub has read it.
+                    self.apply_removal(&topic, key, seq, bytes);
                 }
             }
         }
     }
 
+    /// Deletes the topics of which another incarnation has events now: the record of the deletion was replaced before this
+    /// hub has read it.
+    fn follow_unseen_deletions(&self, topics: &[Staged]) {
+        for Staged { name, key, .. } in topics {
+            let known = self.shared.catalog.table.read().get(name).map(|slot| (slot.key, slot.tail));
+            let mark = self.shared.store.mark(name);
+            if let (Some((before, tail)), Some(mark)) = (known, mark)
+                && before.0 > 0
+                && before != *key
+                && tail <= mark
+            {
+                self.apply_deletion(name, mark);
+            }
+        }
+    }
+
+    /// Events before `until` were trimmed, removed or deleted before this hub has read them, and the stream has told at `until`
+    /// which ones. Until it was applied, readers and the observer see nothing of what comes, so that none of them passes a gap
+    /// that is not known yet.
+    pub(in crate::engine) fn withhold(&mut self, until: Seq) {
+        self.withheld = self.withheld.max(Some(until));
+    }
+
+    /// The log was applied up to `position`: shows what was withheld, if that is far enough.
+    pub(in crate::engine) fn applied(&mut self, position: Seq) {
+        if self.withheld.take_if(|until| *until <= position).is_some() {
+            self.show();
+        }
+    }
+
+    /// Shows what was withheld: this hub knows the whole log.
+    pub(in crate::engine) fn show_all(&mut self) {
+        if self.withheld.take().is_some() {
+            self.show();
+        }
+    }
+
+    fn show(&mut self) {
+        let shared = &self.shared;
+        let head = {
+            let mut table = shared.catalog.table.write();
+            table.head = table.head.max(self.unshown);
+            shared.set_head(table.head);
+            table.head
+        };
+        shared.observer.skipped(head);
+        shared.set_observed(head);
+    }
+
+    /// Records replace earlier ones of their topic, so some changes before this one may not have been seen here.
     fn follow_settings(&mut self, record: TopicRecord) {
         let settings = &record.settings;
-        let known = self.shared.catalog.table.read().get(&record.name).map(|slot| (slot.tail, slot.is(Flag::Used)));
+        let known = self.shared.catalog.table.read().get(&record.name).map(|slot| (slot.key, slot.tail));
         let unset = !settings.exists && settings.emptied_through.is_none();
-        match known {
-            Some((tail, _)) if unset && tail <= settings.deleted_through.unwrap_or_default() => {
-                self.apply_deletion(&record.name, tail);
-            }
-            None if unset => {}
-            _ => drop(self.apply_settings(record)),
+        let deleted = settings.deleted_through.unwrap_or_default();
+        let is_deletion = unset && record.tail <= deleted;
+        let was_deleted = known.is_some_and(|(key, tail)| key.0 > 0 && tail <= deleted);
+        if is_deletion || was_deleted {
+            self.apply_deletion(&record.name, deleted);
+        }
+        if !is_deletion {
+            drop(self.apply_settings(record));
         }
     }
 
@@ -76,10 +133,13 @@ impl<S: Store> LogWriter<S> {
         let was_closed = table.get(&topic).map(|slot| slot.is(Flag::Closed));
         if was_closed.is_none() {
             let rule = table.rule_number(&topic);
-            table.insert(Slot::new(topic.clone(), tail, rule));
-            if key.0 > 0 {
-                table.set_key(&topic, key);
-            }
+            let mut slot = Slot::new(topic.clone(), tail, rule);
+            slot.mark = snapshot.mark.min(tail);
+            table.insert(slot);
+        }
+        // Events that are gone may not have been seen here, among them the first one.
+        if key.0 > 0 && table.get(&topic).is_some_and(|slot| slot.key < key) {
+            table.set_key(&topic, key);
         }
         let was_closed = was_closed.unwrap_or(false);
         let closed = settings.closed.map_or(was_closed, |(closed, at)| if at >= tail { closed } else { was_closed });
@@ -89,6 +149,7 @@ impl<S: Store> LogWriter<S> {
         }
         let key = table.update(&topic, |slot| {
             slot.set(Flag::Closed, closed);
+            slot.tail = slot.tail.max(tail);
             slot.adopt(&snapshot);
             if emptied {
                 slot.set(Flag::EndRecorded, true);
@@ -143,4 +204,149 @@ fn staged(events: &[(TopicKey, StoredEvent)]) -> Vec<Staged> {
         topics[at].count(stored.prev, stored.event.seq, &stored.event.new);
     }
     topics
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        engine::{
+            Engine as _, IdempotencyKey, Log as _,
+            contract::{RecordingObserver, topic},
+            log::{LogConfig, LogEngine, receipts::StoredReceipts, store::TopicSettings},
+            memory::MemoryStore,
+        },
+        event::{Event, NewEvent},
+    };
+
+    /// An engine that has followed these changes, and what it has told.
+    fn following(
+        follow: impl FnOnce(&mut LogWriter<MemoryStore>) + Send + 'static,
+    ) -> (Arc<LogEngine<MemoryStore>>, Arc<RecordingObserver>) {
+        let (observer, (done, waits)) = (Arc::<RecordingObserver>::default(), std::sync::mpsc::channel());
+        let engine =
+            LogEngine::open_with(MemoryStore::new(), LogConfig::fixture(), Arc::clone(&observer) as _, move |mut writer| {
+                follow(&mut writer);
+                done.send(()).expect("the test waits");
+            });
+        waits.recv_timeout(Duration::from_secs(10)).expect("followed");
+        (engine, observer)
+    }
+
+    fn stored(seq: u64, prev: u64) -> StoredEvent {
+        let new = NewEvent::new(topic("a"), format!("{seq}"));
+        StoredEvent { prev: Seq(prev), event: Arc::new(Event { seq: Seq(seq), time: Millis(1_000), new }) }
+    }
+
+    fn state(mark: u64, first: u64, events: u64) -> TopicSnapshot {
+        TopicSnapshot { mark: Seq(mark), first: Seq(first), first_time: Millis(1_000), events, bytes: events, ..TopicSnapshot::default() }
+    }
+
+    fn commit(key: u64, seq: u64, prev: u64, state: TopicSnapshot) -> Replicated {
+        let (events, states) = (vec![(TopicKey(key), stored(seq, prev))], vec![(TopicKey(key), state)]);
+        Replicated::Commit { events, states, keys: Vec::new(), time: Millis(1_000) }
+    }
+
+    fn settings(key: u64, tail: u64, mark: u64, settings: TopicSettings) -> Replicated {
+        let snapshot = TopicSnapshot { mark: Seq(mark), ..TopicSnapshot::default() };
+        Replicated::Settings(TopicRecord { name: topic("a"), key: TopicKey(key), tail: Seq(tail), snapshot, settings })
+    }
+
+    #[test]
+    fn a_removal_of_which_only_the_last_record_is_left_is_told() {
+        let (engine, observer) = following(|writer| {
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            writer.follow(Replicated::Removal { topic: topic("a"), key: TopicKey(5), seq: Seq(5), pending: false, bytes: 1 });
+        });
+        assert_eq!(observer.removed.lock().len(), 1);
+        engine.close();
+    }
+
+    #[test]
+    fn the_end_of_a_topic_whose_last_events_were_gone_before_they_were_read_is_taken_over() {
+        let (engine, _) = following(|writer| {
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            let emptied = TopicSettings { emptied_through: Some(Seq(9)), ..TopicSettings::default() };
+            writer.follow(settings(5, 9, 9, emptied));
+        });
+        let record = engine.shared().record(&topic("a"));
+        assert_eq!((record.tail, record.settings.emptied_through, record.snapshot.mark), (Seq(9), Some(Seq(9)), Seq(9)));
+        engine.close();
+    }
+
+    #[test]
+    fn a_deletion_of_events_that_were_not_read_is_told_up_to_their_end() {
+        let (engine, observer) = following(|writer| {
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            writer.follow(settings(5, 9, 9, TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() }));
+        });
+        let change = LifecycleChange::Deleted { last: Seq(9) };
+        assert_eq!(*observer.lifecycle_changes.lock(), [(topic("a"), change)]);
+        assert_eq!(engine.shared().newest_deleted(), Seq(9));
+        engine.close();
+    }
+
+    #[test]
+    fn a_topic_that_was_deleted_and_is_used_again_is_deleted_first() {
+        let (engine, observer) = following(|writer| {
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            // Then it was deleted, used again up to 12, and trimmed.
+            let settings_now = TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() };
+            writer.follow(settings(11, 12, 11, settings_now));
+        });
+        assert_eq!(observer.lifecycle_changes.lock()[0].1, LifecycleChange::Deleted { last: Seq(9) });
+        let record = engine.shared().record(&topic("a"));
+        assert_eq!((record.key, record.tail, record.snapshot.mark), (TopicKey(11), Seq(12), Seq(11)));
+        engine.close();
+    }
+
+    #[test]
+    fn a_topic_keeps_its_events_whose_first_ones_are_not_known_here() {
+        let (engine, _) = following(|writer| writer.follow(commit(5, 9, 7, state(2, 5, 4))));
+        let record = engine.shared().record(&topic("a"));
+        assert_eq!((record.snapshot.mark, record.snapshot.events), (Seq(2), 4));
+        engine.close();
+    }
+
+    #[test]
+    fn keys_expire_on_a_hub_that_follows() {
+        let key = |n: u64, time: u64| KeyRecord {
+            key: IdempotencyKey { key: u128::from(n).to_be_bytes(), fingerprint: [0; 16], owner: 0 },
+            time: Millis(time),
+            receipts: StoredReceipts::new(Seq(n), [&topic("a")].into_iter()),
+        };
+        let (sender, lengths) = std::sync::mpsc::channel();
+        let (engine, _) = following(move |writer| {
+            let window = u64::try_from(LogConfig::FIXTURE_WINDOW.as_millis()).expect("short");
+            for n in 1..100 {
+                let time = Millis(window * n);
+                writer.follow(Replicated::Commit { events: Vec::new(), states: Vec::new(), keys: vec![key(n, time.0)], time });
+            }
+            sender.send(writer.idempotency.len()).expect("the test waits");
+        });
+        assert!(lengths.recv().expect("counted") <= 2);
+        engine.close();
+    }
+
+    #[test]
+    fn what_follows_a_hole_is_shown_when_it_is_known_what_was_lost_in_it() {
+        let (sender, heads) = std::sync::mpsc::channel();
+        let (engine, observer) = following(move |writer| {
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            writer.applied(Seq(5));
+            writer.withhold(Seq(20));
+            writer.follow(commit(5, 9, 7, state(7, 9, 1)));
+            writer.applied(Seq(9));
+            sender.send(writer.shared.head()).expect("the test waits");
+            writer.applied(Seq(20));
+            writer.follow(commit(5, 21, 9, state(7, 9, 2)));
+        });
+        assert_eq!(heads.recv().expect("sent"), Seq(5));
+        assert_eq!((observer.skipped.lock().clone(), engine.head().seq), (vec![Seq(9)], Seq(21)));
+        let seen: Vec<u64> = observer.events.lock().iter().map(|event| event.seq.0).collect();
+        assert_eq!(seen, [5, 21], "what was passed over is read in the log");
+        engine.close();
+    }
 }

@@ -122,7 +122,7 @@ impl DiskSample {
             Err(StoreError::Full) => Some(AppendError::Full),
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
             // The hub that writes accepts it.
-            Err(StoreError::Fenced) => None,
+            Err(StoreError::Fenced | StoreError::Doubtful(_)) => None,
             Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
         };
         Self {

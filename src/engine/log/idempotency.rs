@@ -168,6 +168,12 @@ impl Idempotency {
         }
     }
 
+    /// Number of keys in memory.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     fn release(&mut self, record: &KeyRecord) {
         let units = units(&record.receipts);
         self.used -= units;

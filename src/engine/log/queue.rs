@@ -209,7 +209,7 @@ impl AppendQueue {
     }
 
     /// Closes the queue and refuses all queued jobs.
-    pub(super) fn fail(&self, reason: &str) {
+    pub(in crate::engine) fn fail(&self, reason: &str) {
         let waiting = {
             let mut state = self.state.lock();
             state.closed = Some(reason.into());

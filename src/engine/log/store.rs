@@ -244,6 +244,10 @@ pub enum StoreError {
     /// states](Store::keeps_states).
     #[error("another hub writes the log")]
     Fenced,
+    /// Another process writes the log now, and it is not known whether this was written before: what was in its place has been
+    /// removed. Only of a store that [keeps states](Store::keeps_states).
+    #[error("it may have been written, and removed again by another hub: {0}")]
+    Doubtful(Arc<str>),
 }
 
 /// Durable storage for commits.

@@ -142,6 +142,10 @@ impl TopicTable {
     }
 
     fn set_key_at(&mut self, index: u32, key: TopicKey) {
+        let before = self.slots[index as usize].as_ref().expect("found").key;
+        if let Ok(entry) = self.by_key.find_entry(self.key_hasher.hash_one(before), |&other| other == index) {
+            entry.remove();
+        }
         self.slots[index as usize].as_mut().expect("found").key = key;
         let Self { by_key, slots, key_hasher, .. } = self;
         by_key.insert_unique(key_hasher.hash_one(key), index, |&other| {

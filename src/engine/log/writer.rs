@@ -28,17 +28,23 @@ pub(in crate::engine) struct LogWriter<S: Store> {
     pub(super) next: Seq,
     /// The store refused a write because another hub writes the log.
     fenced: bool,
+    /// With [`fenced`](Self::fenced): it is not known whether the write was stored before. The error of what was in it.
+    doubt: Option<AppendError>,
+    /// Nothing is shown before this position was applied: see [`LogWriter::withhold`].
+    pub(super) withheld: Option<Seq>,
+    /// The newest position that was applied and is not shown.
+    pub(super) unshown: Seq,
 }
 
 impl<S: Store> LogWriter<S> {
     pub(super) fn new(shared: Arc<LogShared<S>>, idempotency: Idempotency, next: Seq) -> Self {
-        Self { shared, idempotency, next, fenced: false }
+        Self { shared, idempotency, next, fenced: false, doubt: None, withheld: None, unshown: Seq::ZERO }
     }
 
     /// Executes jobs until the queue is closed and empty, or interrupted, or another hub writes the log. The jobs that
     /// could then not be executed are back in the queue.
     pub(in crate::engine) fn lead(&mut self) {
-        self.fenced = false;
+        (self.fenced, self.doubt) = (false, None);
         while !self.fenced
             && let Some(work) = self.shared.queue.take(&self.shared.config)
         {
@@ -69,10 +75,18 @@ impl<S: Store> LogWriter<S> {
         let (commit, topics, next) = group.finish();
         let result = self.commit(commit, topics, next);
         if self.fenced {
-            let again = |(it, (append, origin)): (Decided, (Append, Option<AppendOrigin>))| {
-                Job::Append(PendingAppend::new(append, it.reply()).of(origin))
-            };
-            return self.shared.queue.put_back(decided.into_iter().zip(kept).map(again).collect());
+            let (doubt, mut again) = (self.doubt.take().map(Err), Vec::new());
+            for ((it, (append, origin)), cost) in decided.into_iter().zip(kept).zip(costs) {
+                match &doubt {
+                    // The hub that has forwarded it learns its fate from the log, or that it is not known.
+                    Some(error) if origin.is_none() => {
+                        self.shared.queue.release([cost]);
+                        it.answer(error);
+                    }
+                    _ => again.push(Job::Append(PendingAppend::new(append, it.reply()).of(origin))),
+                }
+            }
+            return self.shared.queue.put_back(again);
         }
         self.shared.queue.release(costs);
         // Newest first: a caller that waits for its oldest answer, as the hub's batcher does, is woken when all are there.
@@ -121,8 +135,10 @@ impl<S: Store> LogWriter<S> {
         let (exceeding, full) = self.apply_to_table(topics, &commit.states, commit.time);
         self.remember(commit.keys);
         let events: Vec<Arc<Event>> = commit.events.into_iter().map(|(_, stored)| stored.event).collect();
-        self.shared.observer.committed(&events);
-        self.shared.set_observed(last);
+        if self.withheld.is_none() {
+            self.shared.observer.committed(&events);
+            self.shared.set_observed(last);
+        }
         for event in events.iter().filter(|event| event.new.close) {
             self.shared.observer.lifecycle_changed(&event.new.topic, LifecycleChange::Closed { last: event.seq });
         }
@@ -138,20 +154,25 @@ impl<S: Store> LogWriter<S> {
 
     /// Returns the topics that now exceed their limits, and whether the whole store exceeds its cap.
     fn apply_to_table(
-        &self,
+        &mut self,
         topics: Vec<Staged>,
         states: &[(TopicKey, TopicSnapshot)],
         time: Millis,
     ) -> (Vec<TopicKey>, bool) {
         let now = self.shared.now();
         let mut table = self.shared.catalog.table.write();
-        let mut exceeding = Vec::new();
+        let (mut exceeding, mut head) = (Vec::new(), table.head);
         for Staged { name, key, batch, .. } in topics {
             let Some(batch) = batch else { continue };
             if table.by_key(key).is_none() {
                 if table.get(&name).is_none() {
                     let rule = table.rule_number(&name);
-                    table.insert(Slot::new(name.clone(), batch.prev, rule));
+                    // What the state says of the events before these is all that is known of them.
+                    let told = states.iter().any(|(of, _)| *of == key);
+                    let mark = if told { Seq::ZERO } else { batch.prev };
+                    let mut slot = Slot::new(name.clone(), batch.prev, rule);
+                    slot.mark = mark;
+                    table.insert(slot);
                 }
                 table.set_key(&name, key);
             }
@@ -161,12 +182,17 @@ impl<S: Store> LogWriter<S> {
                 slot.exceeds(&limits, &now)
             });
             exceeding.extend(exceeds.unwrap_or(false).then_some(key));
-            table.head = table.head.max(batch.last);
+            head = head.max(batch.last);
         }
         for (key, snapshot) in states {
             table.update_by_key(*key, |slot| slot.adopt(snapshot));
         }
-        self.shared.set_head(table.head);
+        if self.withheld.is_some() {
+            self.unshown = self.unshown.max(head);
+        } else {
+            table.head = head;
+            self.shared.set_head(head);
+        }
         let full = self.shared.config.rules.max_store_bytes.is_some_and(|max| table.bytes > max);
         (exceeding, full)
     }
@@ -249,6 +275,11 @@ impl<S: Store> LogWriter<S> {
         match error {
             StoreError::Fenced => {
                 self.fenced = true;
+                AppendError::NotNow { reason: error.to_string().into() }
+            }
+            StoreError::Doubtful(_) => {
+                self.fenced = true;
+                self.doubt = Some(AppendError::Unavailable { reason: error.to_string().into() });
                 AppendError::NotNow { reason: error.to_string().into() }
             }
             StoreError::Full => AppendError::Full,

@@ -57,6 +57,8 @@ enum Fate {
     Stored,
     /// Something else is stored in its place.
     Excluded,
+    /// What is or was stored in its place has been removed since, and it may have been this.
+    Gone,
     /// Nothing is stored there, to the knowledge of the servers that have answered.
     Open,
 }
@@ -109,8 +111,9 @@ impl Chain {
     /// last one.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`], [`StoreError::Full`] and [`StoreError::NotNow`]: not stored. [`StoreError::Failed`] when the
-    /// engine was closed before the fate of the write was known.
+    /// [`StoreError::Fenced`], [`StoreError::Full`] and [`StoreError::NotNow`]: not stored. [`StoreError::Doubtful`] when
+    /// another hub has written since, and has removed what was in its place. [`StoreError::Failed`] when the engine was
+    /// closed before the fate of the write was known.
     pub(super) async fn write(
         &self,
         nats: &Nats,
@@ -136,7 +139,7 @@ impl Chain {
                 match &error {
                     StoreError::NotNow(reason) => self.feels(reason),
                     // What was stored, if anything, is not known: nothing may be written after it.
-                    StoreError::Fenced | StoreError::Failed(_) => self.follow(),
+                    StoreError::Fenced | StoreError::Doubtful(_) | StoreError::Failed(_) => self.follow(),
                     StoreError::Full => {}
                 }
                 Err(error)
@@ -190,6 +193,9 @@ impl Chain {
             match fate(nats, subjects, id, (last, end)).await {
                 Fate::Stored => return Ok(end),
                 Fate::Excluded => return Err(StoreError::Fenced),
+                // None of the attempts is, if the servers have refused each.
+                Fate::Gone if unknown.is_none() => return Err(StoreError::Fenced),
+                Fate::Gone => return Err(StoreError::Doubtful(text)),
                 Fate::Open if unknown.is_none() && refusals >= REFUSALS => return Err(StoreError::NotNow(text)),
                 Fate::Open => {}
             }
@@ -221,9 +227,68 @@ async fn fate(nats: &Nats, subjects: &StreamSubjects, id: WriteId, (last, end): 
     if is_ours(&next) {
         return Fate::Stored;
     }
-    match nats.message(end).await {
-        Ok(Some(stored)) => of(stored),
-        Ok(None) => Fate::Excluded,
-        Err(_) => Fate::Open,
+    // The first and the last message of a write have its id; each of a batch has its place.
+    let in_middle = last + 1 < next.seq && next.seq < end;
+    if next.seq <= end && !(in_middle && next.batch.is_some_and(|batch| batch.place == next.seq - last)) {
+        return Fate::Excluded;
+    }
+    for by_leader in [false, true] {
+        let found = if by_leader { nats.leader_message(end).await } else { nats.message(end).await };
+        match found {
+            Ok(Some(stored)) => return of(stored),
+            Ok(None) => {}
+            Err(_) => return Fate::Open,
+        }
+    }
+    Fate::Gone
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::engine::jetstream::{NatsConfig, NatsCredentials, nats::StreamSettings, nats_cluster::NatsCluster};
+
+    #[tokio::test]
+    async fn a_write_whose_messages_are_gone_is_not_taken_for_another_hubs() {
+        let cluster = NatsCluster::shared();
+        let config = NatsConfig {
+            servers: cluster.urls(),
+            credentials: NatsCredentials::None,
+            roots: None,
+            client_name: "fate".into(),
+            stream: "FATE".into(),
+            prefix: "fate".into(),
+        };
+        let nats = Nats::connect(&config).await.expect("a cluster");
+        nats.create_stream(&StreamSettings { replicas: 3, max_bytes: None }).await.expect("created");
+        let subjects = StreamSubjects::new("fate");
+        let message = |id: Option<WriteId>| {
+            let headers = std::iter::once(("Gl", "1".to_owned())).chain(id.map(WriteId::header)).collect();
+            Outgoing { subject: "fate.e.a".into(), headers, payload: Bytes::new() }
+        };
+        let [one, several, foreign] = std::array::from_fn(|_| WriteId::random());
+        let mut first = nats.write(vec![message(Some(one))], 0, ANSWER).await;
+        // The leader of the new stream may not be known everywhere yet.
+        for _ in 0..50 {
+            if first.is_ok() {
+                break;
+            }
+            sleep(AGAIN).await;
+            first = nats.write(vec![message(Some(one))], 0, ANSWER).await;
+        }
+        assert_eq!(first, Ok(1));
+        assert_eq!(nats.write(vec![message(Some(several)), message(None), message(Some(several))], 1, ANSWER).await, Ok(4));
+        assert_eq!(nats.write(vec![message(None)], 4, ANSWER).await, Ok(5));
+        let fate = async |id, range| fate(&nats, &subjects, id, range).await;
+        assert!(matches!(fate(one, (0, 1)).await, Fate::Stored));
+        assert!(matches!(fate(foreign, (0, 1)).await, Fate::Excluded));
+        for seq in [1, 2, 4] {
+            assert_eq!(nats.delete(seq).await, Ok(true));
+        }
+        assert!(matches!(fate(one, (0, 1)).await, Fate::Gone), "it may have been this");
+        assert!(matches!(fate(several, (1, 4)).await, Fate::Gone), "the one in the middle may be its own");
+        assert!(matches!(fate(foreign, (2, 5)).await, Fate::Excluded), "another place of another batch");
     }
 }

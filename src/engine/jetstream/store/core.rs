@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     future::Future,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -48,6 +48,10 @@ pub(super) struct StoreCore {
     known: AtomicU64,
     /// The newest of them whose message does not expire.
     lasting: AtomicU64,
+    /// The newest position that is applied to the table of topics, while this hub follows.
+    pub(super) applied: AtomicU64,
+    /// Why nothing can be read from the stream any more.
+    pub(super) replaced: OnceLock<Arc<str>>,
 }
 
 impl StoreCore {
@@ -71,6 +75,8 @@ impl StoreCore {
             garbage: Mutex::default(),
             known: AtomicU64::new(position),
             lasting: AtomicU64::new(0),
+            applied: AtomicU64::new(position),
+            replaced: OnceLock::new(),
         }
     }
 

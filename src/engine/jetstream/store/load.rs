@@ -54,6 +54,8 @@ pub(super) struct Loaded {
     /// What was read is complete up to this position.
     pub(super) position: u64,
     pub(super) epoch: Epoch,
+    /// When the stream was created of which the epoch is.
+    pub(super) created: Box<str>,
     /// The newest leader record, and its position.
     pub(super) leader: Option<(u64, LeaderRecord)>,
     pub(super) topics: HashMap<TopicName, LoadedTopic>,
@@ -65,7 +67,11 @@ pub(super) struct Loaded {
 /// The state while it is read: a subject may come again, with a newer message.
 #[derive(Default)]
 struct Loading {
-    epoch: Option<Epoch>,
+    epoch: Option<EpochRecord>,
+    /// The newest message.
+    last: u64,
+    /// The positions of idempotency keys, and when each expires, in nanoseconds since 1970.
+    keys: BTreeMap<u64, u64>,
     leader: Option<(u64, LeaderRecord)>,
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
@@ -83,39 +89,90 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     if let Some(error) = loading.failed {
         return Err(error);
     }
-    let keys = load_keys(nats, subjects, position).await?;
-    let Loading { epoch, leader, topics, removed, clock, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, leader, topics, removed, keys, clock })
+    let Loading { epoch, leader, topics, removed, clock, keys, .. } = loading;
+    let EpochRecord { epoch, created } = epoch.ok_or(LoadError::NoEpoch)?;
+    let keys = load_keys(nats, subjects, keys).await?;
+    Ok(Loaded { position, epoch, created, leader, topics, removed, keys, clock })
 }
 
-/// Keys of commits up to `position`, in order of time. Their payloads are needed, which the pass over all subjects leaves out.
-async fn load_keys(nats: &Nats, subjects: &StreamSubjects, position: u64) -> Result<Vec<KeyRecord>, LoadError> {
-    let (mut parts, mut failed) = (BTreeMap::<Seq, Vec<KeyPart>>::new(), None);
-    let take = |message: Stored| {
-        let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return };
-        if message.seq > position {
+/// The keys at these positions while they are read.
+struct KeyLoading<'a> {
+    subjects: &'a StreamSubjects,
+    /// The positions of those that are missing, and when each expires, in nanoseconds since 1970.
+    missing: BTreeMap<u64, u64>,
+    parts: BTreeMap<Seq, Vec<KeyPart>>,
+    failed: Option<LoadError>,
+}
+
+/// Keys of the messages at these positions, in order of time. Their payloads are needed, which the pass over all subjects
+/// leaves out. The replica that brings them may be behind the one of that pass, so the stream's leader is asked for the rest.
+async fn load_keys(
+    nats: &Nats,
+    subjects: &StreamSubjects,
+    wanted: BTreeMap<u64, u64>,
+) -> Result<Vec<KeyRecord>, LoadError> {
+    let mut loading = KeyLoading { subjects, missing: wanted, parts: BTreeMap::new(), failed: None };
+    if !loading.missing.is_empty() {
+        nats.last_per_subject(&subjects.all_keys(), false, |message| loading.take(message)).await?;
+    }
+    let began = Instant::now();
+    while !loading.missing.is_empty() {
+        for (seq, expires) in loading.missing.clone() {
+            // A leader that leads no more does not know it, and says so for some seconds.
+            let is_gone = expires < now() || began.elapsed() > STALE_LEADER;
+            match nats.leader_message(seq).await {
+                Ok(Some(message)) => loading.take(message),
+                Ok(None) if is_gone => drop(loading.missing.remove(&seq)),
+                Err(error) if began.elapsed() > STALE_LEADER => return Err(error.into()),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        if !loading.missing.is_empty() {
+            sleep(AGAIN).await;
+        }
+    }
+    loading.finish()
+}
+
+/// Nanoseconds since 1970, by this machine's clock.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl KeyLoading<'_> {
+    fn take(&mut self, message: Stored) {
+        let Some(SubjectPlace::Keys(commit)) = self.subjects.parse(&message.subject) else { return };
+        if self.missing.remove(&message.seq).is_none() {
             return;
         }
         match KeyPart::decode(&message.headers, message.payload) {
-            Ok(part) => parts.entry(commit).or_default().push(part),
-            Err(error) => failed = Some(LoadError::Record(Seq(message.seq), error)),
+            Ok(part) => self.parts.entry(commit).or_default().push(part),
+            Err(error) => self.failed = Some(LoadError::Record(Seq(message.seq), error)),
         }
-    };
-    nats.last_per_subject(&subjects.all_keys(), false, take).await?;
-    if let Some(error) = failed {
-        return Err(error);
     }
-    let mut keys = Vec::new();
-    for (commit, parts) in parts {
-        keys.extend(decode_keys(parts).map_err(|error| LoadError::Record(commit, error))?);
+
+    fn finish(self) -> Result<Vec<KeyRecord>, LoadError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let mut keys = Vec::new();
+        for (commit, parts) in self.parts {
+            keys.extend(decode_keys(parts).map_err(|error| LoadError::Record(commit, error))?);
+        }
+        keys.sort_by_key(|record| record.time);
+        Ok(keys)
     }
-    keys.sort_by_key(|record| record.time);
-    Ok(keys)
 }
 
 impl Loading {
     fn take(&mut self, subjects: &StreamSubjects, message: Stored) {
         let seq = Seq(message.seq);
+        if message.seq <= self.last {
+            // The consumer was lost, and another replica, which may be behind the first one, begins again.
+            *self = Self::default();
+        }
+        self.last = message.seq;
         let Err(error) = self.record(subjects, message) else { return };
         match error {
             WireError::Newer(_) => drop(self.failed.get_or_insert(LoadError::Record(seq, error))),
@@ -126,7 +183,7 @@ impl Loading {
     }
 
     fn record(&mut self, subjects: &StreamSubjects, message: Stored) -> Result<(), WireError> {
-        let Stored { seq, headers, payload, .. } = message;
+        let Stored { seq, headers, payload, time, .. } = message;
         let Some(place) = subjects.parse(&message.subject) else {
             return Err(WireError::Malformed("the subject is none of gapless's"));
         };
@@ -152,9 +209,13 @@ impl Loading {
             SubjectPlace::Tombstone(topic, of) => {
                 self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?);
             }
-            SubjectPlace::Keys(_) => {}
+            SubjectPlace::Keys(_) => {
+                let seconds = headers.find(TTL).and_then(|text| text.strip_suffix('s')?.parse::<u64>().ok());
+                let expires = seconds.and_then(|seconds| time.checked_add(seconds.checked_mul(1_000_000_000)?));
+                self.keys.insert(seq, expires.unwrap_or(u64::MAX));
+            }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
-            SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?.epoch),
+            SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?),
             SubjectPlace::Clock => self.clock = ClockRecord::decode(&headers)?.0,
         }
         Ok(())

@@ -15,7 +15,10 @@
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
 //! | `incoming` | what another hub has written |
 
-use std::{ops::Bound, sync::Arc};
+use std::{
+    ops::Bound,
+    sync::{Arc, atomic::Ordering},
+};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -115,8 +118,25 @@ impl JetStreamStore {
         resigned.map(drop)
     }
 
+    /// What was taken in up to `position` is applied to the table of topics.
+    pub(in crate::engine::jetstream) fn applied(&self, position: Seq) {
+        self.core.applied.fetch_max(position.0, Ordering::AcqRel);
+    }
+
+    /// Messages before the last one that was taken in were removed before this hub has read them.
+    pub(in crate::engine::jetstream) fn skipped(&self) {
+        self.core.ring.lock().clear();
+    }
+
+    /// The stream is another one now: nothing is read from it or written to it any more.
+    pub(in crate::engine::jetstream) fn replaced(&self, reason: &str) {
+        self.core.chain.follow();
+        drop(self.core.replaced.set(reason.into()));
+    }
+
     /// Leads no more.
     pub(in crate::engine::jetstream) fn follow(&self) {
+        self.applied(Seq(self.last()));
         self.core.chain.follow();
     }
 
@@ -149,6 +169,9 @@ impl JetStreamStore {
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
+        if let Some(reason) = self.core.replaced.get() {
+            return Err(StoreError::NotNow(Arc::clone(reason)));
+        }
         self.core.wait(call(Arc::clone(&self.core)))
     }
 }

@@ -60,6 +60,11 @@ impl Ring {
         self.through = self.through.max(position);
     }
 
+    /// Forgets all events: some up to the newest one may be missing.
+    pub(super) fn clear(&mut self) {
+        *self = Self::after(self.through);
+    }
+
     /// Puts a tombstone in the place of an event.
     pub(super) fn replace(&mut self, key: TopicKey, tombstone: StoredEvent) {
         let seq = tombstone.event.seq;

@@ -3,6 +3,8 @@
 //! What a replica has told is complete up to its last message. Whether there is more is known to the caller: the end of a
 //! scan is the position of an event.
 
+use std::sync::atomic::Ordering;
+
 use super::{
     super::{
         nats::{Range, Stored},
@@ -44,8 +46,8 @@ impl StoreCore {
                 Range { filter: self.subjects.all(), from: after.0 + 1, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
             match self.nats.range(range).await {
                 Ok(page) if page.messages.is_empty() => patience.after_doubt().await?,
-                Ok(page) if !self.knows_removed(after, &page.messages).await => patience.after_doubt().await?,
                 Ok(page) => {
+                    self.knows_missing(after, &page.messages, &mut patience).await?;
                     let end = page.messages.last().map_or(after, |last| Seq(last.seq)).min(through);
                     let events = page.messages.into_iter().take_while(|message| message.seq <= end.0);
                     let events = self.events_of(events)?;
@@ -57,17 +59,23 @@ impl StoreCore {
         }
     }
 
-    /// Whether none of these messages is missing because its event was removed, unless its tombstone is known: a hub that
-    /// follows may hear of a tombstone after a replica has deleted the event.
-    async fn knows_removed(&self, after: Seq, messages: &[Stored]) -> bool {
+    /// Waits until this hub knows why messages between these are missing: a replica may have carried out a purge or a deletion
+    /// of which this hub, if it follows, has not heard yet. Both were told of in the stream before.
+    async fn knows_missing(&self, after: Seq, messages: &[Stored], patience: &mut Patience) -> Result<(), StoreError> {
         let span = messages.last().map_or(0, |last| last.seq - after.0);
         if self.chain.leads() || span == messages.len() as u64 {
-            return true;
+            return Ok(());
         }
-        match self.nats.leader_last(&self.subjects.tombstones()).await {
-            Ok(newest) => newest.is_none_or(|newest| newest.seq <= self.known()),
-            Err(_) => false,
+        let newest = loop {
+            match self.nats.leader_last(&self.subjects.all()).await {
+                Ok(newest) => break newest.map_or(0, |newest| newest.seq),
+                Err(error) => patience.after_error(error).await?,
+            }
+        };
+        while self.applied.load(Ordering::Acquire) < newest && !self.chain.leads() {
+            patience.after_doubt().await?;
         }
+        Ok(())
     }
 
     /// The position before the first event that was committed at or after `time`; the newest known one when there is none.

@@ -1,0 +1,126 @@
+//! Whether the stream is still the one that this hub has loaded: it may be deleted and made again, or restored to an earlier
+//! state. Then positions are used again for other messages, and nothing that this hub knows is true of it.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{
+    Link, STALE_LEADER,
+    nats::{NatsError, StreamState},
+};
+
+/// Between two looks: a stream that is made again gets its old length in more than this.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// The time at which a stream was made changes by less over restarts of the servers.
+const SAME: Duration = Duration::from_secs(10);
+
+/// What a new look at the stream has shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Doubt {
+    /// Its end is before what this hub has seen of it.
+    Back { end: u64, seen: u64 },
+    /// There is none.
+    Gone,
+}
+
+/// A doubt, and since when it has been the same.
+#[derive(Default)]
+struct Doubts(Option<(Doubt, Instant)>);
+
+/// Looks at the stream as long as the engine lives. Another stream ends the engine's writing and reading.
+pub(super) async fn watch(link: Arc<Link>, created: String) {
+    let mut doubts = Doubts::default();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let seen = link.shared().store.last();
+        let reason = match link.nats.stream().await {
+            Ok(state) if !is_same(&created, &state.created) => Some(other(&created, &state.created)),
+            Ok(StreamState { last, .. }) if last < seen => doubts.lasting(Some(Doubt::Back { end: last, seen })),
+            Err(NatsError::NoStream) => doubts.lasting(Some(Doubt::Gone)),
+            Ok(_) => doubts.lasting(None),
+            Err(_) => None,
+        };
+        if let Some(reason) = reason {
+            tracing::error!(reason, "this hub accepts and reads nothing any more");
+            link.shared().store.replaced(&reason);
+            link.shared().queue.fail(&reason);
+            return;
+        }
+    }
+}
+
+/// Whether the stream of an epoch's record is this one.
+pub(super) fn is_same(recorded: &str, created: &str) -> bool {
+    match (recorded.parse::<Timestamp>(), created.parse::<Timestamp>()) {
+        (Ok(recorded), Ok(created)) => recorded.duration_since(created).unsigned_abs() <= SAME,
+        _ => recorded == created,
+    }
+}
+
+/// What to tell when the stream is not the one of its epoch's record.
+pub(super) fn other(recorded: &str, created: &str) -> String {
+    format!(
+        "the stream was made again or restored: it was created {created}, and its epoch is of one that was created \
+         {recorded}; run `gapless jetstream epoch --renew` and restart the hubs"
+    )
+}
+
+impl Doubts {
+    /// The reason to end, once a doubt was the same for so long that no stale leader of the stream can have told it.
+    fn lasting(&mut self, doubt: Option<Doubt>) -> Option<String> {
+        let Some(doubt) = doubt else {
+            self.0 = None;
+            return None;
+        };
+        let since = match &self.0 {
+            Some((same, since)) if *same == doubt => *since,
+            _ => Instant::now(),
+        };
+        let text = match &doubt {
+            Doubt::Back { end, seen } => format!(
+                "the stream ends at {end}, and this hub has seen {seen}: it was restored to an earlier state; run `gapless \
+                 jetstream epoch --renew` and restart the hubs"
+            ),
+            Doubt::Gone => "the stream was deleted; make it with `gapless jetstream init` and restart the hubs".into(),
+        };
+        self.0 = Some((doubt, since));
+        (since.elapsed() > STALE_LEADER).then_some(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_the_same_within_ten_seconds() {
+        let created = "2026-11-26T22:29:39.372561Z";
+        for same in [created, "2026-11-26T22:29:49Z", "2026-11-26T22:29:30Z"] {
+            assert!(is_same(created, same), "{same}");
+        }
+        for other in ["2026-11-26T22:29:50Z", "2026-11-26T22:29:29Z", "", "yesterday"] {
+            assert!(!is_same(created, other), "{other}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_earlier_end_is_believed_when_it_stays() {
+        let mut doubts = Doubts::default();
+        let back = |seen| Some(Doubt::Back { end: 7, seen });
+        assert_eq!(doubts.lasting(back(9)), None);
+        tokio::time::advance(STALE_LEADER).await;
+        assert_eq!(doubts.lasting(back(9)), None);
+        tokio::time::advance(EVERY).await;
+        assert_eq!(doubts.lasting(back(10)), None, "this hub has seen more meanwhile: the answer was stale");
+        tokio::time::advance(STALE_LEADER + EVERY).await;
+        assert!(doubts.lasting(back(10)).is_some_and(|text| text.contains("epoch --renew")));
+        assert_eq!(doubts.lasting(None), None);
+        assert_eq!(doubts.lasting(back(10)), None, "it begins again");
+        assert_eq!(doubts.lasting(Some(Doubt::Gone)), None);
+        tokio::time::advance(STALE_LEADER + EVERY).await;
+        assert!(doubts.lasting(Some(Doubt::Gone)).is_some());
+    }
+}
