@@ -45,7 +45,6 @@ mod limits;
 mod tests;
 mod unit;
 
-pub(crate) use codec::ForwardCodecError;
 pub(crate) use follower::FollowerSession;
 pub(crate) use leader::{ForwardedUnit, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;

@@ -44,7 +44,7 @@ impl StoreCore {
                 result
             }
         });
-        let purged = some_at_once(purges).await;
+        let results = some_at_once(purges).await;
         let due = self.removed.lock().due(DELETIONS);
         let deletions = due.into_iter().map(|(key, seq)| {
             let core = std::sync::Arc::clone(&self);
@@ -54,7 +54,7 @@ impl StoreCore {
                 Ok(())
             }
         });
-        purged.and(some_at_once(deletions).await)
+        results.and(some_at_once(deletions).await)
     }
 
     /// Purges a topic's events and tombstones up to its mark.

@@ -99,6 +99,7 @@ impl RemovedPlaces {
     }
 
     /// Removals whose notice may not be committed.
+    #[cfg(test)]
     pub(super) fn pending(&self) -> Vec<(TopicKey, Seq)> {
         self.places.iter().filter(|(_, place)| place.record.pending).map(|(at, _)| *at).collect()
     }

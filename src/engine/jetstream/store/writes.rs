@@ -15,9 +15,7 @@ use super::{
     reclaim::durable_mark,
 };
 use crate::{
-    engine::log::store::{
-        Commit, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot,
-    },
+    engine::log::store::{Commit, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot},
     event::{Seq, TopicName},
 };
 
@@ -59,14 +57,14 @@ impl StoreCore {
                 job: jobs.get(&index).cloned(),
             };
             let new = &stored.event.new;
-            self.message(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
+            message(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
         };
         let mut messages: Vec<Outgoing> = commit.events.iter().enumerate().map(event).collect();
         let first = commit.events.first().map_or(Seq::ZERO, |(_, first)| first.event.seq);
         for part in encode_keys(&commit.keys) {
             let mut headers = part.headers();
             headers.push((TTL, format!("{}s", self.key_ttl.as_secs().max(1))));
-            messages.push(self.message(self.subjects.keys(first, part.index), headers, part.payload));
+            messages.push(message(self.subjects.keys(first, part.index), headers, part.payload));
         }
         messages
     }
@@ -190,12 +188,12 @@ impl StoreCore {
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
     }
 
-    fn message(&self, subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
-        Outgoing { subject, headers, payload }
-    }
-
     pub(super) fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
         headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
-        self.message(subject, headers, Bytes::new())
+        message(subject, headers, Bytes::new())
     }
+}
+
+fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
+    Outgoing { subject, headers, payload }
 }
