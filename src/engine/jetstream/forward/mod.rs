@@ -45,6 +45,8 @@ mod limits;
 mod tests;
 mod unit;
 
+#[cfg(test)]
+use codec::ForwardCodecError;
 pub(crate) use follower::FollowerSession;
 pub(crate) use leader::{ForwardedUnit, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;

@@ -43,6 +43,8 @@ pub(super) use client::Nats;
 pub use config::{NatsConfig, NatsCredentials};
 pub(super) use error::{NatsError, WriteError};
 pub(super) use live::{Live, LiveItem};
+#[cfg(test)]
+use message::BatchMark;
 pub(super) use message::{Headers, Outgoing, Stored};
 pub(super) use plain::{CoreMessage, CoreSubscription};
 pub(super) use read::Range;

@@ -75,7 +75,7 @@ impl StoreCore {
             let message = |topic: &TopicRecord| {
                 let TopicRecord { key, tail, snapshot, settings, .. } = topic.clone();
                 let record = SettingsRecord { settings, key, tail, state: snapshot };
-                self.rolled_up(self.subjects.settings(&topic.name), record.headers())
+                rolled_up(self.subjects.settings(&topic.name), record.headers())
             };
             self.store_alone(topics.iter().map(message).collect(), None).await?;
             for topic in topics {
@@ -125,7 +125,7 @@ impl StoreCore {
         }
         let at = self.chain.last() + 1;
         let record = TombstoneRecord::of(&found, Seq(at));
-        self.store_alone(vec![self.rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
+        self.store_alone(vec![rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
         self.tombstone_is_stored(topic, seq, record);
         Ok(RemoveOutcome::Removed(record.bytes))
     }
@@ -141,7 +141,7 @@ impl StoreCore {
         let known = self.removed.lock().get(key, seq).map(|place| (place.topic.clone(), place.record));
         let Some((topic, record)) = known.filter(|(_, record)| record.pending) else { return Ok(()) };
         let record = TombstoneRecord { pending: false, ..record };
-        self.store_alone(vec![self.rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
+        self.store_alone(vec![rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
         self.removed.lock().insert(&topic, seq, record);
         Ok(())
     }
@@ -167,7 +167,7 @@ impl StoreCore {
         let clock = self.clock.lock().clone();
         let more = clock.as_ref().map(|clock| {
             let record = ClockRecord(clock.clone());
-            self.rolled_up(self.subjects.clock(), record.headers())
+            rolled_up(self.subjects.clock(), record.headers())
         });
         messages.extend(more);
         let end = self.chain.write(&self.nats, &self.subjects, messages, first).await?;
@@ -187,13 +187,14 @@ impl StoreCore {
         let record = EventRecord::decode(topic.clone(), seq, &message.headers, message.payload);
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
     }
-
-    pub(super) fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
-        headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
-        message(subject, headers, Bytes::new())
-    }
 }
 
 fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
     Outgoing { subject, headers, payload }
+}
+
+/// A message that replaces all earlier ones of its subject.
+pub(super) fn rolled_up(subject: String, mut headers: HeaderText) -> Outgoing {
+    headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
+    message(subject, headers, Bytes::new())
 }
