@@ -92,18 +92,34 @@ fn cuts() -> Script {
         .at(36.0, Step::RestoreNodes)
 }
 
-#[test]
-#[ignore = "until `serve` has the engine"]
-fn every_fault_breaks_no_rule() {
-    let seed = crate::seed();
+/// A round over a cluster of its own.
+fn round(script: Script) {
     let mut site = Site::of_cluster(over_jetstream);
-    run(&mut site, "kills", seed, kills());
-    run(&mut site, "pauses", seed, pauses());
-    run(&mut site, "cuts", seed, cuts());
+    run(&mut site, "w", crate::seed(), script);
 }
 
 #[test]
-#[ignore = "until `serve` has the engine"]
+fn three_hubs_are_one() {
+    round(Script::lasting(10.0));
+}
+
+#[test]
+fn hubs_and_nodes_that_are_killed_break_no_rule() {
+    round(kills());
+}
+
+#[test]
+fn hubs_and_nodes_that_are_silent_or_restarted_break_no_rule() {
+    round(pauses());
+}
+
+#[test]
+fn cut_networks_and_full_disks_break_no_rule() {
+    round(cuts());
+}
+
+/// Half a minute of everything at random, or the minutes of `GAPLESS_SOAK_MINUTES`.
+#[test]
 fn soak() {
     let minutes: f64 = crate::number("GAPLESS_SOAK_MINUTES").unwrap_or(0.5);
     let (seed, began) = (crate::seed(), Instant::now());

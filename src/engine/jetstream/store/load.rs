@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::super::{
     nats::{Nats, NatsError, Stored},
     wire::{
-        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
-        WireError, decode_keys,
+        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
+        TombstoneRecord, WireError, decode_keys,
     },
 };
 use crate::{
