@@ -1,11 +1,9 @@
 //! What another hub has written, for this hub's reads.
 
-use super::{
-    super::{
-        nats::Stored,
-        wire::{EventRecord, SettingsRecord, SubjectPlace, TombstoneRecord, WireError},
-    },
-    core::StoreCore,
+use super::core::StoreCore;
+use crate::engine::jetstream::{
+    nats::Stored,
+    wire::{EventRecord, SettingsRecord, SubjectPlace, TombstoneRecord, WireError},
 };
 use crate::{engine::log::store::TopicRecord, event::Seq};
 

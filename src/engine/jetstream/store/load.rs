@@ -16,7 +16,7 @@ use crate::{
 
 /// Why the stream's state cannot be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::engine::jetstream) enum LoadError {
+pub(in crate::engine::jetstream) enum StreamLoadError {
     /// NATS does not answer, or refuses.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -70,14 +70,14 @@ struct Loading {
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
-    failed: Option<LoadError>,
+    failed: Option<StreamLoadError>,
 }
 
 /// Reads the state of the stream. 60,000 subjects a second.
 ///
 /// # Errors
-/// See [`LoadError`].
-pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, LoadError> {
+/// See [`StreamLoadError`].
+pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, StreamLoadError> {
     let mut loading = Loading::default();
     let position = nats.last_per_subject(&subjects.all(), true, |message| loading.take(subjects, message)).await?;
     if let Some(error) = loading.failed {
@@ -85,11 +85,11 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     }
     let keys = load_keys(nats, subjects, position).await?;
     let Loading { epoch, leader, topics, removed, clock, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, leader, topics, removed, keys, clock })
+    Ok(Loaded { position, epoch: epoch.ok_or(StreamLoadError::NoEpoch)?, leader, topics, removed, keys, clock })
 }
 
 /// Keys of commits up to `position`, in order of time. Their payloads are needed, which the pass over all subjects leaves out.
-async fn load_keys(nats: &Nats, subjects: &StreamSubjects, position: u64) -> Result<Vec<KeyRecord>, LoadError> {
+async fn load_keys(nats: &Nats, subjects: &StreamSubjects, position: u64) -> Result<Vec<KeyRecord>, StreamLoadError> {
     let (mut parts, mut failed) = (BTreeMap::<Seq, Vec<KeyPart>>::new(), None);
     let take = |message: Stored| {
         let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return };
@@ -98,7 +98,7 @@ async fn load_keys(nats: &Nats, subjects: &StreamSubjects, position: u64) -> Res
         }
         match KeyPart::decode(&message.headers, message.payload) {
             Ok(part) => parts.entry(commit).or_default().push(part),
-            Err(error) => failed = Some(LoadError::Record(Seq(message.seq), error)),
+            Err(error) => failed = Some(StreamLoadError::Record(Seq(message.seq), error)),
         }
     };
     nats.last_per_subject(&subjects.all_keys(), false, take).await?;
@@ -107,7 +107,7 @@ async fn load_keys(nats: &Nats, subjects: &StreamSubjects, position: u64) -> Res
     }
     let mut keys = Vec::new();
     for (commit, parts) in parts {
-        keys.extend(decode_keys(parts).map_err(|error| LoadError::Record(commit, error))?);
+        keys.extend(decode_keys(parts).map_err(|error| StreamLoadError::Record(commit, error))?);
     }
     keys.sort_by_key(|record| record.time);
     Ok(keys)
@@ -118,7 +118,7 @@ impl Loading {
         let seq = Seq(message.seq);
         let Err(error) = self.record(subjects, message) else { return };
         match error {
-            WireError::Newer(_) => drop(self.failed.get_or_insert(LoadError::Record(seq, error))),
+            WireError::Newer(_) => drop(self.failed.get_or_insert(StreamLoadError::Record(seq, error))),
             WireError::Malformed(_) => {
                 tracing::warn!(%seq, %error, "a message in the stream that is not gapless's is left out");
             }

@@ -50,7 +50,7 @@ mod topic_reads;
 mod writes;
 
 use self::{core::StoreCore, load::Loaded};
-pub(in crate::engine::jetstream) use load::LoadError;
+pub(in crate::engine::jetstream) use load::StreamLoadError;
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
@@ -69,18 +69,18 @@ impl JetStreamStore {
     /// be called.
     ///
     /// # Errors
-    /// See [`LoadError`].
+    /// See [`StreamLoadError`].
     pub(in crate::engine::jetstream) fn open(
         runtime: Handle,
         nats: Nats,
         prefix: &str,
         config: &LogConfig,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, StreamLoadError> {
         let subjects = StreamSubjects::new(prefix);
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         let (of, names) = (nats.clone(), subjects.clone());
         runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
-        let loaded = answer.recv().unwrap_or(Err(LoadError::Ended))?;
+        let loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
         let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
         let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {

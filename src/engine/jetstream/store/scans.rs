@@ -4,12 +4,12 @@
 //! scan is the position of an event.
 
 use super::{
-    super::{
-        nats::{Range, Stored},
-        wire::{EventRecord, SubjectPlace},
-    },
     core::StoreCore,
     topic_reads::{Patience, replaced, skip_foreign},
+};
+use crate::engine::jetstream::{
+    nats::{Range, Stored},
+    wire::{EventRecord, SubjectPlace},
 };
 use crate::{
     engine::log::store::{StoreError, StoredEvent, TopicKey},

@@ -4,15 +4,10 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{
-    super::{
-        nats::{NatsError, Outgoing},
-        wire::{
-            ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys,
-        },
-    },
-    core::StoreCore,
-    reclaim::durable_mark,
+use super::{core::StoreCore, reclaim::durable_mark};
+use crate::engine::jetstream::{
+    nats::{NatsError, Outgoing},
+    wire::{ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys},
 };
 use crate::{
     engine::log::store::{Commit, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot},
