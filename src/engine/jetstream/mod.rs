@@ -16,7 +16,6 @@
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
 //! | `feed` | every message of the stream from a position on, in order, once |
-//! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
@@ -26,7 +25,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -43,7 +45,7 @@ use self::{
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, LoadError},
+    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
     wire::StreamSubjects,
 };
 use super::{
@@ -56,7 +58,6 @@ use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
 #[cfg(test)]
 mod contract;
-mod decode;
 mod election;
 mod feed;
 mod forward;
@@ -123,6 +124,8 @@ struct Link {
     view: LeaderView,
     gate: Arc<RoleGate>,
     commands: mpsc::Sender<Command>,
+    /// A newer hub writes what this one does not understand.
+    outdated: AtomicBool,
     /// The newest position that was applied while this hub follows.
     applied: watch::Sender<u64>,
     log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,
@@ -152,6 +155,10 @@ impl Link {
     fn may_lead(&self) -> bool {
         !self.shared().queue.is_finished()
     }
+
+    fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
+    }
 }
 
 impl JetStreamEngine {
@@ -173,8 +180,10 @@ impl JetStreamEngine {
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
-        let store = JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, &log)?;
-        let position = store.last();
+        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
+        let store = handle.block_on(JetStreamStore::load(&nats, &kept))?;
+        let position = store.position();
+        let leader = store.loaded_leader().map(|(term, record)| (term, record.hub.clone()));
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -188,7 +197,8 @@ impl JetStreamEngine {
             view: LeaderView::new(),
             gate: Arc::default(),
             commands: commands.clone(),
-            applied: watch::Sender::new(0),
+            outdated: AtomicBool::new(false),
+            applied: watch::Sender::new(position),
             log: OnceLock::new(),
         });
         // A commit has a message for each event, and some for its keys.
@@ -200,6 +210,10 @@ impl JetStreamEngine {
         shared.set_leads(false);
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
+        if let Some((term, leader)) = leader {
+            link.view.record(&leader, term);
+            peers.leader_seen(&leader, Seq(term));
+        }
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
         handle.spawn(Arc::clone(&peers).run());
         handle.spawn(Arc::clone(&peers).take_answers());
@@ -300,8 +314,7 @@ impl From<LoadError> for JetStreamError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Nats(error) => error.into(),
-            LoadError::Ended => Self::NotNow(error.to_string()),
-            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
+            error => Self::Unusable(error.to_string()),
         }
     }
 }

@@ -3,24 +3,23 @@
 //! The engine's thread ("gapless-writer") applies what other hubs write while this hub follows, and is the log's writer while
 //! it leads. So the observer is always called by one thread, in order.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::{sync::mpsc, time::Duration};
 
 use super::{
     Link,
-    decode::{Decoded, Decoder},
     election::{BEAT, Beat},
     feed::{Feed, Write},
-    nats::{NatsError, Outgoing, WriteError},
-    store::JetStreamStore,
-    wire::{LeaderRecord, WireError, WriteId},
+    nats::NatsError,
+    store::{Incoming, JetStreamStore},
+    wire::LeaderRecord,
 };
-use crate::{engine::log::writer::LogWriter, event::Seq};
-
-/// For the write of a leader record. Without a leader of the stream it has no answer.
-const TRY: Duration = Duration::from_secs(2);
+use crate::{
+    engine::{Receipt, log::writer::LogWriter},
+    event::Seq,
+};
 
 /// After a failed read or subscription.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -90,10 +89,9 @@ impl RoleGate {
 
 /// The engine's thread: follows and leads until the engine is closed.
 pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::Receiver<Command>, link: &Arc<Link>) {
-    let mut decoder = Decoder::new(&link.subjects);
     while let Some(command) = commands.blocking_recv() {
         match command {
-            Command::Apply(write) => apply(&mut writer, &mut decoder, write, link),
+            Command::Apply(write) => apply(&mut writer, write, link),
             Command::Lead { term } => {
                 if lead(&mut writer, term, link) {
                     break;
@@ -105,42 +103,29 @@ pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::R
     link.gate.close();
 }
 
-fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
-    let shared = Arc::clone(&writer.shared);
-    let store = &shared.store;
+fn apply(writer: &mut LogWriter<JetStreamStore>, write: Write, link: &Link) {
     let Some(last) = write.last().map(|stored| Seq(stored.seq)) else { return };
-    for stored in &write {
-        store.saw(stored);
-    }
-    let decoded = match decoder.decode(write) {
-        Ok(decoded) => decoded,
-        Err(WireError::Newer(version)) => {
-            // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
-            tracing::error!(version, "a newer hub writes the log; this one can follow it no more: upgrade it");
-            return;
-        }
+    let shared = Arc::clone(&writer.shared);
+    let Incoming { changes, jobs, leader } = match shared.store.take_in(write) {
+        Ok(incoming) => incoming,
         Err(error) => {
-            tracing::error!(%error, position = last.0, "a message of the log cannot be understood; it is left out");
+            // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
+            link.outdated.store(true, Ordering::Release);
+            tracing::error!(%error, position = last.0, "this hub can follow the log no more: upgrade it");
             return;
         }
     };
-    for item in decoded {
-        match item {
-            Decoded::Change { change, tags } => {
-                let receipts = tags.iter().map(|(tag, event)| (tag.clone(), event.receipt(writer.shared.epoch)));
-                let receipts: Vec<_> = receipts.collect();
-                writer.follow(change);
-                for (tag, receipt) in receipts {
-                    link.peers().event_seen(&tag, receipt);
-                }
-            }
-            Decoded::Leader { record, at } => {
-                link.view.record(&record.hub, at.0);
-                if *record.hub != *link.hub.as_str() {
-                    link.peers().leader_seen(&record.hub, at);
-                }
-            }
-            Decoded::Epoch => {}
+    for change in changes {
+        writer.follow(change);
+    }
+    let epoch = shared.epoch;
+    for (tag, topic, seq, time) in jobs {
+        link.peers().event_seen(&tag, Receipt { topic, epoch, seq, time });
+    }
+    if let Some((at, record)) = leader {
+        link.view.record(&record.hub, at);
+        if *record.hub != *link.hub.as_str() {
+            link.peers().leader_seen(&record.hub, Seq(at));
         }
     }
     link.peers().applied(last);
@@ -153,7 +138,6 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     tracing::info!(hub = %link.hub, term, "this hub leads");
     shared.queue.interrupt();
     link.gate.set_leads(true);
-    shared.store.lead(term);
     shared.set_leads(true);
     link.peers().promoted(Seq(term));
     shared.queue.resume();
@@ -162,7 +146,8 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     beats.abort();
     shared.set_leads(false);
     let closed = shared.queue.is_finished();
-    let head = shared.store.head();
+    shared.store.follow();
+    let (head, position) = (shared.store.head(), shared.store.known());
     if closed {
         let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true };
         link.runtime.block_on(link.send_beat(&beat));
@@ -172,7 +157,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     link.runtime.block_on(link.peers().stepped_down());
     shared.queue.resume();
     link.gate.set_leads(false);
-    link.runtime.spawn(follow(Arc::clone(link), shared.store.last()));
+    link.runtime.spawn(follow(Arc::clone(link), position));
     false
 }
 
@@ -191,7 +176,7 @@ async fn beats(link: Arc<Link>, term: u64) {
 
 /// Follows the stream after `position`, until this hub leads or the engine is closed.
 pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
-    let mut tried: Option<WriteId> = None;
+    let leader = LeaderRecord { hub: link.hub.as_str().into(), address: link.address.clone() };
     loop {
         let mut feed = match Feed::after(&link.nats, &link.subjects, position).await {
             Ok(feed) => feed,
@@ -207,13 +192,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             match feed.next().await {
                 Ok(writes) => {
                     for write in writes {
-                        let ours = tried.filter(|id| write.iter().any(|stored| id.is_of(&stored.headers)));
-                        let last = write.last().map_or(0, |stored| stored.seq);
                         if link.commands.send(Command::Apply(write)).await.is_err() {
-                            return;
-                        }
-                        if ours.is_some() && last == feed.position() {
-                            drop(link.commands.send(Command::Lead { term: last }).await);
                             return;
                         }
                     }
@@ -224,36 +203,29 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                     break;
                 }
             }
-            if feed.is_level() && feed.is_whole() && link.may_lead() && link.view.tries() {
-                let id = WriteId::random();
-                match try_to_lead(&link, position, id).await {
+            if !feed.is_level() || !feed.is_whole() || link.is_outdated() {
+                continue;
+            }
+            if link.view.silence().is_none() {
+                link.shared().store.is_level();
+            }
+            if link.may_lead() && link.view.tries() {
+                match link.shared().store.lead(position, &leader).await {
                     Ok(term) => {
                         drop(link.commands.send(Command::Lead { term }).await);
                         return;
                     }
-                    Err(WriteError::WrongLast) => {
+                    Err(error) => {
+                        tracing::debug!(%error, "this hub cannot lead now");
                         if let Ok(Some(end)) = gone_through(&link, position).await {
                             feed.skip_to(end);
                         }
                         feed.doubt();
                     }
-                    Err(WriteError::Unknown(_)) => {
-                        tried = Some(id);
-                        feed.doubt();
-                    }
-                    Err(error) => tracing::debug!(%error, "this hub cannot lead now"),
                 }
             }
         }
     }
-}
-
-async fn try_to_lead(link: &Link, position: u64, id: WriteId) -> Result<u64, WriteError> {
-    let record = LeaderRecord { hub: link.hub.as_str().into(), address: link.address.clone() };
-    let mut headers = record.headers();
-    headers.extend([id.header(), ("Nats-Rollup", "sub".into())]);
-    let message = Outgoing { subject: link.subjects.leader(), headers, payload: bytes::Bytes::new() };
-    link.nats.write(vec![message], position, TRY).await
 }
 
 /// The stream's end, if it holds no message after `position`: those were removed since, as keys that have expired.

@@ -102,7 +102,10 @@ impl<S: Store> LogEngine<S> {
     /// When the system cannot start a thread.
     #[must_use]
     pub fn open(store: S, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<Self> {
-        Self::open_with(store, config, observer, |mut writer| writer.lead())
+        Self::open_with(store, config, observer, |mut writer| {
+            writer.shared.set_leads(true);
+            writer.lead();
+        })
     }
 
     /// The same, with a writer thread that runs `drive`.

@@ -87,7 +87,7 @@ impl<S: Store> LogShared<S> {
             resizing: RwLock::new(()),
             pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
             commit_times: Mutex::default(),
-            leads: AtomicBool::new(true),
+            leads: AtomicBool::new(!store.keeps_states()),
             trimmed: Mutex::default(),
             store,
             config,

@@ -95,11 +95,32 @@ impl Chain {
         self.leads.store(false, Ordering::Release);
     }
 
-    /// This hub leads from now on: its leader record, at `position`, is the stream's newest message.
-    pub(super) fn lead(&self, position: u64) {
-        self.last.store(position, Ordering::Release);
+    /// Writes `message` at the end of the stream, which is at `last` as far as this hub knows, and leads from then on.
+    /// Returns its position.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when the stream has another end; else as [`Chain::write`].
+    pub(super) async fn lead(
+        &self,
+        nats: &Nats,
+        subjects: &StreamSubjects,
+        message: Outgoing,
+        last: u64,
+    ) -> Result<u64, StoreError> {
+        let _turn = self.turn.lock().await;
+        self.follow();
+        let end = self.settle(nats, subjects, vec![message], last).await?;
+        self.last.store(end, Ordering::Release);
         self.leads.store(true, Ordering::Release);
         *self.unwell.lock() = None;
+        Ok(end)
+    }
+
+    /// As if it led, and had written up to `last`.
+    #[cfg(test)]
+    pub(super) fn lead_at(&self, last: u64) {
+        self.last.store(last, Ordering::Release);
+        self.leads.store(true, Ordering::Release);
     }
 
     /// Stores these messages together. `first`: the position that the first of them must get. Returns the position of the

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::super::{
     nats::{Nats, NatsError, Stored},
     wire::{
-        ClockRecord, EpochRecord, EventRecord, KeyPart, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
-        WireError, decode_keys,
+        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
+        TombstoneRecord, WireError, decode_keys,
     },
 };
 use crate::{
@@ -26,9 +26,6 @@ pub(in crate::engine::jetstream) enum LoadError {
     /// A message that must be understood is not.
     #[error("the message at {0}: {1}")]
     Record(Seq, WireError),
-    /// The engine was closed meanwhile.
-    #[error("the engine is closed")]
-    Ended,
 }
 
 /// The newest event of a topic, or the tombstone in its place.
@@ -58,6 +55,8 @@ pub(super) struct Loaded {
     pub(super) removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     pub(super) keys: Vec<KeyRecord>,
     pub(super) clock: KeptClock,
+    /// The newest leader, and the position of its record.
+    pub(super) leader: Option<(u64, LeaderRecord)>,
 }
 
 /// The state while it is read: a subject may come again, with a newer message.
@@ -67,6 +66,7 @@ struct Loading {
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
+    leader: Option<(u64, LeaderRecord)>,
     failed: Option<LoadError>,
 }
 
@@ -81,8 +81,8 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
         return Err(error);
     }
     let keys = load_keys(nats, subjects, position).await?;
-    let Loading { epoch, topics, removed, clock, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, topics, removed, keys, clock })
+    let Loading { epoch, topics, removed, clock, leader, .. } = loading;
+    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, topics, removed, keys, clock, leader })
 }
 
 /// Keys of commits up to `position`, in order of time. Their payloads are needed, which the pass over all subjects leaves out.
@@ -149,7 +149,8 @@ impl Loading {
             SubjectPlace::Tombstone(topic, of) => {
                 self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?);
             }
-            SubjectPlace::Keys(_) | SubjectPlace::Leader => {}
+            SubjectPlace::Keys(_) => {}
+            SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?.epoch),
             SubjectPlace::Clock => self.clock = ClockRecord::decode(&headers)?.0,
         }

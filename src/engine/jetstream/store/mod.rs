@@ -15,22 +15,19 @@
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
 //! | `incoming` | what another hub has written |
 
-use std::{ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{
     nats::{Nats, Stored},
-    wire::StreamSubjects,
+    wire::{LeaderRecord, StreamSubjects, WireError},
 };
 use crate::{
-    engine::log::{
-        LogConfig,
-        store::{
-            Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
-            Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
-        },
+    engine::log::store::{
+        Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
+        Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
     },
     event::{Millis, Seq, TopicName},
 };
@@ -50,65 +47,99 @@ mod topic_reads;
 mod writes;
 
 use self::{core::StoreCore, load::Loaded};
-pub(in crate::engine::jetstream) use load::LoadError;
+pub(in crate::engine::jetstream) use {incoming::Incoming, load::LoadError};
+
+/// What a store needs to know beside the connection.
+#[derive(Debug, Clone)]
+pub(in crate::engine::jetstream) struct JetStreamStoreConfig {
+    /// The first token of all subjects.
+    pub(in crate::engine::jetstream) prefix: Box<str>,
+    /// How long idempotency keys count.
+    pub(in crate::engine::jetstream) key_window: Duration,
+}
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
     core: Arc<StoreCore>,
     /// Until it is recovered.
     loaded: Mutex<Option<Loaded>>,
+    position: u64,
+    leader: Option<(u64, LeaderRecord)>,
 }
 
 /// Messages of one scan: 0.2 s of work.
 const SCAN: usize = 16_384;
 
 impl JetStreamStore {
-    /// Loads the state of the stream. The store does not lead. Blocks, and waits in `runtime`, on a thread of which it must not
-    /// be called.
+    /// Loads the state of the stream. The store does not lead. To be called in the engine's runtime.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub(in crate::engine::jetstream) fn open(
-        runtime: Handle,
-        nats: Nats,
-        prefix: &str,
-        config: &LogConfig,
+    pub(in crate::engine::jetstream) async fn load(
+        nats: &Nats,
+        config: &JetStreamStoreConfig,
     ) -> Result<Self, LoadError> {
-        let subjects = StreamSubjects::new(prefix);
-        let (reply, answer) = std::sync::mpsc::sync_channel(1);
-        let (of, names) = (nats.clone(), subjects.clone());
-        runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
-        let loaded = answer.recv().unwrap_or(Err(LoadError::Ended))?;
-        let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
-        let mut removed = core.removed.lock();
+        let subjects = StreamSubjects::new(&config.prefix);
+        let loaded = load::load(nats, &subjects).await?;
+        let core = StoreCore::new(nats.clone(), subjects, config.key_window, Handle::current(), loaded.position);
         for ((topic, seq), record) in &loaded.removed {
-            removed.insert(topic, *seq, *record);
+            core.removed.lock().insert(topic, *seq, *record);
         }
-        drop(removed);
-        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)) })
+        let (position, leader) = (loaded.position, loaded.leader.clone());
+        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), position, leader })
     }
 
-    /// Leads from now on: this hub's leader record, at `term`, is the stream's newest message, and everything before it was
-    /// taken in.
-    pub(in crate::engine::jetstream) fn lead(&self, term: u64) {
-        self.core.reach(term, term);
-        self.core.chain.lead(term);
+    /// The position up to which the stream was loaded.
+    pub(in crate::engine::jetstream) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The newest leader when the stream was loaded, and the position of its record.
+    pub(in crate::engine::jetstream) fn loaded_leader(&self) -> Option<(u64, &LeaderRecord)> {
+        self.leader.as_ref().map(|(at, record)| (*at, record))
+    }
+
+    /// Leads from now on: writes the leader record after `last`, the position of the stream's newest message, up to which
+    /// everything was taken in. Returns the position of the record. Waits until the fate of the record is known; when the
+    /// future is dropped before, it may be stored, and this hub does not lead.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when the stream has another end; [`StoreError::NotNow`] when it takes no writes.
+    pub(in crate::engine::jetstream) async fn lead(&self, last: u64, leader: &LeaderRecord) -> Result<u64, StoreError> {
+        let core = &self.core;
+        let position = core.chain.lead(&core.nats, &core.subjects, core.leader_message(leader), last).await?;
+        core.reach(position, position);
+        Ok(position)
+    }
+
+    /// Leads no more.
+    pub(in crate::engine::jetstream) fn follow(&self) {
+        self.core.chain.follow();
     }
 
     /// The position up to which the stream was written or taken in here.
-    pub(in crate::engine::jetstream) fn last(&self) -> u64 {
+    pub(in crate::engine::jetstream) fn known(&self) -> u64 {
         self.core.known()
     }
 
     /// The newest position that was written or taken in here, and that holds a message until a newer one replaces it: not
-    /// that of an idempotency key, which expires.
+    /// that of an idempotency key, which expires. What other hubs may wait for.
     pub(in crate::engine::jetstream) fn head(&self) -> u64 {
         self.core.lasting()
     }
 
-    /// Takes in the next message of the stream, of another hub. Readable when this returns.
-    pub(in crate::engine::jetstream) fn saw(&self, message: &Stored) {
-        self.core.saw(message);
+    /// Takes in the messages of the stream's next write, of another hub. They are readable when this returns.
+    ///
+    /// # Errors
+    /// When it is of a newer version: this hub cannot follow any longer.
+    pub(in crate::engine::jetstream) fn take_in(&self, write: Vec<Stored>) -> Result<Incoming, WireError> {
+        self.core.take_in(write)
+    }
+
+    /// Everything up to the position that the leader has just told was taken in. A follower that has heard of nothing for
+    /// half a minute does not read: it may not know of removed events.
+    pub(in crate::engine::jetstream) fn is_level(&self) {
+        self.core.is_level();
     }
 
     /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.
@@ -125,6 +156,14 @@ impl JetStreamStore {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         self.core.wait(call(Arc::clone(&self.core)))
+    }
+
+    fn read<T: Send + 'static, F>(&self, call: impl FnOnce(Arc<StoreCore>) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        self.core.check_fresh()?;
+        self.run(call)
     }
 }
 
@@ -163,7 +202,7 @@ impl Store for JetStreamStore {
         limit: ReadLimit,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let topic = topic.clone();
-        self.run(|core| async move { core.topic_events((key, &topic), after, through, limit).await })
+        self.read(|core| async move { core.topic_events((key, &topic), after, through, limit).await })
     }
 
     fn topic_headers(
@@ -174,7 +213,7 @@ impl Store for JetStreamStore {
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
         let topic = topic.clone();
-        self.run(|core| async move { core.topic_headers((key, &topic), after, through, max).await })
+        self.read(|core| async move { core.topic_headers((key, &topic), after, through, max).await })
     }
 
     fn topic_newest(
@@ -185,7 +224,7 @@ impl Store for JetStreamStore {
         max: usize,
     ) -> Result<Vec<Position>, StoreError> {
         let topic = topic.clone();
-        self.run(|core| async move { core.topic_newest((key, &topic), after, through, max).await })
+        self.read(|core| async move { core.topic_newest((key, &topic), after, through, max).await })
     }
 
     fn scan(
@@ -197,7 +236,7 @@ impl Store for JetStreamStore {
     ) -> Result<Scan, StoreError> {
         let (mut events, mut bytes, mut scanned, mut at) = (Vec::new(), 0, 0, after);
         while at < through && scanned < SCAN {
-            let (page, end) = self.run(|core| async move { core.scan_page(at, through).await })?;
+            let (page, end) = self.read(|core| async move { core.scan_page(at, through).await })?;
             scanned += page.len().max(1);
             for (_, stored) in page.into_iter().filter(|(key, _)| wanted(*key).is_some()) {
                 let seq = stored.event.seq;
@@ -213,7 +252,7 @@ impl Store for JetStreamStore {
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
-        self.run(|core| async move { core.position_before(time).await })
+        self.read(|core| async move { core.position_before(time).await })
     }
 
     fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {

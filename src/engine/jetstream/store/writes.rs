@@ -8,7 +8,8 @@ use super::{
     super::{
         nats::{NatsError, Outgoing},
         wire::{
-            ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys,
+            ClockRecord, EventRecord, HeaderText, JobTag, LeaderRecord, SettingsRecord, SubjectPlace, TombstoneRecord,
+            encode_keys,
         },
     },
     core::{StoreCore, not_now},
@@ -188,6 +189,11 @@ impl StoreCore {
         }
         let record = EventRecord::decode(topic.clone(), seq, &message.headers, message.payload);
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
+    }
+
+    /// The record of a hub that leads.
+    pub(super) fn leader_message(&self, leader: &LeaderRecord) -> Outgoing {
+        self.rolled_up(self.subjects.leader(), leader.headers())
     }
 
     fn message(&self, subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
