@@ -179,6 +179,10 @@ impl Engine for NumberedEngine {
 
     fn close(&self) {
         self.writer.close();
+        let began = std::time::Instant::now();
+        while self.reader.head().seq < self.writer.head().seq && began.elapsed() < std::time::Duration::from_secs(5) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         self.reader.close();
     }
 }

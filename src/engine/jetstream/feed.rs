@@ -139,8 +139,12 @@ impl Feed {
     }
 
     async fn read(&mut self, writes: &mut Vec<Write>) -> Result<usize, NatsError> {
-        let range =
-            Range { filter: self.subjects.all(), from: self.position + 1, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
+        let range = Range {
+            filter: self.subjects.all(),
+            from: self.position + 1,
+            max: PAGE_MESSAGES,
+            max_bytes: PAGE_BYTES,
+        };
         let page = self.nats.range(range).await?;
         let taken = page.messages.len();
         for stored in page.messages {

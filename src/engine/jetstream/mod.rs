@@ -49,9 +49,9 @@ use self::{
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-    TopicChange, TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
+    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
+    TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
@@ -75,6 +75,9 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// Loads of a stream that is not there yet, or not whole: 2 s.
+const NEW_STREAM: usize = 4;
 
 /// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
 /// after a longer time is true.
@@ -175,15 +178,14 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime =
-            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2);
         let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
-        let store = handle.block_on(JetStreamStore::load(&nats, &kept))?;
+        let store = handle.block_on(load(&nats, &kept))?;
         let position = store.position();
-        let leader = store.loaded_leader().map(|(term, record)| (term, record.hub.clone()));
+        let leader = store.loaded_leader().map(|(term, record)| (term, record.clone()));
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -211,8 +213,10 @@ impl JetStreamEngine {
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
         if let Some((term, leader)) = leader {
-            link.view.record(&leader, term);
-            peers.leader_seen(&leader, Seq(term));
+            link.view.record(&leader.hub, term, leader.resigned);
+            if !leader.resigned {
+                peers.leader_seen(&leader.hub, Seq(term));
+            }
         }
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
         handle.spawn(Arc::clone(&peers).run());
@@ -221,13 +225,7 @@ impl JetStreamEngine {
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self {
-            log,
-            link,
-            max_batch,
-            forwarding: Mutex::new(Some(forwarding)),
-            runtime: Mutex::new(Some(runtime)),
-        }))
+        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
     }
 }
 
@@ -253,6 +251,20 @@ impl NatsThread {
         let run = move || drop(runtime.block_on(ended));
         thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
         Ok(Self { handle, _running: running })
+    }
+}
+
+/// Loads the stream. One that was just made may not be known to every server yet.
+async fn load(nats: &Nats, config: &JetStreamStoreConfig) -> Result<JetStreamStore, LoadError> {
+    let mut tries = 0;
+    loop {
+        match JetStreamStore::load(nats, config).await {
+            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+                tries += 1;
+                tokio::time::sleep(RESUBSCRIBE).await;
+            }
+            loaded => return loaded,
+        }
     }
 }
 
@@ -356,7 +368,9 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
-            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
+            let reached = async {
+                while log.head().seq < seq && applied.changed().await.is_ok() {}
+            };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());
             }

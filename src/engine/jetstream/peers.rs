@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::{
-    Messages,
     forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
+    Messages,
     nats::Nats,
     store::JetStreamStore,
     wire::JobTag,
@@ -164,13 +164,11 @@ impl Peers {
             let answer = {
                 let mut leader = self.leader.lock();
                 let handled = match &mut *leader {
-                    Some(sessions) => {
-                        sessions.handle(Instant::now(), self.shared.head(), &message.payload).map(|handled| {
-                            // Under the lock, so that units are queued in order.
-                            handled.execute.into_iter().for_each(|unit| self.execute(unit));
-                            handled.answer
-                        })
-                    }
+                    Some(sessions) => sessions.handle(Instant::now(), self.shared.head(), &message.payload).map(|handled| {
+                        // Under the lock, so that units are queued in order.
+                        handled.execute.into_iter().for_each(|unit| self.execute(unit));
+                        handled.answer
+                    }),
                     None => LeaderSessions::refuse(&self.me, &message.payload).map(Some),
                 };
                 handled.unwrap_or_else(|error| {
@@ -302,9 +300,7 @@ impl Peers {
             Job::Append(PendingAppend { append, reply: reply @ Replies::Whole(_), .. }) => {
                 (Unit::Append(append), WaitingReply::Append(reply))
             }
-            Job::Append(PendingAppend { append, reply, .. }) => {
-                (Unit::Each(append.events), WaitingReply::Append(reply))
-            }
+            Job::Append(PendingAppend { append, reply, .. }) => (Unit::Each(append.events), WaitingReply::Append(reply)),
             Job::Configure(topic, change, reply) => (Unit::Configure(topic, change), WaitingReply::Configure(reply)),
             Job::Delete(topic, reply) => (Unit::Delete(topic), WaitingReply::Done(reply)),
             Job::Remove(topic, seq, reply) => (Unit::Remove(topic, seq), WaitingReply::Done(reply)),

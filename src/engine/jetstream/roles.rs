@@ -123,8 +123,8 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, write: Write, link: &Link) {
         link.peers().event_seen(&tag, Receipt { topic, epoch, seq, time });
     }
     if let Some((at, record)) = leader {
-        link.view.record(&record.hub, at);
-        if *record.hub != *link.hub.as_str() {
+        link.view.record(&record.hub, at, record.resigned);
+        if *record.hub != *link.hub.as_str() && !record.resigned {
             link.peers().leader_seen(&record.hub, Seq(at));
         }
     }
@@ -146,8 +146,11 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     beats.abort();
     shared.set_leads(false);
     let closed = shared.queue.is_finished();
+    if closed && let Err(error) = link.runtime.block_on(shared.store.resign(&link.leader_record(true))) {
+        tracing::debug!(%error, "the other hubs were not told that this one has ended");
+    }
     shared.store.follow();
-    let (head, position) = (shared.store.head(), shared.store.known());
+    let head = shared.store.known();
     if closed {
         let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true };
         link.runtime.block_on(link.send_beat(&beat));
@@ -157,7 +160,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     link.runtime.block_on(link.peers().stepped_down());
     shared.queue.resume();
     link.gate.set_leads(false);
-    link.runtime.spawn(follow(Arc::clone(link), position));
+    link.runtime.spawn(follow(Arc::clone(link), head));
     false
 }
 
@@ -176,7 +179,7 @@ async fn beats(link: Arc<Link>, term: u64) {
 
 /// Follows the stream after `position`, until this hub leads or the engine is closed.
 pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
-    let leader = LeaderRecord { hub: link.hub.as_str().into(), address: link.address.clone() };
+    let leader = link.leader_record(false);
     loop {
         let mut feed = match Feed::after(&link.nats, &link.subjects, position).await {
             Ok(feed) => feed,
@@ -245,6 +248,10 @@ async fn gone_through(link: &Link, position: u64) -> Result<Option<u64>, NatsErr
 }
 
 impl Link {
+    fn leader_record(&self, resigned: bool) -> LeaderRecord {
+        LeaderRecord { hub: self.hub.as_str().into(), address: self.address.clone(), resigned }
+    }
+
     /// Waits a moment after a failure, and leaves a server that has said nothing for a while.
     async fn failed(&self, error: &NatsError) {
         tracing::debug!(%error, "the log cannot be followed now");

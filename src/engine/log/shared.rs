@@ -69,7 +69,10 @@ impl<S: Store> LogShared<S> {
     ) -> Self {
         let catalog = TopicCatalog {
             clock: LogClock::new(&config, recovered.last_time, &recovered.clock, oldest),
-            startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
+            // A hub that follows does not wait for the hub that leads.
+            startup_trim: StartupTrim::new(
+                !store.keeps_states() && table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX),
+            ),
             table: RwLock::new(table),
         };
         let head = catalog.table.read().head;

@@ -112,6 +112,20 @@ impl JetStreamStore {
         Ok(position)
     }
 
+    /// Tells the others that this hub leads no more, and that it has written everything.
+    ///
+    /// # Errors
+    /// As [`JetStreamStore::lead`].
+    pub(in crate::engine::jetstream) async fn resign(&self, leader: &LeaderRecord) -> Result<u64, StoreError> {
+        let core = &self.core;
+        core.chain.write(&core.nats, &core.subjects, vec![core.leader_message(leader)], None).await
+    }
+
+    /// Whether this hub leads, as far as it knows.
+    pub(in crate::engine::jetstream) fn leads(&self) -> bool {
+        self.core.chain.leads()
+    }
+
     /// Leads no more.
     pub(in crate::engine::jetstream) fn follow(&self) {
         self.core.chain.follow();
@@ -145,10 +159,6 @@ impl JetStreamStore {
     /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.
     pub(in crate::engine::jetstream) fn stop(&self) {
         self.core.chain.close();
-    }
-
-    fn leads(&self) -> bool {
-        self.core.chain.leads()
     }
 
     fn run<T: Send + 'static, F>(&self, call: impl FnOnce(Arc<StoreCore>) -> F) -> Result<T, StoreError>

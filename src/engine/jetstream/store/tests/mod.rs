@@ -168,7 +168,7 @@ fn open(thread: &NatsThread, nats: &Nats, prefix: &str) -> JetStreamStore {
 
 /// As `roles` does it, of a hub that has taken in everything.
 fn lead(thread: &NatsThread, store: &JetStreamStore) {
-    let record = LeaderRecord { hub: "test".into(), address: "".into() };
+    let record = LeaderRecord { hub: "test".into(), address: "".into(), resigned: false };
     thread.handle.block_on(store.lead(store.known(), &record)).expect("leads");
 }
 
