@@ -89,9 +89,14 @@ impl StreamBench {
 
     /// Another store over the same stream, that does not lead and has nothing in memory.
     fn follower(&self) -> JetStreamStore {
-        let follower = open(&self.thread, &self.nats, &self.config.prefix);
-        assert_eq!(follower.known(), self.store.known(), "loaded to the end");
-        follower
+        for _ in 0..100 {
+            let follower = open(&self.thread, &self.nats, &self.config.prefix);
+            if follower.known() == self.store.known() {
+                return follower;
+            }
+            std::thread::sleep(Duration::from_millis(20)); // it was loaded from a replica that is behind
+        }
+        panic!("every replica is behind the position {}", self.store.known());
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
