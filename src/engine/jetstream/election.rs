@@ -99,6 +99,11 @@ impl LeaderView {
         self.0.lock().leader.clone()
     }
 
+    /// How long nothing was heard of a leader.
+    pub(super) fn unheard(&self) -> Duration {
+        self.0.lock().heard.elapsed()
+    }
+
     /// How long nothing was heard of a leader; `None` when there is one.
     pub(super) fn silence(&self) -> Option<Duration> {
         let view = self.0.lock();

@@ -16,11 +16,13 @@
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
 //! | `feed` | every message of the stream from a position on, in order, once |
+//! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `health` | when jobs are refused |
+//! | [`admin`] | making and checking the stream |
 
 use std::{
     io,
@@ -45,7 +47,7 @@ use self::{
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
+    store::{JetStreamStore, LoadError},
     wire::StreamSubjects,
 };
 use super::{
@@ -56,8 +58,10 @@ use super::{
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
+pub mod admin;
 #[cfg(test)]
 mod contract;
+mod decode;
 mod election;
 mod feed;
 mod forward;
@@ -75,6 +79,9 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
+const BESIDE_EVENTS: usize = 16;
 
 /// Loads of a stream that is not there yet, or not whole: 2 s.
 const NEW_STREAM: usize = 4;
@@ -181,11 +188,9 @@ impl JetStreamEngine {
         let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
-        let max_batch = config.max_batch.max(2);
-        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
-        let store = handle.block_on(load(&nats, &kept))?;
-        let position = store.position();
-        let leader = store.loaded_leader().map(|(term, record)| (term, record.clone()));
+        let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
+        let store = open_store(&handle, &nats, config, &log)?;
+        let (position, leader) = (store.last(), store.leader().cloned());
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -203,8 +208,7 @@ impl JetStreamEngine {
             applied: watch::Sender::new(position),
             log: OnceLock::new(),
         });
-        // A commit has a message for each event, and some for its keys.
-        let group_events = log.group_events.min(max_batch - max_batch / 20 - 1);
+        let group_events = log.group_events.min(max_batch - BESIDE_EVENTS);
         let log = LogConfig { group_events, ..log };
         let driven = Arc::clone(&link);
         let log = LogEngine::open_with(store, log, observer, move |writer| roles::drive(writer, inbox, &driven));
@@ -255,15 +259,20 @@ impl NatsThread {
 }
 
 /// Loads the stream. One that was just made may not be known to every server yet.
-async fn load(nats: &Nats, config: &JetStreamStoreConfig) -> Result<JetStreamStore, LoadError> {
+fn open_store(
+    handle: &Handle,
+    nats: &Nats,
+    config: &JetStreamConfig,
+    log: &LogConfig,
+) -> Result<JetStreamStore, LoadError> {
     let mut tries = 0;
     loop {
-        match JetStreamStore::load(nats, config).await {
+        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
             Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
-                tokio::time::sleep(RESUBSCRIBE).await;
+                thread::sleep(RESUBSCRIBE);
             }
-            loaded => return loaded,
+            opened => return opened,
         }
     }
 }
@@ -326,7 +335,8 @@ impl From<LoadError> for JetStreamError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Nats(error) => error.into(),
-            error => Self::Unusable(error.to_string()),
+            LoadError::Ended => Self::NotNow(error.to_string()),
+            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }
@@ -337,7 +347,7 @@ impl Engine for JetStreamEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_batch: Some(self.max_batch - 1), ..Capabilities::FULL }
+        Capabilities { max_batch: Some(self.max_batch - BESIDE_EVENTS), ..Capabilities::FULL }
     }
 
     fn catalog(&self) -> Arc<dyn Catalog> {

@@ -121,6 +121,11 @@ impl<S: Store> LogShared<S> {
         self.leads.store(leads, Ordering::Release);
     }
 
+    /// Stores the state of the log's clock, as when the engine is closed.
+    pub(in crate::engine) fn store_clock(&self) {
+        self.catalog.clock.store(&self.store, true);
+    }
+
     pub(super) fn observed(&self) -> Seq {
         Seq(self.observed.load(Ordering::Acquire))
     }

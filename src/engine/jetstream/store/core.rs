@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 
 use super::{
     super::{
@@ -20,7 +20,7 @@ use super::{
         wire::StreamSubjects,
     },
     chain::Chain,
-    removed::{ERASE_AFTER, RemovedPlaces},
+    removed::RemovedPlaces,
     ring::Ring,
 };
 use crate::{
@@ -48,8 +48,6 @@ pub(super) struct StoreCore {
     known: AtomicU64,
     /// The newest of them whose message does not expire.
     lasting: AtomicU64,
-    /// When this hub was last level with the leader; `None` before the first time.
-    level: Mutex<Option<Instant>>,
 }
 
 impl StoreCore {
@@ -73,7 +71,6 @@ impl StoreCore {
             garbage: Mutex::default(),
             known: AtomicU64::new(position),
             lasting: AtomicU64::new(0),
-            level: Mutex::default(),
         }
     }
 
@@ -93,23 +90,6 @@ impl StoreCore {
         self.known.fetch_max(position, Ordering::AcqRel);
         self.lasting.fetch_max(lasting, Ordering::AcqRel);
         self.ring.lock().reach(Seq(position));
-    }
-
-    /// Everything up to the position that the leader has just told was taken in.
-    pub(super) fn is_level(&self) {
-        *self.level.lock() = Some(Instant::now());
-    }
-
-    /// Whether this hub knows of all removed events whose messages may be deleted.
-    ///
-    /// # Errors
-    /// When it follows a leader of which it has not heard for long.
-    pub(super) fn check_fresh(&self) -> Result<(), StoreError> {
-        let heard = *self.level.lock();
-        if heard.is_some_and(|heard| heard.elapsed() > ERASE_AFTER / 2) && !self.chain.leads() {
-            return Err(StoreError::NotNow("this hub is behind the log".into()));
-        }
-        Ok(())
     }
 
     /// Runs `future` in the engine's runtime and waits for it. Not to be called on a thread of that runtime but one for

@@ -26,6 +26,9 @@ pub(in crate::engine::jetstream) enum LoadError {
     /// A message that must be understood is not.
     #[error("the message at {0}: {1}")]
     Record(Seq, WireError),
+    /// The engine was closed meanwhile.
+    #[error("the engine is closed")]
+    Ended,
 }
 
 /// The newest event of a topic, or the tombstone in its place.
@@ -51,22 +54,22 @@ pub(super) struct Loaded {
     /// What was read is complete up to this position.
     pub(super) position: u64,
     pub(super) epoch: Epoch,
+    /// The newest leader record, and its position.
+    pub(super) leader: Option<(u64, LeaderRecord)>,
     pub(super) topics: HashMap<TopicName, LoadedTopic>,
     pub(super) removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     pub(super) keys: Vec<KeyRecord>,
     pub(super) clock: KeptClock,
-    /// The newest leader, and the position of its record.
-    pub(super) leader: Option<(u64, LeaderRecord)>,
 }
 
 /// The state while it is read: a subject may come again, with a newer message.
 #[derive(Default)]
 struct Loading {
     epoch: Option<Epoch>,
+    leader: Option<(u64, LeaderRecord)>,
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
-    leader: Option<(u64, LeaderRecord)>,
     /// Positions of messages with keys.
     keys: BTreeSet<u64>,
     failed: Option<LoadError>,

@@ -15,19 +15,22 @@
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
 //! | `incoming` | what another hub has written |
 
-use std::{ops::Bound, sync::Arc, time::Duration};
+use std::{ops::Bound, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{
     nats::{Nats, Stored},
-    wire::{LeaderRecord, StreamSubjects, WireError},
+    wire::{LeaderRecord, StreamSubjects},
 };
 use crate::{
-    engine::log::store::{
-        Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
-        Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
+    engine::log::{
+        LogConfig,
+        store::{
+            Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
+            Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
+        },
     },
     event::{Millis, Seq, TopicName},
 };
@@ -47,23 +50,14 @@ mod topic_reads;
 mod writes;
 
 use self::{core::StoreCore, load::Loaded};
-pub(in crate::engine::jetstream) use {incoming::Incoming, load::LoadError};
-
-/// What a store needs to know beside the connection.
-#[derive(Debug, Clone)]
-pub(in crate::engine::jetstream) struct JetStreamStoreConfig {
-    /// The first token of all subjects.
-    pub(in crate::engine::jetstream) prefix: Box<str>,
-    /// How long idempotency keys count.
-    pub(in crate::engine::jetstream) key_window: Duration,
-}
+pub(in crate::engine::jetstream) use load::LoadError;
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
     core: Arc<StoreCore>,
     /// Until it is recovered.
     loaded: Mutex<Option<Loaded>>,
-    position: u64,
+    /// The newest leader record when it was opened, and its position.
     leader: Option<(u64, LeaderRecord)>,
 }
 
@@ -71,59 +65,54 @@ pub(in crate::engine) struct JetStreamStore {
 const SCAN: usize = 16_384;
 
 impl JetStreamStore {
-    /// Loads the state of the stream. The store does not lead. To be called in the engine's runtime.
+    /// Loads the state of the stream. The store does not lead. Blocks, and waits in `runtime`, on a thread of which it must not
+    /// be called.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub(in crate::engine::jetstream) async fn load(
-        nats: &Nats,
-        config: &JetStreamStoreConfig,
+    pub(in crate::engine::jetstream) fn open(
+        runtime: Handle,
+        nats: Nats,
+        prefix: &str,
+        config: &LogConfig,
     ) -> Result<Self, LoadError> {
-        let subjects = StreamSubjects::new(&config.prefix);
-        let loaded = load::load(nats, &subjects).await?;
-        let core = StoreCore::new(nats.clone(), subjects, config.key_window, Handle::current(), loaded.position);
+        let subjects = StreamSubjects::new(prefix);
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let (of, names) = (nats.clone(), subjects.clone());
+        runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
+        let loaded = answer.recv().unwrap_or(Err(LoadError::Ended))?;
+        let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
+        let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
-            core.removed.lock().insert(topic, *seq, *record);
+            removed.insert(topic, *seq, *record);
         }
-        let (position, leader) = (loaded.position, loaded.leader.clone());
-        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), position, leader })
+        drop(removed);
+        let leader = loaded.leader.clone();
+        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader })
     }
 
-    /// The position up to which the stream was loaded.
-    pub(in crate::engine::jetstream) fn position(&self) -> u64 {
-        self.position
+    /// Leads from now on: this hub's leader record, at `term`, is the stream's newest message, and everything before it was
+    /// taken in.
+    pub(in crate::engine::jetstream) fn lead(&self, term: u64) {
+        self.core.reach(term, term);
+        self.core.chain.lead(term);
     }
 
-    /// The newest leader when the stream was loaded, and the position of its record.
-    pub(in crate::engine::jetstream) fn loaded_leader(&self) -> Option<(u64, &LeaderRecord)> {
-        self.leader.as_ref().map(|(at, record)| (*at, record))
+    /// The newest leader when the stream was opened, and the position of its record.
+    pub(in crate::engine::jetstream) fn leader(&self) -> Option<&(u64, LeaderRecord)> {
+        self.leader.as_ref()
     }
 
-    /// Leads from now on: writes the leader record after `last`, the position of the stream's newest message, up to which
-    /// everything was taken in. Returns the position of the record. Waits until the fate of the record is known; when the
-    /// future is dropped before, it may be stored, and this hub does not lead.
+    /// Tells the others that this hub leads no more, and that it has written everything. Then it follows.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] when the stream has another end; [`StoreError::NotNow`] when it takes no writes.
-    pub(in crate::engine::jetstream) async fn lead(&self, last: u64, leader: &LeaderRecord) -> Result<u64, StoreError> {
-        let core = &self.core;
-        let position = core.chain.lead(&core.nats, &core.subjects, core.leader_message(leader), last).await?;
-        core.reach(position, position);
-        Ok(position)
-    }
-
-    /// Tells the others that this hub leads no more, and that it has written everything.
-    ///
-    /// # Errors
-    /// As [`JetStreamStore::lead`].
-    pub(in crate::engine::jetstream) async fn resign(&self, leader: &LeaderRecord) -> Result<u64, StoreError> {
-        let core = &self.core;
-        core.chain.write(&core.nats, &core.subjects, vec![core.leader_message(leader)], None).await
-    }
-
-    /// Whether this hub leads, as far as it knows.
-    pub(in crate::engine::jetstream) fn leads(&self) -> bool {
-        self.core.chain.leads()
+    /// As a commit.
+    pub(in crate::engine::jetstream) fn resign(&self, leader: &LeaderRecord) -> Result<(), StoreError> {
+        let subject = self.core.subjects.leader();
+        let message = self.core.rolled_up(subject, leader.headers());
+        let resigned = self.run(|core| async move { core.store(vec![message], None).await });
+        self.core.chain.follow();
+        resigned.map(drop)
     }
 
     /// Leads no more.
@@ -132,28 +121,19 @@ impl JetStreamStore {
     }
 
     /// The position up to which the stream was written or taken in here.
-    pub(in crate::engine::jetstream) fn known(&self) -> u64 {
+    pub(in crate::engine::jetstream) fn last(&self) -> u64 {
         self.core.known()
     }
 
     /// The newest position that was written or taken in here, and that holds a message until a newer one replaces it: not
-    /// that of an idempotency key, which expires. What other hubs may wait for.
+    /// that of an idempotency key, which expires.
     pub(in crate::engine::jetstream) fn head(&self) -> u64 {
         self.core.lasting()
     }
 
-    /// Takes in the messages of the stream's next write, of another hub. They are readable when this returns.
-    ///
-    /// # Errors
-    /// When it is of a newer version: this hub cannot follow any longer.
-    pub(in crate::engine::jetstream) fn take_in(&self, write: Vec<Stored>) -> Result<Incoming, WireError> {
-        self.core.take_in(write)
-    }
-
-    /// Everything up to the position that the leader has just told was taken in. A follower that has heard of nothing for
-    /// half a minute does not read: it may not know of removed events.
-    pub(in crate::engine::jetstream) fn is_level(&self) {
-        self.core.is_level();
+    /// Takes in the next message of the stream, of another hub. Readable when this returns.
+    pub(in crate::engine::jetstream) fn saw(&self, message: &Stored) {
+        self.core.saw(message);
     }
 
     /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.
@@ -161,19 +141,15 @@ impl JetStreamStore {
         self.core.chain.close();
     }
 
+    fn leads(&self) -> bool {
+        self.core.chain.leads()
+    }
+
     fn run<T: Send + 'static, F>(&self, call: impl FnOnce(Arc<StoreCore>) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         self.core.wait(call(Arc::clone(&self.core)))
-    }
-
-    fn read<T: Send + 'static, F>(&self, call: impl FnOnce(Arc<StoreCore>) -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>> + Send + 'static,
-    {
-        self.core.check_fresh()?;
-        self.run(call)
     }
 }
 
@@ -212,7 +188,7 @@ impl Store for JetStreamStore {
         limit: ReadLimit,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let topic = topic.clone();
-        self.read(|core| async move { core.topic_events((key, &topic), after, through, limit).await })
+        self.run(|core| async move { core.topic_events((key, &topic), after, through, limit).await })
     }
 
     fn topic_headers(
@@ -223,7 +199,7 @@ impl Store for JetStreamStore {
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
         let topic = topic.clone();
-        self.read(|core| async move { core.topic_headers((key, &topic), after, through, max).await })
+        self.run(|core| async move { core.topic_headers((key, &topic), after, through, max).await })
     }
 
     fn topic_newest(
@@ -234,7 +210,7 @@ impl Store for JetStreamStore {
         max: usize,
     ) -> Result<Vec<Position>, StoreError> {
         let topic = topic.clone();
-        self.read(|core| async move { core.topic_newest((key, &topic), after, through, max).await })
+        self.run(|core| async move { core.topic_newest((key, &topic), after, through, max).await })
     }
 
     fn scan(
@@ -246,7 +222,7 @@ impl Store for JetStreamStore {
     ) -> Result<Scan, StoreError> {
         let (mut events, mut bytes, mut scanned, mut at) = (Vec::new(), 0, 0, after);
         while at < through && scanned < SCAN {
-            let (page, end) = self.read(|core| async move { core.scan_page(at, through).await })?;
+            let (page, end) = self.run(|core| async move { core.scan_page(at, through).await })?;
             scanned += page.len().max(1);
             for (_, stored) in page.into_iter().filter(|(key, _)| wanted(*key).is_some()) {
                 let seq = stored.event.seq;
@@ -262,7 +238,7 @@ impl Store for JetStreamStore {
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
-        self.read(|core| async move { core.position_before(time).await })
+        self.run(|core| async move { core.position_before(time).await })
     }
 
     fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {

@@ -8,8 +8,7 @@ use super::{
     super::{
         nats::{NatsError, Outgoing},
         wire::{
-            ClockRecord, EventRecord, HeaderText, JobTag, LeaderRecord, SettingsRecord, SubjectPlace, TombstoneRecord,
-            encode_keys,
+            ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys,
         },
     },
     core::{StoreCore, not_now},
@@ -191,16 +190,11 @@ impl StoreCore {
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
     }
 
-    /// The record of a hub that leads.
-    pub(super) fn leader_message(&self, leader: &LeaderRecord) -> Outgoing {
-        self.rolled_up(self.subjects.leader(), leader.headers())
-    }
-
     fn message(&self, subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
         Outgoing { subject, headers, payload }
     }
 
-    fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
+    pub(super) fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
         headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
         self.message(subject, headers, Bytes::new())
     }

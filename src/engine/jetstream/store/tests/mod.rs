@@ -11,7 +11,7 @@ use super::{
         nats_cluster::NatsCluster,
         wire::{EpochRecord, LeaderRecord, StreamSubjects},
     },
-    JetStreamStore, JetStreamStoreConfig,
+    JetStreamStore,
 };
 use crate::{
     engine::{
@@ -82,8 +82,12 @@ impl StreamBench {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
-        let store = open(&thread, &nats, name);
-        lead(&thread, &store);
+        let store = loop {
+            let store = open(&thread, &nats, name);
+            if try_to_lead(&thread, &nats, &store) {
+                break store; // else it was loaded from a replica that is behind
+            }
+        };
         Self { cluster, config, nats, store, list: MemoryStore::new(), topics: HashMap::new(), thread }
     }
 
@@ -91,12 +95,12 @@ impl StreamBench {
     fn follower(&self) -> JetStreamStore {
         for _ in 0..100 {
             let follower = open(&self.thread, &self.nats, &self.config.prefix);
-            if follower.known() == self.store.known() {
+            if follower.last() == self.store.last() {
                 return follower;
             }
             std::thread::sleep(Duration::from_millis(20)); // it was loaded from a replica that is behind
         }
-        panic!("every replica is behind the position {}", self.store.known());
+        panic!("every replica is behind the position {}", self.store.last());
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -167,14 +171,15 @@ impl StreamBench {
 }
 
 fn open(thread: &NatsThread, nats: &Nats, prefix: &str) -> JetStreamStore {
-    let config = JetStreamStoreConfig { prefix: prefix.into(), key_window: LogConfig::FIXTURE_WINDOW };
-    thread.handle.block_on(JetStreamStore::load(nats, &config)).expect("a stream")
+    JetStreamStore::open(thread.handle.clone(), nats.clone(), prefix, &LogConfig::fixture()).expect("a stream")
 }
 
-/// As `roles` does it, of a hub that has taken in everything.
-fn lead(thread: &NatsThread, store: &JetStreamStore) {
+/// As `roles` does it. `false` when the store has not taken in everything.
+fn try_to_lead(thread: &NatsThread, nats: &Nats, store: &JetStreamStore) -> bool {
     let record = LeaderRecord { hub: "test".into(), address: "".into(), resigned: false };
-    thread.handle.block_on(store.lead(store.known(), &record)).expect("leads");
+    let message = store.core.rolled_up(store.core.subjects.leader(), record.headers());
+    let term = thread.handle.block_on(nats.write(vec![message], store.last(), Duration::from_secs(5)));
+    term.inspect(|term| store.lead(*term)).is_ok()
 }
 
 fn recovered(store: &JetStreamStore) -> (Vec<TopicSummary>, Recovered) {

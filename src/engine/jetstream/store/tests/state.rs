@@ -51,7 +51,7 @@ fn keys_of_a_commit_are_recovered_from_all_parts() {
     commit.keys = vec![record(1, &names[..1]), record(2, &names)];
     bench.store.commit(&commit).expect("stored");
     assert_eq!(bench.store.head(), commit.events[1].1.event.seq.0, "keys expire");
-    assert_eq!(bench.store.known(), bench.store.head() + 2, "in two parts");
+    assert_eq!(bench.store.last(), bench.store.head() + 2, "in two parts");
     assert_eq!(recovered(&bench.follower()).1.keys, commit.keys);
     bench.committed(&commit, &[("a", "one"), ("b", "two")]);
     bench.commit(&[("a", "three")]);
@@ -67,11 +67,10 @@ fn what_another_hub_writes_is_taken_in() {
     let a = bench.key("a");
     bench.store.remove((a, &topic("a")), seqs[0]).expect("stored");
     bench.delete("b");
-    for seq in follower.known() + 1..=bench.store.known() {
-        let stored = bench.run(bench.nats.leader_message(seq)).expect("read").expect("there");
-        follower.take_in(vec![stored]).expect("of this version");
+    for seq in follower.last() + 1..=bench.store.last() {
+        follower.saw(&bench.run(bench.nats.leader_message(seq)).expect("read").expect("there"));
     }
-    assert_eq!((follower.known(), follower.head()), (bench.store.known(), bench.store.head()));
+    assert_eq!((follower.last(), follower.head()), (bench.store.last(), bench.store.head()));
     assert_eq!(follower.mark(&topic("b")), Some(seqs[1]));
     let limit = ReadLimit { events: 9, bytes: 999 };
     let read = |store: &JetStreamStore| store.topic_events((a, &topic("a")), Seq(0), seqs[2], limit).expect("read");
