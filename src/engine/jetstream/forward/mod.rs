@@ -46,7 +46,7 @@ mod tests;
 mod unit;
 
 pub(crate) use codec::ForwardCodecError;
-pub(crate) use follower::{FollowerSession, FollowerStep};
-pub(crate) use leader::{ForwardedUnit, HandledRequest, LeaderSessions, UnitTicket};
+pub(crate) use follower::FollowerSession;
+pub(crate) use leader::{ForwardedUnit, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;
 pub(crate) use unit::{HubId, Unit, UnitResult};

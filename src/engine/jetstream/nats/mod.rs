@@ -45,6 +45,6 @@ pub(super) use error::{NatsError, WriteError};
 pub(super) use live::{Live, LiveItem};
 pub(super) use message::{BatchMark, Headers, Outgoing, Stored};
 pub(super) use plain::{CoreMessage, CoreSubscription};
-pub(super) use read::{Range, RangePage};
+pub(super) use read::Range;
 pub(super) use setup::{StreamConfig, StreamSettings};
 pub(super) use stream::StreamState;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How long a removed event's message stays in the stream. In that time hubs that follow hear of its tombstone.
-pub(super) const ERASE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const ERASE_AFTER: Duration = Duration::from_mins(1);
 
 /// The place of a removed event.
 #[derive(Debug, Clone)]

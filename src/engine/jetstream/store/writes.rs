@@ -1,6 +1,6 @@
 //! Writing commits, settings and tombstones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
@@ -11,12 +11,12 @@ use super::{
             ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys,
         },
     },
-    core::{StoreCore, not_now},
+    core::StoreCore,
     reclaim::durable_mark,
 };
 use crate::{
     engine::log::store::{
-        Commit, KeptClock, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot,
+        Commit, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot,
     },
     event::{Seq, TopicName},
 };
