@@ -47,7 +47,7 @@ use self::{
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, LoadError},
+    store::{JetStreamStore, StreamLoadError},
     wire::StreamSubjects,
 };
 use super::{
@@ -264,11 +264,11 @@ fn open_store(
     nats: &Nats,
     config: &JetStreamConfig,
     log: &LogConfig,
-) -> Result<JetStreamStore, LoadError> {
+) -> Result<JetStreamStore, StreamLoadError> {
     let mut tries = 0;
     loop {
         match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
-            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+            Err(StreamLoadError::NoEpoch | StreamLoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
                 thread::sleep(RESUBSCRIBE);
             }
@@ -331,12 +331,12 @@ impl From<NatsError> for JetStreamError {
     }
 }
 
-impl From<LoadError> for JetStreamError {
-    fn from(error: LoadError) -> Self {
+impl From<StreamLoadError> for JetStreamError {
+    fn from(error: StreamLoadError) -> Self {
         match error {
-            LoadError::Nats(error) => error.into(),
-            LoadError::Ended => Self::NotNow(error.to_string()),
-            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
+            StreamLoadError::Nats(error) => error.into(),
+            StreamLoadError::Ended => Self::NotNow(error.to_string()),
+            StreamLoadError::NoEpoch | StreamLoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }

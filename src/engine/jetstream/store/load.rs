@@ -16,7 +16,7 @@ use crate::{
 
 /// Why the stream's state cannot be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::engine::jetstream) enum LoadError {
+pub(in crate::engine::jetstream) enum StreamLoadError {
     /// NATS does not answer, or refuses.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -72,7 +72,7 @@ struct Loading {
     clock: KeptClock,
     /// Positions of messages with keys.
     keys: BTreeSet<u64>,
-    failed: Option<LoadError>,
+    failed: Option<StreamLoadError>,
 }
 
 /// Messages and bytes of one read of keys.
@@ -83,8 +83,8 @@ const KEY_BYTES: usize = 4 << 20;
 /// the state at one position.
 ///
 /// # Errors
-/// See [`LoadError`].
-pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, LoadError> {
+/// See [`StreamLoadError`].
+pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, StreamLoadError> {
     let mut loading = Loading::default();
     let position = nats.last_per_subject(&subjects.all(), true, |message| loading.take(subjects, message)).await?;
     if let Some(error) = loading.failed {
@@ -95,13 +95,14 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     }
     let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
     let Loading { epoch, topics, removed, clock, leader, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, topics, removed, keys, clock, leader })
+    Ok(Loaded { position, epoch: epoch.ok_or(StreamLoadError::NoEpoch)?, topics, removed, keys, clock, leader })
 }
 
 /// The epoch, by the stream's leader.
-async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<Epoch>, LoadError> {
+async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<Epoch>, StreamLoadError> {
     let Some(message) = nats.leader_last(&subjects.epoch()).await? else { return Ok(None) };
-    let record = EpochRecord::decode(&message.headers).map_err(|error| LoadError::Record(Seq(message.seq), error))?;
+    let record =
+        EpochRecord::decode(&message.headers).map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
     Ok(Some(record.epoch))
 }
 
@@ -112,14 +113,14 @@ async fn load_keys(
     nats: &Nats,
     subjects: &StreamSubjects,
     mut wanted: BTreeSet<u64>,
-) -> Result<Vec<KeyRecord>, LoadError> {
+) -> Result<Vec<KeyRecord>, StreamLoadError> {
     let mut parts = BTreeMap::<Seq, Vec<KeyPart>>::new();
     let mut take = |message: Stored| {
         let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return Ok(()) };
         let part = KeyPart::decode(&message.headers, message.payload);
-        let part = part.map_err(|error| LoadError::Record(Seq(message.seq), error))?;
+        let part = part.map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
         parts.entry(commit).or_default().push(part);
-        Ok::<(), LoadError>(())
+        Ok::<(), StreamLoadError>(())
     };
     while let Some(first) = wanted.first().copied() {
         let filter = subjects.all_keys();
@@ -141,7 +142,7 @@ async fn load_keys(
     }
     let mut keys = Vec::new();
     for (commit, parts) in parts {
-        keys.extend(decode_keys(parts).map_err(|error| LoadError::Record(commit, error))?);
+        keys.extend(decode_keys(parts).map_err(|error| StreamLoadError::Record(commit, error))?);
     }
     keys.sort_by_key(|record| record.time);
     Ok(keys)
@@ -152,7 +153,7 @@ impl Loading {
         let seq = Seq(message.seq);
         let Err(error) = self.record(subjects, message) else { return };
         match error {
-            WireError::Newer(_) => drop(self.failed.get_or_insert(LoadError::Record(seq, error))),
+            WireError::Newer(_) => drop(self.failed.get_or_insert(StreamLoadError::Record(seq, error))),
             WireError::Malformed(_) => {
                 tracing::warn!(%seq, %error, "a message in the stream that is not gapless's is left out");
             }

@@ -103,11 +103,6 @@ impl RemovedPlaces {
         let is_due = |place: &RemovedPlace| place.erase_at.is_some_and(|at| at <= now);
         self.places.iter().filter(|(_, place)| is_due(place)).map(|(at, _)| *at).take(max).collect()
     }
-
-    /// Removals whose notice may not be committed.
-    pub(super) fn pending(&self) -> Vec<(TopicKey, Seq)> {
-        self.places.iter().filter(|(_, place)| place.record.pending).map(|(at, _)| *at).collect()
-    }
 }
 
 #[cfg(test)]
@@ -134,7 +129,6 @@ mod tests {
         assert_eq!(between, [(2, 7), (1, 9)]);
         assert_eq!(places.first(Seq(6), Seq(9)), Some((Seq(7), Millis(1))));
         assert_eq!((places.first(Seq(8), Seq(8)), places.first(Seq(10), Seq(9))), (None, None));
-        assert_eq!(places.pending(), [(TopicKey(1), Seq(5))]);
         assert_eq!(places.positions(TopicKey(1), Seq(8)), [Seq(5)]);
     }
 

@@ -3,12 +3,12 @@
 //! What a replica has told is complete up to its last message. Whether there is more is known to the caller: the end of a
 //! scan is the position of an event.
 
+use super::super::{
+    nats::{Range, Stored},
+    wire::{EventRecord, SubjectPlace},
+};
 use super::{
-    super::{
-        nats::{Range, Stored},
-        wire::{EventRecord, SubjectPlace},
-    },
-    core::StoreCore,
+    shared::StoreCore,
     topic_reads::{Patience, replaced, skip_foreign},
 };
 use crate::{

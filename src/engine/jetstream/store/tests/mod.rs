@@ -75,7 +75,14 @@ impl StreamBench {
         let nats = thread.handle.block_on(Nats::connect(&config)).expect("a cluster");
         let subject = StreamSubjects::new(name).epoch();
         thread.handle.block_on(async {
-            let state = nats.create_stream(&StreamSettings { replicas: 3, max_bytes: None }).await.expect("created");
+            let settings = StreamSettings { replicas: 3, max_bytes: None };
+            let mut created = nats.create_stream(&settings).await;
+            for _ in 0..4 {
+                if created.is_err() {
+                    created = nats.create_stream(&settings).await; // the meta leader is busy, or being elected
+                }
+            }
+            let state = created.expect("created");
             let record = EpochRecord { epoch: Epoch::from_random(fastrand::u64(..)), created: state.created.into() };
             let message = Outgoing { subject, headers: record.headers(), payload: Bytes::new() };
             while nats.write(vec![message.clone()], 0, Duration::from_secs(5)).await.is_err() {
@@ -177,7 +184,7 @@ fn open(thread: &NatsThread, nats: &Nats, prefix: &str) -> JetStreamStore {
 /// As `roles` does it. `false` when the store has not taken in everything.
 fn try_to_lead(thread: &NatsThread, nats: &Nats, store: &JetStreamStore) -> bool {
     let record = LeaderRecord { hub: "test".into(), address: "".into(), resigned: false };
-    let message = store.core.rolled_up(store.core.subjects.leader(), record.headers());
+    let message = super::shared::StoreCore::rolled_up(store.core.subjects.leader(), record.headers());
     let term = thread.handle.block_on(nats.write(vec![message], store.last(), Duration::from_secs(5)));
     term.inspect(|term| store.lead(*term)).is_ok()
 }

@@ -47,7 +47,7 @@ fn compare(bench: &StreamBench, store: &JetStreamStore, head: Seq) {
 fn reads_return_what_a_list_holds() {
     let mut bench = StreamBench::new("reads");
     for round in 0..60usize {
-        let names = (0..round % 9 + 1).map(|at| NAMES[(round * 7 + at * 5) % if round == 3 { 4 } else { 3 }]);
+        let names = (0..=round % 9).map(|at| NAMES[(round * 7 + at * 5) % if round == 3 { 4 } else { 3 }]);
         let events: Vec<_> = names.map(|name| (name, "some data")).collect();
         bench.commit(&events);
     }
