@@ -51,9 +51,9 @@ use self::{
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
-    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
-    TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
@@ -185,7 +185,8 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime =
+            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
@@ -229,7 +230,13 @@ impl JetStreamEngine {
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
+        Ok(Arc::new(Self {
+            log,
+            link,
+            max_batch,
+            forwarding: Mutex::new(Some(forwarding)),
+            runtime: Mutex::new(Some(runtime)),
+        }))
     }
 }
 
@@ -378,9 +385,7 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
-            let reached = async {
-                while log.head().seq < seq && applied.changed().await.is_ok() {}
-            };
+            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());
             }

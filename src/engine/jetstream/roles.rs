@@ -114,7 +114,7 @@ pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::R
     link.gate.close();
 }
 
-fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
+fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Write, link: &Link) {
     let shared = Arc::clone(&writer.shared);
     if link.is_outdated() {
         return;
@@ -127,7 +127,7 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
     for stored in &write.messages {
         store.saw(stored);
     }
-    let decoded = match decoder.decode(write) {
+    let decoded = match reader.decode(write) {
         Ok(decoded) => decoded,
         Err(WireError::Newer(version)) => {
             // What a newer hub writes is not known here: this hub is late from now on, and not wrong.

@@ -53,7 +53,11 @@ impl<S: Store> LogWriter<S> {
         let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
         let events = pending.iter().map(|it| it.append.events.len()).sum();
         // What is needed to execute them elsewhere.
-        let kept: Vec<(Append, Option<AppendOrigin>)> = if self.shared.store.keeps_states() { pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect() } else { Vec::new() };
+        let kept: Vec<(Append, Option<AppendOrigin>)> = if self.shared.store.keeps_states() {
+            pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect()
+        } else {
+            Vec::new()
+        };
         let now = self.shared.now(); // monotonic
         self.idempotency.expire(&now);
         let next = self.shared.store.next_position(self.next);

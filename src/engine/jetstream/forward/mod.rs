@@ -45,7 +45,8 @@ mod limits;
 mod tests;
 mod unit;
 
-pub(crate) use codec::ForwardCodecError;
+#[cfg(test)]
+use codec::ForwardCodecError;
 pub(crate) use follower::FollowerSession;
 pub(crate) use leader::{ForwardedUnit, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;

@@ -43,7 +43,9 @@ pub(super) use client::Nats;
 pub use config::{NatsConfig, NatsCredentials};
 pub(super) use error::{NatsError, WriteError};
 pub(super) use live::{Live, LiveItem};
-pub(super) use message::{BatchMark, Headers, Outgoing, Stored};
+#[cfg(test)]
+use message::BatchMark;
+pub(super) use message::{Headers, Outgoing, Stored};
 pub(super) use plain::{CoreMessage, CoreSubscription};
 pub(super) use read::Range;
 pub(super) use setup::{StreamConfig, StreamSettings};

@@ -109,7 +109,7 @@ impl JetStreamStore {
     /// As a commit.
     pub(in crate::engine::jetstream) fn resign(&self, leader: &LeaderRecord) -> Result<(), StoreError> {
         let subject = self.core.subjects.leader();
-        let message = StoreCore::rolled_up(subject, leader.headers());
+        let message = writes::rolled_up(subject, leader.headers());
         let resigned = self.run(|core| async move { core.store(vec![message], None).await });
         self.core.chain.follow();
         resigned.map(drop)

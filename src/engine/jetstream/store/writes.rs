@@ -52,14 +52,14 @@ impl StoreCore {
                 job: jobs.get(&index).cloned(),
             };
             let new = &stored.event.new;
-            outgoing(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
+            message(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
         };
         let mut messages: Vec<Outgoing> = commit.events.iter().enumerate().map(event).collect();
         let first = commit.events.first().map_or(Seq::ZERO, |(_, first)| first.event.seq);
         for part in encode_keys(&commit.keys) {
             let mut headers = part.headers();
             headers.push((TTL, format!("{}s", self.key_ttl.as_secs().max(1))));
-            messages.push(outgoing(self.subjects.keys(first, part.index), headers, part.payload));
+            messages.push(message(self.subjects.keys(first, part.index), headers, part.payload));
         }
         messages
     }
@@ -70,7 +70,7 @@ impl StoreCore {
             let message = |topic: &TopicRecord| {
                 let TopicRecord { key, tail, snapshot, settings, .. } = topic.clone();
                 let record = SettingsRecord { settings, key, tail, state: snapshot };
-                Self::rolled_up(self.subjects.settings(&topic.name), record.headers())
+                rolled_up(self.subjects.settings(&topic.name), record.headers())
             };
             self.store_alone(topics.iter().map(message).collect(), None).await?;
             for topic in topics {
@@ -120,8 +120,7 @@ impl StoreCore {
         }
         let at = self.chain.last() + 1;
         let record = TombstoneRecord::of(&found, Seq(at));
-        self.store_alone(vec![Self::rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at))
-            .await?;
+        self.store_alone(vec![rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
         self.tombstone_is_stored(topic, seq, record);
         Ok(RemoveOutcome::Removed(record.bytes))
     }
@@ -137,7 +136,7 @@ impl StoreCore {
         let known = self.removed.lock().get(key, seq).map(|place| (place.topic.clone(), place.record));
         let Some((topic, record)) = known.filter(|(_, record)| record.pending) else { return Ok(()) };
         let record = TombstoneRecord { pending: false, ..record };
-        self.store_alone(vec![Self::rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
+        self.store_alone(vec![rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
         self.removed.lock().insert(&topic, seq, record);
         Ok(())
     }
@@ -163,7 +162,7 @@ impl StoreCore {
         let clock = self.clock.lock().clone();
         let more = clock.as_ref().map(|clock| {
             let record = ClockRecord(clock.clone());
-            Self::rolled_up(self.subjects.clock(), record.headers())
+            rolled_up(self.subjects.clock(), record.headers())
         });
         messages.extend(more);
         let end = self.chain.write(&self.nats, &self.subjects, messages, first).await?;
@@ -183,14 +182,14 @@ impl StoreCore {
         let record = EventRecord::decode(topic.clone(), seq, &message.headers, message.payload);
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
     }
-
-    /// A message that replaces all earlier ones of its subject.
-    pub(super) fn rolled_up(subject: String, mut headers: HeaderText) -> Outgoing {
-        headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
-        outgoing(subject, headers, Bytes::new())
-    }
 }
 
-fn outgoing(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
+fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
     Outgoing { subject, headers, payload }
+}
+
+/// A message that replaces all earlier ones of its subject.
+pub(super) fn rolled_up(subject: String, mut headers: HeaderText) -> Outgoing {
+    headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
+    message(subject, headers, Bytes::new())
 }

@@ -184,7 +184,7 @@ fn open(thread: &NatsThread, nats: &Nats, prefix: &str) -> JetStreamStore {
 /// As `roles` does it. `false` when the store has not taken in everything.
 fn try_to_lead(thread: &NatsThread, nats: &Nats, store: &JetStreamStore) -> bool {
     let record = LeaderRecord { hub: "test".into(), address: "".into(), resigned: false };
-    let message = super::shared::StoreCore::rolled_up(store.core.subjects.leader(), record.headers());
+    let message = super::writes::rolled_up(store.core.subjects.leader(), record.headers());
     let term = thread.handle.block_on(nats.write(vec![message], store.last(), Duration::from_secs(5)));
     term.inspect(|term| store.lead(*term)).is_ok()
 }
