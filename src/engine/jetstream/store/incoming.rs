@@ -1,10 +1,10 @@
 //! What another hub has written, for this hub's reads.
 
-use super::core::StoreCore;
-use crate::engine::jetstream::{
+use super::super::{
     nats::Stored,
     wire::{EventRecord, SettingsRecord, SubjectPlace, TombstoneRecord, WireError},
 };
+use super::shared::StoreCore;
 use crate::{engine::log::store::TopicRecord, event::Seq};
 
 impl StoreCore {

@@ -5,7 +5,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `core` | what the parts share; waiting for NATS |
+//! | `shared` | what the parts share; waiting for NATS |
 //! | `chain` | the writes of the hub that leads: fenced, and their fate decided |
 //! | `writes` | commits, settings, tombstones |
 //! | `reclaim` | purges below stored marks, deletion of removed events |
@@ -36,7 +36,6 @@ use crate::{
 };
 
 mod chain;
-mod core;
 mod incoming;
 mod load;
 mod reclaim;
@@ -44,12 +43,13 @@ mod recovery;
 mod removed;
 mod ring;
 mod scans;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod topic_reads;
 mod writes;
 
-use self::{core::StoreCore, load::Loaded};
+use self::{load::Loaded, shared::StoreCore};
 pub(in crate::engine::jetstream) use load::StreamLoadError;
 
 /// A stream as a store.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{core::StoreCore, reclaim::durable_mark};
-use crate::engine::jetstream::{
+use super::super::{
     nats::{NatsError, Outgoing},
     wire::{ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys},
 };
+use super::{reclaim::durable_mark, shared::StoreCore};
 use crate::{
     engine::log::store::{Commit, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot},
     event::{Seq, TopicName},

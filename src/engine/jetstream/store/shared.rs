@@ -14,11 +14,11 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
-use super::{chain::Chain, removed::RemovedPlaces, ring::EventRing};
-use crate::engine::jetstream::{
+use super::super::{
     nats::{Nats, NatsError},
     wire::StreamSubjects,
 };
+use super::{chain::Chain, removed::RemovedPlaces, ring::EventRing};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
