@@ -313,6 +313,8 @@ async fn what_is_trimmed_while_the_last_page_is_read_is_reported_before_the_ring
 struct Late {
     broker: Arc<Broker>,
     held: AtomicBool,
+    /// Commits are not passed at all.
+    withheld: AtomicBool,
 }
 
 impl Observer for Late {
@@ -320,7 +322,9 @@ impl Observer for Late {
         while self.held.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.broker.committed(events);
+        if !self.withheld.load(Ordering::SeqCst) {
+            self.broker.committed(events);
+        }
     }
 
     fn skipped(&self, head: Seq) {
@@ -345,7 +349,8 @@ impl Observer for Late {
 async fn what_is_trimmed_with_a_commit_that_is_not_in_the_ring_yet_is_reported() {
     let config = HubConfig::fixture();
     let broker = Broker::new(1, &config);
-    let late = Arc::new(Late { broker: Arc::clone(&broker), held: AtomicBool::default() });
+    let late =
+        Arc::new(Late { broker: Arc::clone(&broker), held: AtomicBool::default(), withheld: AtomicBool::default() });
     let time = Arc::new(AtomicU64::new(1_000_000));
     let hand = || {
         let time = Arc::clone(&time);
@@ -379,4 +384,31 @@ async fn what_is_trimmed_with_a_commit_that_is_not_in_the_ring_yet_is_reported()
     publishing.await.expect("no panic");
     publish(&hub, "b", "b7").await;
     assert_eq!(read(&mut stream).await, ["b7"]);
+}
+
+/// An engine that follows a log that others write, and has passed over events, tells no ring of what it has read.
+#[tokio::test]
+async fn streams_read_the_log_when_events_were_passed_over() {
+    let config = HubConfig::fixture();
+    let broker = Broker::new(1, &config);
+    let (held, withheld) = (AtomicBool::default(), AtomicBool::default());
+    let late = Arc::new(Late { broker: Arc::clone(&broker), held, withheld });
+    let engine = LogEngine::open(MemoryStore::new(), keeping_two_of_a(Retention::default()), Arc::clone(&late) as _);
+    let hub = Hub::new(engine, broker, config);
+    publish(&hub, "a", "a1").await;
+    let mut stream = of_both(&hub, 100).await;
+    assert_eq!(read(&mut stream).await, ["a1"]);
+    late.withheld.store(true, Ordering::SeqCst);
+    for (topic, data) in [("a", "a2"), ("a", "a3"), ("a", "a4"), ("b", "b5")] {
+        publish(&hub, topic, data).await;
+    }
+    retain(&hub, "a", 2).await;
+    late.withheld.store(false, Ordering::SeqCst);
+    assert_eq!(read(&mut stream).await, [""; 0]);
+    late.skipped(hub.head().seq);
+    assert_eq!(read(&mut stream).await, ["gap a", "a3", "a4", "b5"]);
+    publish(&hub, "b", "b6").await;
+    assert_eq!(read(&mut stream).await, ["b6"]);
+    let mut fresh = of_both(&hub, 100).await;
+    assert_eq!(read(&mut fresh).await, ["gap a", "a3", "a4", "b5", "b6"]);
 }

@@ -27,10 +27,7 @@ use crate::{
             EngineFactory,
             numbered::{EventNumbers, NumberedEngine, NumberedObserver},
         },
-        log::{
-            LogConfig,
-            contract::StoreFactory,
-        },
+        log::{LogConfig, contract::StoreFactory},
     },
     event::{Epoch, EventId, Seq, TopicName},
 };
@@ -47,7 +44,7 @@ pub(crate) struct JetStreamFactory<const HUBS: usize> {
 }
 
 /// Observes nothing.
-struct NoObserver;
+pub(super) struct NoObserver;
 
 impl Observer for NoObserver {
     fn committed(&self, _: &[Arc<crate::event::Event>]) {}
@@ -111,7 +108,7 @@ impl<const HUBS: usize> StoreFactory for JetStreamFactory<HUBS> {
 }
 
 /// Makes a stream with an epoch, as `gapless jetstream init` does.
-fn make_stream(config: &NatsConfig) {
+pub(super) fn make_stream(config: &NatsConfig) {
     let thread = NatsThread::start().expect("a thread");
     thread.handle.block_on(async {
         let nats = Nats::connect(config).await.expect("a cluster");
@@ -133,7 +130,7 @@ fn make_stream(config: &NatsConfig) {
     });
 }
 
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < Duration::from_secs(20), "never came true: {what}");

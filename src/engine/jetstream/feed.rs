@@ -40,7 +40,7 @@ pub(super) struct Write {
 }
 
 /// The stream from a position on.
-pub(super) struct Feed {
+pub(super) struct StreamFeed {
     nats: Nats,
     live: Live,
     subjects: StreamSubjects,
@@ -56,7 +56,7 @@ pub(super) struct Feed {
     unsure: bool,
 }
 
-impl Feed {
+impl StreamFeed {
     /// The stream after `position`.
     ///
     /// # Errors

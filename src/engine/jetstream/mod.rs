@@ -22,6 +22,7 @@
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `health` | when jobs are refused |
+//! | `continuity` | whether the stream is still the one that was loaded |
 //! | [`admin`] | making and checking the stream |
 
 use std::{
@@ -46,19 +47,20 @@ use self::{
     forward::HubId,
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
-    roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, LoadError},
+    roles::{RoleCommand, RoleGate, WAITING_WRITES},
+    store::{JetStreamStore, StreamLoadError},
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
-    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
-    TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
 pub mod admin;
+mod continuity;
 #[cfg(test)]
 mod contract;
 mod decode;
@@ -73,6 +75,8 @@ mod nats_cluster;
 mod peers;
 mod roles;
 mod store;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use self::nats::{NatsConfig, NatsCredentials};
@@ -133,7 +137,7 @@ struct Link {
     address: Box<str>,
     view: LeaderView,
     gate: Arc<RoleGate>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<RoleCommand>,
     /// A newer hub writes what this one does not understand.
     outdated: AtomicBool,
     /// The newest position that was applied while this hub follows.
@@ -185,12 +189,17 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime =
+            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
         let store = open_store(&handle, &nats, config, &log)?;
         let (position, leader) = (store.last(), store.leader().cloned());
+        let created = handle.block_on(nats.stream())?.created;
+        if !continuity::is_same(store.created(), &created) {
+            return Err(JetStreamError::Unusable(continuity::other(store.created(), &created)));
+        }
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -222,14 +231,22 @@ impl JetStreamEngine {
                 peers.leader_seen(&leader.hub, Seq(term));
             }
         }
-        let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
+        let forwarding =
+            peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(RoleCommand::Close)));
         handle.spawn(Arc::clone(&peers).run());
         handle.spawn(Arc::clone(&peers).take_answers());
         handle.spawn(peers.take_requests());
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
+        handle.spawn(continuity::watch(Arc::clone(&link), created));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
+        Ok(Arc::new(Self {
+            log,
+            link,
+            max_batch,
+            forwarding: Mutex::new(Some(forwarding)),
+            runtime: Mutex::new(Some(runtime)),
+        }))
     }
 }
 
@@ -264,11 +281,11 @@ fn open_store(
     nats: &Nats,
     config: &JetStreamConfig,
     log: &LogConfig,
-) -> Result<JetStreamStore, LoadError> {
+) -> Result<JetStreamStore, StreamLoadError> {
     let mut tries = 0;
     loop {
         match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
-            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+            Err(StreamLoadError::NoEpoch | StreamLoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
                 thread::sleep(RESUBSCRIBE);
             }
@@ -331,12 +348,12 @@ impl From<NatsError> for JetStreamError {
     }
 }
 
-impl From<LoadError> for JetStreamError {
-    fn from(error: LoadError) -> Self {
+impl From<StreamLoadError> for JetStreamError {
+    fn from(error: StreamLoadError) -> Self {
         match error {
-            LoadError::Nats(error) => error.into(),
-            LoadError::Ended => Self::NotNow(error.to_string()),
-            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
+            StreamLoadError::Nats(error) => error.into(),
+            StreamLoadError::Ended => Self::NotNow(error.to_string()),
+            StreamLoadError::NoEpoch | StreamLoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }
@@ -378,8 +395,9 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
+            // What was applied, and is not in the head, was removed before this hub has read it.
             let reached = async {
-                while log.head().seq < seq && applied.changed().await.is_ok() {}
+                while log.head().seq < seq && *applied.borrow_and_update() < seq.0 && applied.changed().await.is_ok() {}
             };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());

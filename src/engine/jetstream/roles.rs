@@ -15,7 +15,7 @@ use super::{
     Link, STALE_LEADER,
     decode::{Decoded, Decoder},
     election::{BEAT, Beat},
-    feed::{Feed, Write},
+    feed::{StreamFeed, Write},
     nats::{NatsError, Outgoing, WriteError},
     store::JetStreamStore,
     wire::{LeaderRecord, WireError, WriteId},
@@ -38,7 +38,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 pub(super) const WAITING_WRITES: usize = 64;
 
 /// What the engine's thread is to do.
-pub(super) enum Command {
+pub(super) enum RoleCommand {
     /// Apply a write of another hub.
     Apply(Write),
     /// Lead: this hub's leader record is at this position, and is the stream's newest.
@@ -98,7 +98,11 @@ impl RoleGate {
 }
 
 /// The engine's thread: follows and leads until the engine is closed.
-pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::Receiver<Command>, link: &Arc<Link>) {
+pub(super) fn drive(
+    mut writer: LogWriter<JetStreamStore>,
+    mut commands: mpsc::Receiver<RoleCommand>,
+    link: &Arc<Link>,
+) {
     /// Also when this thread panics.
     struct CloseGate<'a>(&'a RoleGate);
     impl Drop for CloseGate<'_> {
@@ -110,20 +114,20 @@ pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::R
     let mut decoder = Decoder::new(&link.subjects);
     while let Some(command) = commands.blocking_recv() {
         match command {
-            Command::Apply(write) => apply(&mut writer, &mut decoder, write, link),
+            RoleCommand::Apply(write) => apply(&mut writer, &mut decoder, write, link),
             // It does not know the whole log. Others try to lead, because they hear nothing of it.
-            Command::Lead { .. } if link.is_outdated() => {}
-            Command::Lead { term } => {
+            RoleCommand::Lead { .. } if link.is_outdated() => {}
+            RoleCommand::Lead { term } => {
                 if lead(&mut writer, term, link) {
                     break;
                 }
             }
-            Command::Close => break,
+            RoleCommand::Close => break,
         }
     }
 }
 
-fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
+fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Write, link: &Link) {
     let shared = Arc::clone(&writer.shared);
     if link.is_outdated() {
         return;
@@ -140,7 +144,7 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
     if write.after_hole {
         store.skipped();
     }
-    let decoded = match decoder.decode(write) {
+    let decoded = match reader.decode(write) {
         Ok(decoded) => decoded,
         Err(WireError::Newer(version)) => {
             // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
@@ -250,7 +254,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
     let id = WriteId::random();
     let (mut tried, mut ends) = (false, EndWatch::default());
     loop {
-        let mut feed = match Feed::after(&link.nats, &link.subjects, position).await {
+        let mut feed = match StreamFeed::after(&link.nats, &link.subjects, position).await {
             Ok(feed) => feed,
             Err(error) => {
                 link.failed(&error).await;
@@ -270,11 +274,11 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                         let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
                         let last = write.messages.last().map_or(0, |stored| stored.seq);
                         link.notice_leader(&write);
-                        if link.commands.send(Command::Apply(write)).await.is_err() {
+                        if link.commands.send(RoleCommand::Apply(write)).await.is_err() {
                             return;
                         }
                         if ours && last == feed.position() {
-                            drop(link.commands.send(Command::Lead { term: last }).await);
+                            drop(link.commands.send(RoleCommand::Lead { term: last }).await);
                             return;
                         }
                     }
@@ -289,7 +293,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                 tried = true;
                 match try_to_lead(&link, position, id).await {
                     Ok(term) => {
-                        drop(link.commands.send(Command::Lead { term }).await);
+                        drop(link.commands.send(RoleCommand::Lead { term }).await);
                         return;
                     }
                     Err(WriteError::WrongLast) => {
@@ -312,7 +316,9 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
 async fn newest(link: &Link) -> u64 {
     loop {
         match link.nats.leader_last(&link.subjects.all()).await {
-            Ok(newest) => return newest.map_or(0, |newest| newest.seq).max(link.view.leader().map_or(0, |leader| leader.head)),
+            Ok(newest) => {
+                return newest.map_or(0, |newest| newest.seq).max(link.view.leader().map_or(0, |leader| leader.head));
+            }
             Err(error) => link.failed(&error).await,
         }
     }

@@ -226,11 +226,15 @@ mod tests {
         follow: impl FnOnce(&mut LogWriter<MemoryStore>) + Send + 'static,
     ) -> (Arc<LogEngine<MemoryStore>>, Arc<RecordingObserver>) {
         let (observer, (done, waits)) = (Arc::<RecordingObserver>::default(), std::sync::mpsc::channel());
-        let engine =
-            LogEngine::open_with(MemoryStore::new(), LogConfig::fixture(), Arc::clone(&observer) as _, move |mut writer| {
+        let engine = LogEngine::open_with(
+            MemoryStore::new(),
+            LogConfig::fixture(),
+            Arc::clone(&observer) as _,
+            move |mut writer| {
                 follow(&mut writer);
                 done.send(()).expect("the test waits");
-            });
+            },
+        );
         waits.recv_timeout(Duration::from_secs(10)).expect("followed");
         (engine, observer)
     }
@@ -241,7 +245,14 @@ mod tests {
     }
 
     fn state(mark: u64, first: u64, events: u64) -> TopicSnapshot {
-        TopicSnapshot { mark: Seq(mark), first: Seq(first), first_time: Millis(1_000), events, bytes: events, ..TopicSnapshot::default() }
+        TopicSnapshot {
+            mark: Seq(mark),
+            first: Seq(first),
+            first_time: Millis(1_000),
+            events,
+            bytes: events,
+            ..TopicSnapshot::default()
+        }
     }
 
     fn commit(key: u64, seq: u64, prev: u64, state: TopicSnapshot) -> Replicated {
@@ -258,7 +269,13 @@ mod tests {
     fn a_removal_of_which_only_the_last_record_is_left_is_told() {
         let (engine, observer) = following(|writer| {
             writer.follow(commit(5, 5, 0, state(0, 5, 1)));
-            writer.follow(Replicated::Removal { topic: topic("a"), key: TopicKey(5), seq: Seq(5), pending: false, bytes: 1 });
+            writer.follow(Replicated::Removal {
+                topic: topic("a"),
+                key: TopicKey(5),
+                seq: Seq(5),
+                pending: false,
+                bytes: 1,
+            });
         });
         assert_eq!(observer.removed.lock().len(), 1);
         engine.close();
@@ -272,7 +289,10 @@ mod tests {
             writer.follow(settings(5, 9, 9, emptied));
         });
         let record = engine.shared().record(&topic("a"));
-        assert_eq!((record.tail, record.settings.emptied_through, record.snapshot.mark), (Seq(9), Some(Seq(9)), Seq(9)));
+        assert_eq!(
+            (record.tail, record.settings.emptied_through, record.snapshot.mark),
+            (Seq(9), Some(Seq(9)), Seq(9))
+        );
         engine.close();
     }
 
@@ -280,7 +300,12 @@ mod tests {
     fn a_deletion_of_events_that_were_not_read_is_told_up_to_their_end() {
         let (engine, observer) = following(|writer| {
             writer.follow(commit(5, 5, 0, state(0, 5, 1)));
-            writer.follow(settings(5, 9, 9, TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() }));
+            writer.follow(settings(
+                5,
+                9,
+                9,
+                TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() },
+            ));
         });
         let change = LifecycleChange::Deleted { last: Seq(9) };
         assert_eq!(*observer.lifecycle_changes.lock(), [(topic("a"), change)]);
@@ -322,7 +347,12 @@ mod tests {
             let window = u64::try_from(LogConfig::FIXTURE_WINDOW.as_millis()).expect("short");
             for n in 1..100 {
                 let time = Millis(window * n);
-                writer.follow(Replicated::Commit { events: Vec::new(), states: Vec::new(), keys: vec![key(n, time.0)], time });
+                writer.follow(Replicated::Commit {
+                    events: Vec::new(),
+                    states: Vec::new(),
+                    keys: vec![key(n, time.0)],
+                    time,
+                });
             }
             sender.send(writer.idempotency.len()).expect("the test waits");
         });

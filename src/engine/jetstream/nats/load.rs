@@ -70,7 +70,7 @@ struct NextBody {
 }
 
 /// A consumer that is being read.
-struct Reading {
+struct ConsumerReading {
     /// The subject of requests for messages.
     next: String,
     inbox: String,
@@ -143,7 +143,9 @@ impl Nats {
         let inbox = self.client().new_inbox();
         let (denials, answers) = (self.denials(), self.subscriber(&inbox).await?);
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", self.stream_name());
-        let mut reading = Reading { next, inbox, answers, denials, asked: 0, delivered: 0 };
+        let mut reading = ConsumerReading { next, inbox, answers, denials, asked: 0, delivered: 0 };
+        // The newest message, when it is none that ends a batch.
+        let mut within = None;
         loop {
             if reading.asked < PORTION {
                 reading.ask(self).await?;
@@ -152,12 +154,15 @@ impl Nats {
             match status(&message) {
                 None => {
                     let (stored, pending) = reading.delivery(message)?;
-                    let seq = stored.seq;
+                    let (seq, ends) = (stored.seq, stored.batch.as_ref().is_none_or(|batch| batch.commit));
                     each(stored);
-                    if pending == 0 {
+                    if pending == 0 && ends {
                         return Ok(seq);
                     }
+                    within = (pending == 0).then_some(seq);
                 }
+                // The end of the batch is gone, or is not of the filter.
+                Some(ALIVE) if within.is_some() => return Ok(within.unwrap_or_default()),
                 Some(ALIVE) => {}
                 // One request has ended; the others are asked for again.
                 Some(NONE | EXPIRED) => reading.asked = 0,
@@ -167,7 +172,7 @@ impl Nats {
     }
 }
 
-impl Reading {
+impl ConsumerReading {
     async fn ask(&mut self, nats: &Nats) -> Result<(), NatsError> {
         let body = NextBody { batch: PORTION, expires: EXPIRES.as_nanos(), idle_heartbeat: HEARTBEAT.as_nanos() };
         let body = serde_json::to_vec(&body).map_err(|error| NatsError::Setup(error.to_string()))?;

@@ -279,7 +279,10 @@ mod tests {
             first = nats.write(vec![message(Some(one))], 0, ANSWER).await;
         }
         assert_eq!(first, Ok(1));
-        assert_eq!(nats.write(vec![message(Some(several)), message(None), message(Some(several))], 1, ANSWER).await, Ok(4));
+        assert_eq!(
+            nats.write(vec![message(Some(several)), message(None), message(Some(several))], 1, ANSWER).await,
+            Ok(4)
+        );
         assert_eq!(nats.write(vec![message(None)], 4, ANSWER).await, Ok(5));
         let fate = async |id, range| fate(&nats, &subjects, id, range).await;
         assert!(matches!(fate(one, (0, 1)).await, Fate::Stored));

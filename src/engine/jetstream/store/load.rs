@@ -1,12 +1,12 @@
 //! The state of all topics, from the newest message of each subject.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::{
-    nats::{Nats, NatsError, Stored},
+    nats::{Nats, NatsError, Range, Stored},
     wire::{
-        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
-        WireError, decode_keys,
+        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
+        TombstoneRecord, WireError, decode_keys,
     },
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// Why the stream's state cannot be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::engine::jetstream) enum LoadError {
+pub(in crate::engine::jetstream) enum StreamLoadError {
     /// NATS does not answer, or refuses.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -70,99 +70,87 @@ struct Loading {
     epoch: Option<EpochRecord>,
     /// The newest message.
     last: u64,
-    /// The positions of idempotency keys, and when each expires, in nanoseconds since 1970.
-    keys: BTreeMap<u64, u64>,
     leader: Option<(u64, LeaderRecord)>,
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
-    failed: Option<LoadError>,
+    /// Positions of messages with keys.
+    keys: BTreeSet<u64>,
+    failed: Option<StreamLoadError>,
 }
 
-/// Reads the state of the stream. 60,000 subjects a second.
+/// Messages and bytes of one read of keys.
+const KEYS_AT_ONCE: usize = 4096;
+const KEY_BYTES: usize = 4 << 20;
+
+/// Reads the state of the stream. 60,000 subjects a second. The replica that is read may be behind; what it has told is
+/// the state at one position.
 ///
 /// # Errors
-/// See [`LoadError`].
-pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, LoadError> {
+/// See [`StreamLoadError`].
+pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, StreamLoadError> {
     let mut loading = Loading::default();
     let position = nats.last_per_subject(&subjects.all(), true, |message| loading.take(subjects, message)).await?;
     if let Some(error) = loading.failed {
         return Err(error);
     }
-    let Loading { epoch, leader, topics, removed, clock, keys, .. } = loading;
-    let EpochRecord { epoch, created } = epoch.ok_or(LoadError::NoEpoch)?;
-    let keys = load_keys(nats, subjects, keys).await?;
-    Ok(Loaded { position, epoch, created, leader, topics, removed, keys, clock })
+    if loading.epoch.is_none() {
+        loading.epoch = epoch(nats, subjects).await?;
+    }
+    let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
+    let Loading { epoch, topics, removed, clock, leader, .. } = loading;
+    let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
+    Ok(Loaded { position, epoch, created, topics, removed, keys, clock, leader })
 }
 
-/// The keys at these positions while they are read.
-struct KeyLoading<'a> {
-    subjects: &'a StreamSubjects,
-    /// The positions of those that are missing, and when each expires, in nanoseconds since 1970.
-    missing: BTreeMap<u64, u64>,
-    parts: BTreeMap<Seq, Vec<KeyPart>>,
-    failed: Option<LoadError>,
+/// The epoch, by the stream's leader.
+async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<EpochRecord>, StreamLoadError> {
+    let Some(message) = nats.leader_last(&subjects.epoch()).await? else { return Ok(None) };
+    let record =
+        EpochRecord::decode(&message.headers).map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
+    Ok(Some(record))
 }
 
-/// Keys of the messages at these positions, in order of time. Their payloads are needed, which the pass over all subjects
-/// leaves out. The replica that brings them may be behind the one of that pass, so the stream's leader is asked for the rest.
+/// The keys in the messages at these positions, in order of time. Their payloads are needed, which the pass over all subjects
+/// leaves out. Another replica may be read than for that pass, so each of them is asked for until it is there, or known to
+/// have expired.
 async fn load_keys(
     nats: &Nats,
     subjects: &StreamSubjects,
-    wanted: BTreeMap<u64, u64>,
-) -> Result<Vec<KeyRecord>, LoadError> {
-    let mut loading = KeyLoading { subjects, missing: wanted, parts: BTreeMap::new(), failed: None };
-    if !loading.missing.is_empty() {
-        nats.last_per_subject(&subjects.all_keys(), false, |message| loading.take(message)).await?;
-    }
-    let began = Instant::now();
-    while !loading.missing.is_empty() {
-        for (seq, expires) in loading.missing.clone() {
-            // A leader that leads no more does not know it, and says so for some seconds.
-            let is_gone = expires < now() || began.elapsed() > STALE_LEADER;
-            match nats.leader_message(seq).await {
-                Ok(Some(message)) => loading.take(message),
-                Ok(None) if is_gone => drop(loading.missing.remove(&seq)),
-                Err(error) if began.elapsed() > STALE_LEADER => return Err(error.into()),
-                Ok(None) | Err(_) => {}
+    mut wanted: BTreeSet<u64>,
+) -> Result<Vec<KeyRecord>, StreamLoadError> {
+    let mut parts = BTreeMap::<Seq, Vec<KeyPart>>::new();
+    let mut take = |message: Stored| {
+        let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return Ok(()) };
+        let part = KeyPart::decode(&message.headers, message.payload);
+        let part = part.map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
+        parts.entry(commit).or_default().push(part);
+        Ok::<(), StreamLoadError>(())
+    };
+    while let Some(first) = wanted.first().copied() {
+        let filter = subjects.all_keys();
+        let range = Range { filter, from: first, max: KEYS_AT_ONCE, max_bytes: KEY_BYTES };
+        let page = nats.range(range).await?;
+        let mut progress = false;
+        for message in page.messages {
+            if wanted.remove(&message.seq) {
+                progress = true;
+                take(message)?;
             }
         }
-        if !loading.missing.is_empty() {
-            sleep(AGAIN).await;
+        if !progress {
+            wanted.remove(&first);
+            if let Some(message) = nats.leader_message(first).await? {
+                take(message)?;
+            }
         }
     }
-    loading.finish()
-}
-
-/// Nanoseconds since 1970, by this machine's clock.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
-
-impl KeyLoading<'_> {
-    fn take(&mut self, message: Stored) {
-        let Some(SubjectPlace::Keys(commit)) = self.subjects.parse(&message.subject) else { return };
-        if self.missing.remove(&message.seq).is_none() {
-            return;
-        }
-        match KeyPart::decode(&message.headers, message.payload) {
-            Ok(part) => self.parts.entry(commit).or_default().push(part),
-            Err(error) => self.failed = Some(LoadError::Record(Seq(message.seq), error)),
-        }
+    let mut keys = Vec::new();
+    for (commit, parts) in parts {
+        keys.extend(decode_keys(parts).map_err(|error| StreamLoadError::Record(commit, error))?);
     }
-
-    fn finish(self) -> Result<Vec<KeyRecord>, LoadError> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let mut keys = Vec::new();
-        for (commit, parts) in self.parts {
-            keys.extend(decode_keys(parts).map_err(|error| LoadError::Record(commit, error))?);
-        }
-        keys.sort_by_key(|record| record.time);
-        Ok(keys)
-    }
+    keys.sort_by_key(|record| record.time);
+    Ok(keys)
 }
 
 impl Loading {
@@ -175,7 +163,7 @@ impl Loading {
         self.last = message.seq;
         let Err(error) = self.record(subjects, message) else { return };
         match error {
-            WireError::Newer(_) => drop(self.failed.get_or_insert(LoadError::Record(seq, error))),
+            WireError::Newer(_) => drop(self.failed.get_or_insert(StreamLoadError::Record(seq, error))),
             WireError::Malformed(_) => {
                 tracing::warn!(%seq, %error, "a message in the stream that is not gapless's is left out");
             }
@@ -183,7 +171,7 @@ impl Loading {
     }
 
     fn record(&mut self, subjects: &StreamSubjects, message: Stored) -> Result<(), WireError> {
-        let Stored { seq, headers, payload, time, .. } = message;
+        let Stored { seq, headers, payload, .. } = message;
         let Some(place) = subjects.parse(&message.subject) else {
             return Err(WireError::Malformed("the subject is none of gapless's"));
         };
@@ -210,9 +198,7 @@ impl Loading {
                 self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?);
             }
             SubjectPlace::Keys(_) => {
-                let seconds = headers.find(TTL).and_then(|text| text.strip_suffix('s')?.parse::<u64>().ok());
-                let expires = seconds.and_then(|seconds| time.checked_add(seconds.checked_mul(1_000_000_000)?));
-                self.keys.insert(seq, expires.unwrap_or(u64::MAX));
+                self.keys.insert(seq);
             }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?),

@@ -5,7 +5,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `core` | what the parts share; waiting for NATS |
+//! | `shared` | what the parts share; waiting for NATS |
 //! | `chain` | the writes of the hub that leads: fenced, and their fate decided |
 //! | `writes` | commits, settings, tombstones |
 //! | `reclaim` | purges below stored marks, deletion of removed events |
@@ -39,7 +39,6 @@ use crate::{
 };
 
 mod chain;
-mod core;
 mod incoming;
 mod load;
 mod reclaim;
@@ -47,13 +46,14 @@ mod recovery;
 mod removed;
 mod ring;
 mod scans;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod topic_reads;
 mod writes;
 
-use self::{core::StoreCore, load::Loaded};
-pub(in crate::engine::jetstream) use load::LoadError;
+use self::{load::Loaded, shared::StoreCore};
+pub(in crate::engine::jetstream) use load::StreamLoadError;
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
@@ -62,6 +62,8 @@ pub(in crate::engine) struct JetStreamStore {
     loaded: Mutex<Option<Loaded>>,
     /// The newest leader record when it was opened, and its position.
     leader: Option<(u64, LeaderRecord)>,
+    /// When the stream was created of which the epoch is.
+    created: Box<str>,
 }
 
 /// Messages of one scan: 0.2 s of work.
@@ -72,26 +74,26 @@ impl JetStreamStore {
     /// be called.
     ///
     /// # Errors
-    /// See [`LoadError`].
+    /// See [`StreamLoadError`].
     pub(in crate::engine::jetstream) fn open(
         runtime: Handle,
         nats: Nats,
         prefix: &str,
         config: &LogConfig,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, StreamLoadError> {
         let subjects = StreamSubjects::new(prefix);
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         let (of, names) = (nats.clone(), subjects.clone());
         runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
-        let loaded = answer.recv().unwrap_or(Err(LoadError::Ended))?;
+        let loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
         let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
         let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
             removed.insert(topic, *seq, *record);
         }
         drop(removed);
-        let leader = loaded.leader.clone();
-        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader })
+        let (leader, created) = (loaded.leader.clone(), loaded.created.clone());
+        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader, created })
     }
 
     /// Leads from now on: this hub's leader record, at `term`, is the stream's newest message, and everything before it was
@@ -106,13 +108,18 @@ impl JetStreamStore {
         self.leader.as_ref()
     }
 
+    /// When the stream was created of which the epoch is, as its servers told it then.
+    pub(in crate::engine::jetstream) fn created(&self) -> &str {
+        &self.created
+    }
+
     /// Tells the others that this hub leads no more, and that it has written everything. Then it follows.
     ///
     /// # Errors
     /// As a commit.
     pub(in crate::engine::jetstream) fn resign(&self, leader: &LeaderRecord) -> Result<(), StoreError> {
         let subject = self.core.subjects.leader();
-        let message = self.core.rolled_up(subject, leader.headers());
+        let message = writes::rolled_up(subject, leader.headers());
         let resigned = self.run(|core| async move { core.store(vec![message], None).await });
         self.core.chain.follow();
         resigned.map(drop)

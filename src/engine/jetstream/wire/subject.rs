@@ -62,11 +62,6 @@ impl StreamSubjects {
         format!("{}.{seq}", self.of_topic('t', topic))
     }
 
-    /// Tombstones of all topics, as a filter.
-    pub(in crate::engine::jetstream) fn tombstones(&self) -> String {
-        format!("{}.t.>", self.prefix)
-    }
-
     /// Part `part` of the idempotency keys of the commit that begins at `seq`. The first has no number.
     pub(in crate::engine::jetstream) fn keys(&self, seq: Seq, part: usize) -> String {
         if part == 0 { format!("{}.k.{seq}", self.prefix) } else { format!("{}.k.{seq}.{part}", self.prefix) }

@@ -1,0 +1,182 @@
+//! Hubs over one stream, where something is not as it should be.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use super::{
+    JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials, NatsThread,
+    contract::{NoObserver, make_stream, until},
+    feed::StreamFeed,
+    nats::{Nats, Outgoing},
+    nats_cluster::NatsCluster,
+    wire::StreamSubjects,
+};
+use crate::{
+    engine::{
+        Engine as _, Log as _, Observer,
+        contract::{event, plain, status, topic, wait},
+        log::LogConfig,
+    },
+    event::{Event, Seq, TopicName},
+};
+
+/// A stream of its own in the shared cluster.
+struct Bench {
+    _cluster: Arc<NatsCluster>,
+    config: JetStreamConfig,
+    thread: NatsThread,
+    nats: Nats,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let cluster = NatsCluster::shared();
+        let nats = NatsConfig {
+            servers: cluster.urls(),
+            credentials: NatsCredentials::None,
+            roots: None,
+            client_name: name.into(),
+            stream: name.to_uppercase().into(),
+            prefix: name.into(),
+        };
+        make_stream(&nats);
+        let config = JetStreamConfig { nats, hub: "hub".into(), address: "".into(), max_batch: 1000 };
+        let thread = NatsThread::start().expect("a thread");
+        let nats = thread.handle.block_on(Nats::connect(&config.nats)).expect("a cluster");
+        Self { _cluster: cluster, config, thread, nats }
+    }
+
+    fn open(&self) -> Arc<JetStreamEngine> {
+        self.observed(Arc::new(NoObserver))
+    }
+
+    fn observed(&self, observer: Arc<dyn Observer>) -> Arc<JetStreamEngine> {
+        JetStreamEngine::open(&self.config, LogConfig::fixture(), observer).expect("a stream in order")
+    }
+
+    fn leading(&self) -> Arc<JetStreamEngine> {
+        let engine = self.open();
+        until("the hub leads", || engine.leads());
+        engine
+    }
+
+    fn last(&self) -> u64 {
+        self.thread.handle.block_on(self.nats.stream()).expect("a stream").last
+    }
+
+    /// Stores messages as another hub would.
+    fn write(&self, messages: Vec<Outgoing>) -> u64 {
+        let last = self.last();
+        self.thread.handle.block_on(self.nats.write(messages, last, Duration::from_secs(5))).expect("stored")
+    }
+
+    fn event(&self, headers: &str) -> Outgoing {
+        let subject = StreamSubjects::new(&self.config.nats.prefix).event(&topic("a"));
+        Outgoing { subject, headers: vec![("Gl", headers.into())], payload: Bytes::from_static(b"data") }
+    }
+}
+
+#[test]
+fn a_feed_that_begins_again_within_a_write_brings_the_whole_write() {
+    let bench = Bench::new("again");
+    let first = bench.last();
+    for _ in 0..2 {
+        bench.write((0..600).map(|_| bench.event("1 k=1 t=5")).collect());
+    }
+    let subjects = StreamSubjects::new(&bench.config.nats.prefix);
+    bench.thread.handle.block_on(async {
+        let mut feed = StreamFeed::after(&bench.nats, &subjects, first).await.expect("a subscription");
+        let writes = feed.next().await.expect("read");
+        assert_eq!((writes.len(), writes[0].messages.len()), (1, 600), "a page ends within the second write");
+        // The next read fails: another feed begins.
+        let mut feed = StreamFeed::after(&bench.nats, &subjects, feed.returned()).await.expect("a subscription");
+        let writes = feed.next().await.expect("read");
+        assert_eq!((writes.len(), writes[0].messages.len()), (1, 600));
+    });
+}
+
+#[test]
+fn a_hub_that_does_not_understand_the_log_does_not_lead() {
+    let bench = Bench::new("outdated");
+    let hub = bench.leading();
+    bench.write(vec![bench.event("2 k=1 t=5 something new")]);
+    // It notices with its next write, which waits for a hub that leads.
+    drop(hub.append(plain(vec![event("a", "1")])));
+    until("it leads no more", || !hub.leads());
+    until("it is not ready", || status(&*hub).refusing.is_some());
+    let until = Instant::now() + Duration::from_secs(6);
+    while Instant::now() < until {
+        assert!(!hub.leads(), "it knows not the whole log");
+        thread::sleep(Duration::from_millis(20));
+    }
+    hub.close();
+}
+
+/// Panics at the first event.
+#[derive(Default)]
+struct Panics(AtomicBool);
+
+impl Observer for Panics {
+    fn committed(&self, _: &[Arc<Event>]) {
+        assert!(self.0.swap(true, Ordering::SeqCst), "a panic for the test");
+    }
+    fn skipped(&self, _: Seq) {}
+    fn removed(&self, _: &TopicName, _: Seq) {}
+    fn lifecycle_changed(&self, _: &TopicName, _: crate::engine::LifecycleChange) {}
+    fn epoch_changed(&self, _: crate::event::EventId) {}
+}
+
+#[test]
+fn another_hub_leads_when_the_leading_one_has_panicked_and_that_one_can_be_closed() {
+    let bench = Bench::new("panic");
+    let hub = bench.observed(Arc::<Panics>::default());
+    until("the first hub leads", || hub.leads());
+    let other = bench.open();
+    assert!(wait(hub.append(plain(vec![event("a", "1")]))).is_err());
+    until("the other hub leads", || other.leads());
+    wait(other.append(plain(vec![event("a", "2")]))).expect("accepted");
+    let closed = thread::spawn(move || hub.close());
+    until("the first hub is closed", || closed.is_finished());
+    other.close();
+}
+
+#[test]
+fn a_stream_that_was_made_again_is_noticed_and_refused() {
+    let bench = Bench::new("remade");
+    let hub = bench.leading();
+    wait(hub.append(plain(vec![event("a", "1")]))).expect("accepted");
+    // The time at which the stream was created is told apart from 10 s on.
+    thread::sleep(Duration::from_secs(11));
+    let delete = bench.nats.request("$JS.API.STREAM.DELETE.REMADE", Bytes::new(), Duration::from_secs(5));
+    bench.thread.handle.block_on(delete).expect("deleted");
+    make_stream(&bench.config.nats);
+    let refusal = || status(&*hub).refusing.map(|error| error.to_string()).unwrap_or_default();
+    until("it is noticed", || refusal().contains("epoch --renew"));
+    let refused = wait(hub.append(plain(vec![event("a", "2")]))).expect_err("refused").to_string();
+    assert!(refused.contains("epoch --renew"), "{refused}");
+    let request = crate::engine::contract::request(topic("a").into(), crate::engine::ReadFrom::Earliest);
+    assert!(wait(hub.read(request)).is_err(), "what the stream has now is of another log");
+    hub.close();
+}
+
+#[test]
+fn a_stream_whose_epoch_is_of_another_one_is_not_opened() {
+    let bench = Bench::new("restored");
+    let record =
+        super::wire::EpochRecord { epoch: crate::event::Epoch::from_random(7), created: "2026-01-01T00:00:00Z".into() };
+    let mut headers = record.headers();
+    headers.push(("Nats-Rollup", "sub".into()));
+    let subject = StreamSubjects::new(&bench.config.nats.prefix).epoch();
+    bench.write(vec![Outgoing { subject, headers, payload: Bytes::new() }]);
+    let opened = JetStreamEngine::open(&bench.config, LogConfig::fixture(), Arc::new(NoObserver));
+    let Err(JetStreamError::Unusable(text)) = opened else { panic!("it was opened") };
+    assert!(text.contains("gapless jetstream epoch --renew"), "{text}");
+}
