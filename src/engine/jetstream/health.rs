@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::Link;
+use super::link::Link;
 use crate::engine::AppendError;
 
 /// Between two looks.

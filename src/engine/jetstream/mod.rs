@@ -19,6 +19,8 @@
 //! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
+//! | `gate`, `link` | what that thread is told; what all parts share |
+//! | `messages` | the messages of a subject in core NATS |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `health` | when jobs are refused |
@@ -27,10 +29,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -44,9 +43,12 @@ use tokio::{
 use self::{
     election::{Beat, LeaderView},
     forward::HubId,
-    nats::{CoreMessage, CoreSubscription, Nats, NatsError},
+    gate::RoleCommand,
+    link::{Link, STALE_LEADER},
+    messages::Messages,
+    nats::{Nats, NatsError},
     peers::Peers,
-    roles::{RoleCommand, RoleGate, WAITING_WRITES},
+    roles::WAITING_WRITES,
     store::{JetStreamStore, StreamLoadError},
     wire::StreamSubjects,
 };
@@ -54,7 +56,7 @@ use super::{
     Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
     Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
     TopicChange, TopicQuery, TopicState, When,
-    log::{LogConfig, LogEngine, shared::LogShared},
+    log::{LogConfig, LogEngine},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
@@ -65,7 +67,10 @@ mod decode;
 mod election;
 mod feed;
 mod forward;
+mod gate;
 mod health;
+mod link;
+mod messages;
 mod nats;
 #[cfg(test)]
 #[path = "../../../tests/support/nats_cluster.rs"]
@@ -77,18 +82,14 @@ mod wire;
 
 pub use self::nats::{NatsConfig, NatsCredentials};
 
-/// Between two tries of a subscription that has ended.
-const RESUBSCRIBE: Duration = Duration::from_millis(500);
-
 /// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
 const BESIDE_EVENTS: usize = 16;
 
 /// Loads of a stream that is not there yet, or not whole: 2 s.
 const NEW_STREAM: usize = 4;
 
-/// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
-/// after a longer time is true.
-const STALE_LEADER: Duration = Duration::from_secs(12);
+/// Between two of them.
+const NEW_STREAM_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the engine needs to know.
 #[derive(Debug, Clone)]
@@ -121,54 +122,6 @@ pub struct JetStreamEngine {
     max_batch: usize,
     forwarding: Mutex<Option<JoinHandle<()>>>,
     runtime: Mutex<Option<NatsThread>>,
-}
-
-/// What the parts of the engine share.
-struct Link {
-    runtime: Handle,
-    nats: Nats,
-    subjects: StreamSubjects,
-    prefix: Box<str>,
-    hub: HubId,
-    address: Box<str>,
-    view: LeaderView,
-    gate: Arc<RoleGate>,
-    commands: mpsc::Sender<RoleCommand>,
-    /// A newer hub writes what this one does not understand.
-    outdated: AtomicBool,
-    /// The newest position that was applied while this hub follows.
-    applied: watch::Sender<u64>,
-    log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,
-}
-
-impl Link {
-    fn shared(&self) -> &Arc<LogShared<JetStreamStore>> {
-        &self.log.get().expect("set when the engine is opened").0
-    }
-
-    fn peers(&self) -> &Arc<Peers> {
-        &self.log.get().expect("set when the engine is opened").1
-    }
-
-    fn beat_subject(&self) -> String {
-        format!("hub.{}.beat", self.prefix)
-    }
-
-    /// The end of the stream, as its leader says. Asked on the runtime of the connection.
-    async fn stream_end(self: &Arc<Self>) -> Result<u64, NatsError> {
-        let link = Arc::clone(self);
-        let asked = self.runtime.spawn(async move { link.nats.stream().await.map(|state| state.last) });
-        asked.await.unwrap_or_else(|_| Err(NatsError::NoAnswer("the engine is closed".into())))
-    }
-
-    /// Whether this hub can lead: the engine is not closed.
-    fn may_lead(&self) -> bool {
-        !self.shared().queue.is_finished()
-    }
-
-    fn is_outdated(&self) -> bool {
-        self.outdated.load(Ordering::Acquire)
-    }
 }
 
 impl JetStreamEngine {
@@ -278,7 +231,7 @@ fn open_store(
         match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
             Err(StreamLoadError::NoEpoch | StreamLoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
-                thread::sleep(RESUBSCRIBE);
+                thread::sleep(NEW_STREAM_PAUSE);
             }
             opened => return opened,
         }
@@ -292,40 +245,6 @@ async fn hear_beats(link: Arc<Link>) {
         match serde_json::from_slice::<Beat>(&beats.next().await.payload) {
             Ok(beat) => link.view.beat(beat),
             Err(error) => tracing::warn!(%error, "a heartbeat cannot be understood"),
-        }
-    }
-}
-
-/// The messages of a subject, of which some may be lost.
-struct Messages {
-    nats: Nats,
-    subject: String,
-    subscription: Option<CoreSubscription>,
-}
-
-impl Messages {
-    fn of(nats: &Nats, subject: String) -> Self {
-        Self { nats: nats.clone(), subject, subscription: None }
-    }
-
-    /// The next message. Subscribes, again when the subscription has ended.
-    async fn next(&mut self) -> CoreMessage {
-        loop {
-            if let Some(subscription) = &mut self.subscription
-                && let Some(message) = subscription.next().await
-            {
-                return message;
-            }
-            if self.subscription.take().is_some() {
-                tokio::time::sleep(RESUBSCRIBE).await;
-            }
-            match self.nats.subscribe(&self.subject).await {
-                Ok(subscription) => self.subscription = Some(subscription),
-                Err(error) => {
-                    tracing::debug!(%error, subject = self.subject, "no subscription now");
-                    tokio::time::sleep(RESUBSCRIBE).await;
-                }
-            }
         }
     }
 }

@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use super::{
-    Messages,
     forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
+    gate::RoleGate,
+    messages::Messages,
     nats::Nats,
     store::JetStreamStore,
     wire::JobTag,
@@ -284,7 +285,7 @@ impl Peers {
     /// When the system cannot start a thread.
     pub(super) fn take_jobs(
         self: &Arc<Self>,
-        role: Arc<super::RoleGate>,
+        role: Arc<RoleGate>,
         finished: impl FnOnce() + Send + 'static,
     ) -> JoinHandle<()> {
         let peers = Arc::clone(self);
