@@ -69,13 +69,6 @@ impl Link {
         format!("hub.{}.beat", self.prefix)
     }
 
-    /// The end of the stream, as its leader says. Asked on the runtime of the connection.
-    pub(super) async fn stream_end(self: &Arc<Self>) -> Result<u64, NatsError> {
-        let link = Arc::clone(self);
-        let asked = self.runtime.spawn(async move { link.nats.stream().await.map(|state| state.last) });
-        asked.await.unwrap_or_else(|_| Err(NatsError::NoAnswer("the engine is closed".into())))
-    }
-
     /// Whether this hub can lead: the engine is not closed.
     pub(super) fn may_lead(&self) -> bool {
         !self.shared().queue.is_finished()

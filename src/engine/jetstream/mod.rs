@@ -23,6 +23,7 @@
 //! | `messages` | the messages of a subject in core NATS |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
+//! | `proof` | where the log ends, proved by a write |
 //! | `health` | when jobs are refused |
 //! | [`admin`] | making and checking the stream |
 
@@ -44,7 +45,7 @@ use self::{
     election::{Beat, LeaderView},
     forward::HubId,
     gate::RoleCommand,
-    link::{Link, STALE_LEADER},
+    link::Link,
     messages::Messages,
     nats::{Nats, NatsError},
     peers::Peers,
@@ -76,11 +77,15 @@ mod nats;
 #[path = "../../../tests/support/nats_cluster.rs"]
 mod nats_cluster;
 mod peers;
+mod proof;
 mod roles;
 mod store;
 mod wire;
 
 pub use self::nats::{NatsConfig, NatsCredentials};
+
+/// How long closing waits for the log's last writes: an election of NATS, nearly.
+const CLOSING: Duration = Duration::from_secs(8);
 
 /// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
 const BESIDE_EVENTS: usize = 16;
@@ -182,6 +187,7 @@ impl JetStreamEngine {
         handle.spawn(Arc::clone(&peers).take_answers());
         handle.spawn(peers.take_requests());
         handle.spawn(hear_beats(Arc::clone(&link)));
+        handle.spawn(proof::answer(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
         Ok(Arc::new(Self {
@@ -283,6 +289,12 @@ impl Engine for JetStreamEngine {
 
     fn close(&self) {
         self.log.finish_queue();
+        // A write whose fate nobody can tell now would be waited for without end.
+        let link = Arc::clone(&self.link);
+        self.link.runtime.spawn(async move {
+            tokio::time::sleep(CLOSING).await;
+            link.shared().store.stop();
+        });
         if let Some(forwarding) = self.forwarding.lock().take()
             && forwarding.thread().id() != thread::current().id()
         {
@@ -302,18 +314,10 @@ impl Log for JetStreamEngine {
         if self.log.head().seq >= seq {
             return Box::pin(std::future::ready(Ok(())));
         }
-        let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
+        let reached = self.link.runtime.spawn(proof::reach(Arc::clone(&self.link), seq.0));
         Box::pin(async move {
-            let mut applied = link.applied.subscribe();
-            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
-            if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
-                return Ok(());
-            }
-            match link.stream_end().await {
-                Ok(end) if end < seq.0 => Ok(()),
-                Ok(_) => Err(ReadError { reason: "this hub is behind the log".into() }),
-                Err(error) => Err(ReadError { reason: error.to_string().into() }),
-            }
+            let closed = |_| Err("the engine is closed".into());
+            reached.await.unwrap_or_else(closed).map_err(|reason| ReadError { reason: reason.into() })
         })
     }
 

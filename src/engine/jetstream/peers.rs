@@ -320,7 +320,7 @@ impl Peers {
             Job::Delete(topic, reply) => (Unit::Delete(topic), WaitingReply::Done(reply)),
             Job::Remove(topic, seq, reply) => (Unit::Remove(topic, seq), WaitingReply::Done(reply)),
             // The hub that leads has its own.
-            Job::RecordStates(_) | Job::Forwarded(_) => return self.shared.queue.release([cost]),
+            Job::RecordStates(_) | Job::Forwarded(_) | Job::Prove(_) => return self.shared.queue.release([cost]),
         };
         self.follower.lock().push(Instant::now(), unit, WaitingJob { cost, reply });
         self.due.notify_one();

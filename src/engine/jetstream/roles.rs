@@ -16,11 +16,15 @@ use super::{
     feed::{StreamFeed, Write},
     gate::RoleCommand,
     link::{Link, STALE_LEADER},
+    proof,
     nats::{NatsError, Outgoing, WriteError},
     store::JetStreamStore,
     wire::{WireError, WriteId},
 };
-use crate::{engine::log::writer::LogWriter, event::Seq};
+use crate::{
+    engine::log::{Store, writer::LogWriter},
+    event::Seq,
+};
 
 /// For the write of a leader record. Without a leader of the stream it has no answer.
 const TRY: Duration = Duration::from_secs(2);
@@ -121,7 +125,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     shared.store.follow();
     let head = shared.store.head();
     if closed {
-        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true };
+        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true, refuses: None };
         link.runtime.block_on(link.send_beat(&beat));
         return true;
     }
@@ -136,10 +140,21 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
 /// Sends heartbeats while this hub leads, and notices another leader.
 async fn beats(link: Arc<Link>, term: u64) {
     let mut times = tokio::time::interval(BEAT);
+    let (mut written, mut since) = (0, Instant::now());
     loop {
         times.tick().await;
-        let head = link.shared().store.head();
-        link.send_beat(&Beat { hub: link.hub.as_str().into(), term, head, resigns: false }).await;
+        let store = &link.shared().store;
+        let (head, last) = (store.head(), store.last());
+        if written != last {
+            (written, since) = (last, Instant::now());
+        } else if since.elapsed() > proof::IDLE {
+            since = Instant::now();
+            let idle = Arc::clone(&link);
+            tokio::spawn(async move { drop(proof::prove(&idle).await) });
+        }
+        let refuses = store.room().err().map(|error| error.to_string().into());
+        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: false, refuses };
+        link.send_beat(&beat).await;
         if link.view.leader().is_some_and(|leader| leader.term > term) {
             link.shared().queue.interrupt();
         }

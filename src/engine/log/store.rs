@@ -274,6 +274,14 @@ pub trait Store: Send + Sync + 'static {
         false
     }
 
+    /// Shows by a write that the store accepts writes, where [other processes](Self::keeps_states) may have taken over.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn prove(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The first position that the next commit may use; at least `next`, which is one after the newest event.
     fn next_position(&self, next: Seq) -> Seq {
         next
