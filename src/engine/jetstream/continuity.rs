@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    Link, STALE_LEADER,
+    link::{Link, STALE_LEADER},
     nats::{NatsError, StreamState},
 };
 
