@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     config::ConfigErrors, engine::sled::OpenError, http::net::listen::ListenError, lifecycle::descriptors::LimitTooLow,
-    relay::journal::RecoverError,
+    relay::recovery::RecoverError,
 };
 
 /// Why the hub did not start. `Display` says what to do.

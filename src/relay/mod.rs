@@ -21,20 +21,30 @@
 //! | `clock` | what time does to a run |
 //! | [`ending`] | how a run ends, on the wire |
 //! | `run_ending` | the one function that ends a run |
-//! | [`journal`] | the beginnings and ends of runs in the log; recovery at a start |
+//! | [`journal`] | the beginnings and ends of runs in the log |
+//! | `replay` | an entry of the journal changes the table of runs |
+//! | [`recovery`] | the journal is read at a start |
+//! | `interrupting` | the ending of a run whose task is gone |
+//! | `claim` | whose run it is, when hubs share a log |
+//! | [`following`] | the runs of other hubs, when hubs share a log |
 //! | [`mod@format`] | the events of a run as the bytes of a response |
 //! | [`stats`] | counters |
 
+mod claim;
 mod clock;
 pub mod dialect;
 pub mod ending;
+pub mod following;
 pub mod format;
 pub mod frames;
+mod interrupting;
 pub mod journal;
 pub mod mask;
 pub mod provider;
 mod publishing;
 mod reading;
+pub mod recovery;
+mod replay;
 pub mod run;
 mod run_ending;
 pub mod runs;

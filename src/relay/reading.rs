@@ -148,6 +148,7 @@ impl<'t> RunReading<'t> {
         match command {
             RunCommand::Continue => None,
             RunCommand::Stop { by } => Some(RunEnding::stopped(by)),
+            RunCommand::GiveUp => Some(RunEnding::given_up()),
             RunCommand::StopAndDrain { by } => {
                 let notice = serde_json::json!({ "run": self.run.facts.id, "by": by });
                 publishing.push(journal::run_event(&self.run.facts, EventName::run_stopping(), notice.to_string()));
@@ -267,7 +268,7 @@ impl<'t> RunReading<'t> {
         }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
-            RunCommand::Continue => RunEnding::stopped(None),
+            RunCommand::Continue | RunCommand::GiveUp => RunEnding::stopped(None),
         }
     }
 }

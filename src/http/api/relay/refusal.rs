@@ -60,6 +60,10 @@ impl From<&StartFailure> for Problem {
             StartFailure::Unreachable(_) => Code::UpstreamUnreachable,
             StartFailure::NoAnswer(_) | StartFailure::NotStored(_) => Code::UpstreamFailed,
             StartFailure::NotRecorded(_) => Code::StoreUnavailable,
+            StartFailure::KeyReused => Code::IdempotencyConflict,
+            StartFailure::TopicBusy(_) => Code::TopicBusy,
+            // Nothing was billed.
+            StartFailure::RefusedElsewhere => Code::UpstreamUnreachable,
             StartFailure::Limited => Code::RateLimited,
         };
         Self::new(code, failure.to_string())
