@@ -1,7 +1,7 @@
 //! The `gapless` binary: command dispatch and exit codes.
 //!
-//! Exit codes: 0 success, or the drain is complete · 1 failure, or the checked store is damaged · 2 invalid command line ·
-//! 3 the store could not be checked · 75 a hub is using the store that was to be checked · 78 invalid configuration ·
+//! Exit codes: 0 success, or the drain is complete · 1 failure, or the checked store or stream is damaged · 2 invalid command
+//! line · 3 the store or the stream could not be checked · 75 a hub is using the store that was to be checked · 78 invalid configuration ·
 //! 130 a second stop signal came before the drain was over, or a check was interrupted; 129, 130 SIGHUP or SIGINT ended a
 //! command in order.
 
@@ -10,15 +10,17 @@ use std::{fmt::Display, io::Write, path::Path, process::ExitCode, sync::Arc};
 use gapless::{
     app::{
         self, AppError, Reload, RunningHub,
+        jetstream::{self, InitWishes, StreamCommandError, hub_permissions},
         store_check::{self, CheckError, ScratchDir},
     },
     cli::{
         self, Cli, CliError, Command,
         check::{CheckArgs, CheckTarget},
+        jetstream::{EpochArgs, InitArgs, JetStreamCommand},
         print_error,
         progress::{self, CountedUnit, ProgressLine},
     },
-    config::{self, Config, Effective, Flags},
+    config::{self, Config, Effective, Flags, kinds::EngineKind},
     lifecycle::{Drain, signals},
     progress::WorkProgress,
     telemetry,
@@ -41,17 +43,29 @@ fn main() -> ExitCode {
         },
         Command::Check(args) => match args.target() {
             CheckTarget::Configuration => configured(args.flags(), |config, effective| {
+                if config.hub.engine == EngineKind::JetStream && !args.offline() {
+                    return check_stream(&args, &config);
+                }
+                if args.json() {
+                    print_error("--json is for --store and for the engine jetstream");
+                    return ExitCode::from(2);
+                }
                 let clock = app::clock_state(&config);
                 finish(cli::check::run(&effective, clock.ahead, clock.leapt))
             }),
             CheckTarget::Store(dir) => check_store(&args, &dir),
             CheckTarget::ConfiguredStore => match config::load(args.flags()) {
+                Ok((config, _)) if config.hub.engine == EngineKind::JetStream => check_stream(&args, &config),
                 Ok((config, _)) => match store_check::configured_dir(&config) {
                     Ok(dir) => check_store(&args, &dir),
                     Err(error) => not_checked(&error),
                 },
                 Err(errors) => misconfigured(errors),
             },
+        },
+        Command::JetStream(args) => match args.command {
+            JetStreamCommand::Init(args) => init_stream(&args),
+            JetStreamCommand::Epoch(args) => stream_epoch(&args),
         },
         Command::Completions(args) => finish(cli::completions::run(&args, Cli::definition())),
         Command::Man(args) => finish(cli::man::run(&args, Cli::definition())),
@@ -83,6 +97,62 @@ fn check_store(args: &CheckArgs, dir: &Path) -> ExitCode {
     }
 }
 
+/// Checks the configured servers and their stream, and prints what was found.
+fn check_stream(args: &CheckArgs, config: &Config) -> ExitCode {
+    match jetstream::check(config) {
+        Ok(report) => match args.print(&report) {
+            Ok(()) => ExitCode::from(report.verdict.exit_code()),
+            failed => finish(failed),
+        },
+        Err(error) => stream_failed(&error),
+    }
+}
+
+/// Makes the stream, or prints the permissions of a hub.
+fn init_stream(args: &InitArgs) -> ExitCode {
+    let config = match config::load(&args.flags) {
+        Ok((config, _)) => config,
+        Err(errors) => return misconfigured(errors),
+    };
+    if args.permissions {
+        return finish(cli::jetstream::print(hub_permissions(&config.nats.stream, &config.nats.prefix)));
+    }
+    let wishes = InitWishes { replicas: args.replicas, max_bytes: args.max_bytes, dry_run: args.dry_run };
+    match jetstream::init(&config, &wishes) {
+        Ok(report) => finish(cli::jetstream::print(report)),
+        Err(error) => stream_failed(&error),
+    }
+}
+
+/// Prints the epoch of the stream, or renews it once that is confirmed.
+fn stream_epoch(args: &EpochArgs) -> ExitCode {
+    let config = match config::load(&args.flags) {
+        Ok((config, _)) => config,
+        Err(errors) => return misconfigured(errors),
+    };
+    let view = match args.confirm {
+        Some(current) => jetstream::renew_epoch(&config, current),
+        None => jetstream::epoch(&config),
+    };
+    match view {
+        Ok(view) if args.renew && args.confirm.is_none() => {
+            print_error(format_args!(
+                "the epoch is {epoch}; a new one makes every client that returns start with a gap `unknown`. Stop the hubs, \
+                 then confirm with: gapless jetstream epoch --renew --confirm {epoch}",
+                epoch = view.epoch.as_str()
+            ));
+            ExitCode::FAILURE
+        }
+        Ok(view) => finish(cli::jetstream::print(view)),
+        Err(error) => stream_failed(&error),
+    }
+}
+
+fn stream_failed(error: &StreamCommandError) -> ExitCode {
+    print_error(error);
+    ExitCode::from(error.exit_code())
+}
+
 fn not_checked(error: &CheckError) -> ExitCode {
     print_error(error);
     ExitCode::from(error.exit_code())
@@ -102,6 +172,10 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     }
     for variable in &effective.ignored {
         tracing::warn!(variable, "no setting has this name; the variable is ignored");
+    }
+    let (engine, unused) = effective.without_effect();
+    for key in unused {
+        tracing::warn!(key, engine, "this setting has no effect with the configured engine");
     }
     let drain = Drain::new();
     let hangups = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {

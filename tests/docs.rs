@@ -14,7 +14,10 @@ use gapless::{
         ConfigKey, KEYS,
         kinds::{DurationText, ValueKind as _},
     },
-    engine::sled::FindingKind,
+    engine::{
+        jetstream::admin::{StreamFindingKind, hub_permissions},
+        sled::FindingKind,
+    },
     event::duration,
     http::message::problem::Code,
 };
@@ -86,6 +89,26 @@ fn every_finding_of_a_check_has_a_row() {
     }
     let codes = FindingKind::ALL.iter().map(|kind| kind.code().to_owned());
     assert_eq!(codes.collect::<BTreeSet<_>>(), first_cells("docs/OPERATIONS.md", "### Checking a store"));
+}
+
+#[test]
+fn every_finding_of_a_check_of_a_stream_has_a_row() {
+    let text = read("docs/JETSTREAM.md");
+    for kind in StreamFindingKind::ALL {
+        let row = format!("| `{}` | {} | {} | {} |\n", kind.code(), kind.rank(), kind.meaning(), kind.advice());
+        assert!(text.contains(&row), "docs/JETSTREAM.md lacks {row}");
+    }
+    let codes = StreamFindingKind::ALL.iter().map(|kind| kind.code().to_owned());
+    assert_eq!(codes.collect::<BTreeSet<_>>(), first_cells("docs/JETSTREAM.md", "## Checking"));
+}
+
+/// The recommended server lets a hub do what the printed permissions let it, and nothing more.
+#[test]
+fn the_recommended_server_has_the_permissions_that_init_prints() {
+    let text = read("deploy/nats.conf");
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let (have, want) = (words(&text), words(&hub_permissions("GAPLESS", "gapless")));
+    assert!(have.windows(want.len()).any(|part| part == want), "deploy/nats.conf lacks {}", want.join(" "));
 }
 
 #[test]

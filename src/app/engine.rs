@@ -2,14 +2,16 @@
 
 use std::{
     sync::Arc,
+    thread,
     time::{Duration, SystemTime},
 };
 
-use super::{AppError, relay};
+use super::{AppError, jetstream, relay};
 use crate::{
     config::{Config, ConfigErrors, kinds::EngineKind},
     engine::{
         Engine,
+        jetstream::{JetStreamConfig, JetStreamEngine, JetStreamError},
         log::{LogConfig, LogEngine, Store},
         memory::MemoryStore,
         sled::{
@@ -27,6 +29,7 @@ pub(super) fn open(
     progress: &Arc<WorkProgress>,
 ) -> Result<Arc<dyn Engine>, AppError> {
     let engine = match config.hub.engine {
+        EngineKind::JetStream => open_jetstream(config, broker)?,
         EngineKind::Memory => open_log(MemoryStore::new(), config, broker),
         EngineKind::Sled => {
             open_log(SledStore::open_reporting(sled_config(config), Arc::clone(progress))?, config, broker)
@@ -88,13 +91,41 @@ pub fn clock_state(config: &Config) -> ClockState {
 }
 
 fn open_log<S: Store>(store: S, config: &Config, broker: &Arc<Broker>) -> Arc<dyn Engine> {
+    LogEngine::open(store, log_config(config), broker.clone())
+}
+
+/// Opens the engine over the configured stream. Waits for servers that do not answer, for ever: the caller gives up when
+/// the drain is over.
+fn open_jetstream(config: &Config, broker: &Arc<Broker>) -> Result<Arc<dyn Engine>, AppError> {
+    let addresses: Vec<String> = config.hub.listen.iter().map(ToString::to_string).collect();
+    let settings = JetStreamConfig {
+        nats: jetstream::nats_config(config, "hub")?,
+        hub: jetstream::hub_name(config).into(),
+        address: addresses.join(",").into(),
+        max_batch: config.nats.max_batch,
+    };
+    loop {
+        match JetStreamEngine::open(&settings, log_config(config), broker.clone()) {
+            Ok(engine) => return Ok(engine),
+            Err(JetStreamError::NotNow(problem)) => {
+                tracing::warn!(problem, "waiting for the NATS servers");
+                thread::sleep(SERVERS_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Between two attempts to reach the NATS servers.
+const SERVERS_PAUSE: Duration = Duration::from_secs(1);
+
+fn log_config(config: &Config) -> LogConfig {
     let publish = &config.publish;
-    let config = LogConfig::new(
+    LogConfig::new(
         relay::with_rules(config.retention_rules(), config),
         publish.idempotency_window,
         publish.idempotency_keys,
-    );
-    LogEngine::open(store, config, broker.clone())
+    )
 }
 
 fn sled_config(config: &Config) -> SledConfig {

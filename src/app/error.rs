@@ -3,7 +3,10 @@
 use std::io;
 
 use crate::{
-    config::ConfigErrors, engine::sled::OpenError, http::net::listen::ListenError, lifecycle::descriptors::LimitTooLow,
+    config::ConfigErrors,
+    engine::{jetstream::JetStreamError, sled::OpenError},
+    http::net::listen::ListenError,
+    lifecycle::descriptors::LimitTooLow,
     relay::recovery::RecoverError,
 };
 
@@ -13,6 +16,9 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The stream of the engine jetstream cannot be used.
+    #[error("{0}; `gapless check` tells what is wrong with the servers and the stream")]
+    JetStream(#[from] JetStreamError),
     /// A stop signal came, and the drain was over before the store was open.
     #[error("a stop signal came before the store was open; no stored event is lost")]
     NotOpened,

@@ -5,6 +5,7 @@
 //! | this file | start of the process, and waiting for its end |
 //! | `error` | why the hub did not start |
 //! | `engine` | opens the configured engine |
+//! | [`jetstream`] | what the commands do with a stream of NATS |
 //! | [`store_check`] | checks a store that no hub has open |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
@@ -48,6 +49,7 @@ mod certificate;
 mod engine;
 mod error;
 pub mod greeting;
+pub mod jetstream;
 mod listening;
 mod policy;
 mod relay;
@@ -109,6 +111,7 @@ pub fn serve(
 pub fn check(config: &Config) -> Result<(), AppError> {
     config.check_provider_keys()?;
     config.check_site()?;
+    config.nats.login()?;
     certificate::files(config).transpose().map(drop)
 }
 

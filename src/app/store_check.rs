@@ -5,13 +5,11 @@ use std::{
     io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
 };
 
+use parking_lot::Mutex;
 use tokio::signal::unix::SignalKind;
 
 use crate::{
@@ -30,15 +28,18 @@ pub use crate::engine::sled::{CheckError, StoreReport, check_scratch_bytes};
 pub fn configured_dir(config: &Config) -> Result<PathBuf, CheckError> {
     match config.hub.engine {
         EngineKind::Sled => Ok(config.hub.data.clone()),
-        EngineKind::Memory => Err(CheckError::NotChecked("the engine memory has no store on disk".into())),
+        other => {
+            Err(CheckError::NotChecked(format!("the engine {} has no store on this machine's disk", other.name())))
+        }
     }
 }
 
 /// A private directory for copies of parts of the store: they hold data of events. Removed when dropped.
 pub struct ScratchDir {
     path: PathBuf,
-    /// Set when a stop signal removes it, after which the process exits.
-    interrupted: Arc<AtomicBool>,
+    /// Set when a stop signal removes it, after which the process exits. Locked while it is made, so that it is not made
+    /// after its removal.
+    interrupted: Arc<Mutex<bool>>,
 }
 
 impl ScratchDir {
@@ -57,9 +58,19 @@ impl ScratchDir {
         let random = getrandom::u64().map_err(|error| refused(error.into()))?;
         let path = real.join(format!("gapless-check-{random:016x}"));
         let scratch = Self { path, interrupted: Arc::default() };
-        DirBuilder::new().mode(0o700).create(&scratch.path).map_err(refused)?;
+        // Before it exists: a signal in between would leave it behind.
         scratch.remove_on_signal().map_err(refused)?;
+        scratch.make().map_err(refused)?;
         Ok(scratch)
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let interrupted = self.interrupted.lock();
+        if *interrupted {
+            drop(interrupted);
+            wait_for_exit();
+        }
+        DirBuilder::new().mode(0o700).create(&self.path)
     }
 
     /// Its path.
@@ -79,7 +90,7 @@ impl ScratchDir {
         let interrupted = Arc::clone(&self.interrupted);
         let wait = async move {
             handlers.next().await;
-            interrupted.store(true, Ordering::Release);
+            *interrupted.lock() = true;
             // The check may make a file meanwhile.
             let _removed = (0..3).any(|_| fs::remove_dir_all(&path).is_ok());
             std::process::exit(EXIT_FORCED.into());
@@ -101,9 +112,17 @@ impl Drop for ScratchDir {
 /// When a hub uses the store, it is none, or no copy can be made.
 pub fn check(dir: &Path, scratch: &ScratchDir, progress: &Arc<WorkProgress>) -> Result<StoreReport, CheckError> {
     let checked = check_unused(dir, scratch.path(), progress);
-    while scratch.interrupted.load(Ordering::Acquire) {
+    let interrupted = *scratch.interrupted.lock();
+    if interrupted {
         // Its copies were taken away, so the result means nothing.
-        thread::park();
+        wait_for_exit();
     }
     checked
+}
+
+/// Waits while the thread of the signals exits the process.
+fn wait_for_exit() -> ! {
+    loop {
+        thread::park();
+    }
 }

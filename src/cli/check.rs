@@ -1,4 +1,5 @@
-//! `gapless check`: prints the configuration as `gapless serve` would use it, or what is in a store and what is damaged.
+//! `gapless check`: prints the configuration as `gapless serve` would use it, or what is in a store and what is damaged,
+//! or what is wrong with a stream of NATS.
 
 use std::{
     fmt::Display,
@@ -33,7 +34,9 @@ pub enum CheckTarget {
 #[command(
     max_term_width = 140,
     after_help = "\
-Without --store it prints the configuration as a file, with the origin of each value.
+Without --store it prints the configuration as a file, with the origin of each value. With the
+engine jetstream it checks the NATS servers and the stream instead, unless --offline is given: all
+that the hub's promise rests on, why it matters, and what to do.
 
 --store checks the store in DIR, or in the configured directory: it reads every event, compares it
 with its checksum, and tells what is damaged, what that means, and what to do. It changes nothing
@@ -41,10 +44,12 @@ there. No hub may have the store open. Parts of it are copied one at a time, up 
 segment, because reading them in place would change them.
 
 Exit codes of --store: 0 sound, 1 damaged, 3 not all of it could be checked, 75 a hub is using it.
+Of a stream: 0 sound, 1 something is wrong, 3 not all of it could be checked.
 
   gapless check --config gapless.toml
   gapless check --store /var/lib/gapless
-  gapless check --store /backup/gapless --scratch /big/disk --json"
+  gapless check --store /backup/gapless --scratch /big/disk --json
+  gapless check --engine jetstream --nats nats://a:4222 --nats-monitor http://a:8222"
 )]
 pub struct CheckArgs {
     /// Check the store in DIR instead [default: the configured directory]
@@ -53,9 +58,12 @@ pub struct CheckArgs {
     /// Directory for the copies [default: the system's temporary directory]
     #[arg(long, value_name = "DIR", requires = "store")]
     scratch: Option<PathBuf>,
-    /// Print what was found in the store as JSON
-    #[arg(long, requires = "store")]
+    /// Print what was found in the store or the stream as JSON
+    #[arg(long)]
     json: bool,
+    /// Check the configuration only, also with the engine jetstream
+    #[arg(long, conflicts_with_all = ["store", "json"])]
+    offline: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -77,13 +85,25 @@ impl CheckArgs {
         }
     }
 
+    /// Whether only the configuration is to be checked.
+    #[must_use]
+    pub fn offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Whether the result is to be printed as JSON, which the configuration is not.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
     /// The directory for copies.
     #[must_use]
     pub fn scratch(&self) -> PathBuf {
         self.scratch.clone().unwrap_or_else(std::env::temp_dir)
     }
 
-    /// Prints the report of a check of a store.
+    /// Prints the report of a check of a store or a stream.
     ///
     /// # Errors
     /// When stdout cannot be written.

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | this file | the command line |
 //! | [`check`] | `gapless check`: prints the effective configuration, or what is damaged in a store |
+//! | [`jetstream`] | `gapless jetstream`: makes the stream of the engine jetstream |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
 //! | [`top`] | `gapless top`: a hub at a glance |
@@ -32,6 +33,7 @@ mod client;
 pub mod completions;
 mod delay;
 mod error;
+pub mod jetstream;
 pub mod man;
 mod output;
 mod problem;
@@ -122,6 +124,9 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Check a configuration and print it as it would be used, or check a store
     Check(check::CheckArgs),
+    /// Make the stream of the engine jetstream, or renew its epoch
+    #[command(name = "jetstream")]
+    JetStream(jetstream::JetStreamArgs),
     /// Print a script that completes commands and options in a shell
     Completions(completions::CompletionsArgs),
     /// Print a manual page, or write all of them

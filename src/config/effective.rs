@@ -4,7 +4,12 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{origin::ValueOrigin, resolve::Setting, table::ROOT};
+use super::{
+    kinds::{EngineKind, ValueKind as _},
+    origin::ValueOrigin,
+    resolve::Setting,
+    table::{ConfigKey, ROOT},
+};
 
 /// Every key with its effective value. `Display` is a file that results in the same configuration, except that the
 /// inline keys of issuers, which are secrets, are hidden; the line says so.
@@ -13,9 +18,36 @@ pub struct Effective {
     pub(super) settings: Vec<Setting>,
     /// Environment variables that begin with `GAPLESS_` and are not settings.
     pub ignored: Vec<String>,
+    /// The configured engine.
+    engine: &'static str,
 }
 
+/// Keys that only the engine sled has a use for.
+const SLED_ONLY: [&str; 4] = ["data", "store.rotate_bytes", "store.rotate_age", "store.reserve_bytes"];
+
 impl Effective {
+    pub(super) fn new(settings: Vec<Setting>, ignored: Vec<String>) -> Self {
+        let engine = settings.iter().find(|setting| setting.key.path() == "engine");
+        let engine = engine.and_then(|setting| EngineKind::parse(&setting.text).ok()).map_or("", EngineKind::name);
+        Self { settings, ignored, engine }
+    }
+
+    /// The configured engine, and the keys that are set and have no effect with it.
+    #[must_use]
+    pub fn without_effect(&self) -> (&'static str, Vec<String>) {
+        let set = self.settings.iter().filter(|setting| !matches!(setting.origin, ValueOrigin::Default));
+        let keys = set.filter(|setting| !self.has_effect(setting.key)).map(|setting| setting.key.path());
+        (self.engine, keys.collect())
+    }
+
+    fn has_effect(&self, key: &ConfigKey) -> bool {
+        match self.engine {
+            "sled" => key.section != "nats",
+            "jetstream" => !SLED_ONLY.contains(&&*key.path()),
+            _ => key.section != "nats" && !SLED_ONLY.contains(&&*key.path()),
+        }
+    }
+
     /// The keys whose value differs from `before` and takes effect only after a restart.
     #[must_use]
     pub fn needs_restart(&self, before: &Self) -> Vec<String> {
@@ -36,7 +68,11 @@ impl fmt::Display for Effective {
                 writeln!(f, "\n[{section}]")?;
             }
             let hidden = hide(text).filter(|_| key.is_toml);
-            let note = if hidden.is_some() { "; replace the hidden keys by the real ones" } else { "" };
+            let note = match hidden {
+                Some(_) => "; replace the hidden keys by the real ones".to_owned(),
+                None if self.has_effect(key) => String::new(),
+                None => format!("; has no effect with the engine {}", self.engine),
+            };
             let value = match hidden {
                 Some(text) => text,
                 None if key.is_toml || is_bare(text) => text.clone(),

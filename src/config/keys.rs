@@ -8,12 +8,14 @@
 use super::{
     access::{IssuerList, TokenList, TopicFilter},
     kinds::{
-        Count, DurationText, EngineKind, FilePath, LogFilter, LogFormat, Maybe, Milliseconds, Path, Shards, Size,
-        Switch, ValueKind,
+        Count, DurationText, EngineKind, FilePath, LogFilter, LogFormat, Maybe, Milliseconds, Path, PlainText, Shards,
+        Size, Switch, ValueKind,
     },
     list::ListOf,
     listen::{Listen, Mode},
     names::{AcmeDirectory, AllowedOrigin, Contact, Domain, Forwarded, Network, Token},
+    nats::{HubName, MonitorUrl, NatsServer, SubjectToken},
+    provider_key::VariableName,
     providers::{DialectKind, ProviderTables},
     resolve::Resolver,
     rules::RuleList,
@@ -33,7 +35,9 @@ settings! {
         unix_mode: Mode = "0660";
         /// Directory of the store; created when missing
         data: Path = "./gapless-data";
-        /// Storage engine: sled (on disk) or memory (not durable)
+        /// Engine: sled (disk), jetstream (NATS), memory
+        ///
+        /// With jetstream the log is in a NATS JetStream stream, and many hubs serve it. With memory nothing is durable.
         engine: EngineKind = "sled";
         /// Allow every request, without authentication
         ///
@@ -318,6 +322,49 @@ settings! {
         ///
         /// sled needs space to finish writes that it has begun; when its disk is full, the store is poisoned.
         reserve_bytes: Size<u64> = "128MiB", "0"..="1TiB";
+    }
+
+    /// NATS
+    nats: Nats {
+        /// NATS servers of the engine jetstream
+        ///
+        /// A comma-separated list of nats://HOST:PORT, or tls://HOST:PORT, which requires TLS. Any one of them tells the
+        /// others; name several, so that a hub starts when one is down.
+        servers: ListOf<NatsServer> = "none";
+        /// Stream that is the log
+        stream: SubjectToken = "GAPLESS";
+        /// First token of the stream's subjects
+        prefix: SubjectToken = "gapless";
+        /// File of NATS credentials (.creds)
+        credentials_file: Maybe<FilePath> = "none";
+        /// File with the seed of an NKEY
+        nkey_file: Maybe<FilePath> = "none";
+        /// User, with a password
+        user: Maybe<PlainText> = "none";
+        /// File with the user's password
+        password_file: Maybe<FilePath> = "none";
+        /// Variable with the user's password
+        password_env: Maybe<VariableName> = "none";
+        /// File with a token
+        token_file: Maybe<FilePath> = "none";
+        /// Variable with a token
+        token_env: Maybe<VariableName> = "none";
+        /// Root certificates of the servers, PEM
+        ///
+        /// Instead of the system's.
+        roots_file: Maybe<FilePath> = "none";
+        /// Monitoring ports, for gapless check
+        ///
+        /// As http://10.0.0.1:8222, one for each server. Only they tell whether each write is synced to the disk.
+        monitor: ListOf<MonitorUrl> = "none";
+        /// This hub's name in logs and in the stream
+        ///
+        /// auto: the host's name. Each process adds a random part.
+        hub_id: HubName = "auto";
+        /// Most messages in one atomic batch
+        ///
+        /// NATS's own limit. More only if each server's `jetstream.limits.batch.max_msgs` allows it.
+        max_batch: Count = "1000", "2"..="50000";
     }
 
     /// Log

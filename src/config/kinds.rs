@@ -75,8 +75,22 @@ pub struct Maybe<K>(PhantomData<K>);
 pub enum EngineKind {
     /// On disk.
     Sled,
+    /// In a stream of NATS JetStream, which many hubs share.
+    JetStream,
     /// In memory; events are lost at exit.
     Memory,
+}
+
+impl EngineKind {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::JetStream => "jetstream",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// The format of the log.
@@ -250,8 +264,9 @@ impl ValueKind for EngineKind {
     fn parse(text: &str) -> Result<Self, Vec<String>> {
         match text {
             "sled" => Ok(Self::Sled),
+            "jetstream" => Ok(Self::JetStream),
             "memory" => Ok(Self::Memory),
-            _ => problem("is not an engine; choose sled or memory"),
+            _ => problem("is not an engine; choose sled, jetstream or memory"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | [`kinds`] | the text forms of durations, sizes and other values |
 //! | [`list`], [`names`] | lists; origins, domains, networks |
 //! | [`listen`] | listen addresses, and Unix sockets |
+//! | [`nats`], [`nats_login`] | servers of NATS; how the hub logs in to them |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | [`providers`], [`provider_key`] | providers of the relay; where the key of each is |
@@ -21,6 +22,7 @@
 use std::path::PathBuf;
 
 use environment::Environment;
+use kinds::EngineKind;
 use providers::ProviderSettings;
 use resolve::Resolver;
 
@@ -35,6 +37,8 @@ pub mod kinds;
 pub mod list;
 pub mod listen;
 pub mod names;
+pub mod nats;
+pub mod nats_login;
 mod origin;
 pub mod provider_key;
 pub mod providers;
@@ -80,7 +84,7 @@ fn load_with(flags: &Flags, environment: &Environment) -> Result<(Config, Effect
     ProviderSettings::add_public(&mut config.relay.providers, &config.relay.dialects);
     config.check(&mut resolver);
     let (config, settings) = resolver.finish(config)?;
-    Ok((config, Effective { settings, ignored }))
+    Ok((config, Effective::new(settings, ignored)))
 }
 
 impl Config {
@@ -161,6 +165,7 @@ impl Config {
     /// Checks the constraints between keys, and that the files that they name can be read.
     fn check(&self, resolver: &mut Resolver) {
         let Self { hub, stream, http, publish, cors, tls, relay, .. } = self;
+        self.nats.check(hub.engine == EngineKind::JetStream, resolver);
         resolver.require(
             !hub.listen.is_empty(),
             &["listen"],

@@ -26,7 +26,8 @@ pub struct SecretText(String);
 
 /// The name of an environment variable in upper case. A lower-case one is refused: it may be a key that was written in
 /// place of the name, and names are printed.
-pub(super) struct VariableName;
+#[derive(Debug)]
+pub struct VariableName;
 
 /// Longest key. Those of providers have up to 200 bytes; a JWT used as one has more.
 const MAX_KEY_BYTES: usize = 8192;
@@ -94,7 +95,7 @@ impl ValueKind for VariableName {
     fn parse(text: &str) -> Result<String, Vec<String>> {
         let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         if text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) || !text.bytes().all(plain) {
-            return problem("is not the name of a variable in upper case, as in key_env = \"OPENAI_API_KEY\"");
+            return problem("is not the name of a variable in upper case, as in OPENAI_API_KEY");
         }
         Ok(text.into())
     }

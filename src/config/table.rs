@@ -27,7 +27,7 @@ pub struct ConfigKey {
 pub(super) const ROOT: &str = "hub";
 
 /// Keys whose flag and variable are shorter than their path: `--relay`, `GAPLESS_RELAY`. In a file `relay` is a section.
-const SHORT: [(&str, &str); 1] = [("relay.dialects", "relay")];
+const SHORT: [(&str, &str); 2] = [("relay.dialects", "relay"), ("nats.servers", "nats")];
 
 impl ConfigKey {
     /// `stream.keepalive`: its path in the file.

@@ -30,7 +30,7 @@ mod commit_times;
 #[cfg(test)]
 mod contract;
 mod error;
-mod jetstream;
+pub mod jetstream;
 pub mod log;
 mod members;
 pub mod memory;

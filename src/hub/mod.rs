@@ -32,8 +32,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Members,
-        ReadError, ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
+        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Members, ReadError,
+        ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::spawn,

@@ -140,9 +140,8 @@ fn not_ended(run: &Run, error: &AppendError) {
 
 /// Tells the other hubs which of their runs are read here.
 async fn tell_watched(relay: &Relay) {
-    let is_read = |run: &Arc<Run>| {
-        !run.is_here() && (run.waiting() > 0 || relay.hub.broker().subscribers(&run.facts.topic) > 0)
-    };
+    let is_read =
+        |run: &Arc<Run>| !run.is_here() && (run.waiting() > 0 || relay.hub.broker().subscribers(&run.facts.topic) > 0);
     let read: Vec<_> = relay.runs.running().into_iter().filter(is_read).collect();
     for runs in read.chunks(WATCHED_AT_ONCE) {
         let append = Append { events: vec![journal::watched(runs)], expect: None, key: None };

@@ -56,7 +56,11 @@ pub(super) async fn interrupt(hub: &Hub, runs: &Runs, run: &Run) -> Result<(), A
 }
 
 /// Ends all of these, at once.
-pub(super) async fn interrupt_all(hub: &Arc<Hub>, runs: &Arc<Runs>, gone: Vec<Arc<Run>>) -> Vec<(Arc<Run>, AppendError)> {
+pub(super) async fn interrupt_all(
+    hub: &Arc<Hub>,
+    runs: &Arc<Runs>,
+    gone: Vec<Arc<Run>>,
+) -> Vec<(Arc<Run>, AppendError)> {
     let end = |run: Arc<Run>| {
         let (hub, runs) = (Arc::clone(hub), Arc::clone(runs));
         tokio::spawn(async move { interrupt(&hub, &runs, &run).await.map_err(|error| (run, error)) })

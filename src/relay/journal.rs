@@ -211,3 +211,47 @@ fn digest(parts: &[&str]) -> u128 {
         (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_of_earlier_versions_are_read_and_a_hub_alone_writes_the_same() {
+        let text = r#"{"type":"started","run":"run_1","topic":"runs/run_1","provider":"p","model":"m","api":"openai.chat","fingerprint":"f","request_bytes":7,"started":1700000000000}"#;
+        let JournalEntry::Started(facts) = serde_json::from_str(text).expect("an entry") else {
+            panic!("another entry")
+        };
+        let recorded = facts.read().expect("known");
+        assert!(recorded.hub.is_none() && recorded.facts.owns_topic);
+        let run = Run::recorded(0, recorded.facts, recorded.started, None);
+        assert_eq!(json(&JournalEntry::Started(RecordedFacts::of(&run))), text);
+        let text = r#"{"type":"ended","run":"run_1","status":"completed","usage":{"input":1,"output":null,"source":"upstream"}}"#;
+        let JournalEntry::Ended(ending) = serde_json::from_str(text).expect("an entry") else {
+            panic!("another entry")
+        };
+        assert!(ending.hub.is_none());
+        assert_eq!(json(&JournalEntry::Ended(ending)), text);
+    }
+
+    #[test]
+    fn the_key_of_an_ending_is_that_of_its_run_and_differs_between_hubs() {
+        let facts = |id: &str| RunFacts {
+            id: id.into(),
+            topic: TopicName::internal(TOPIC),
+            owns_topic: true,
+            provider: String::new(),
+            model: String::new(),
+            api: dialect::api_by_name("openai.chat").expect("there is one"),
+            holder: None,
+            fingerprint: String::new(),
+            key: None,
+            request_bytes: 0,
+        };
+        let key = |id: &str, hub: &str| ending_key(&facts(id), Some(&hub.into())).expect("shared");
+        assert_eq!(key("run_1", "a").key, key("run_1", "b").key);
+        assert_ne!(key("run_1", "a").fingerprint, key("run_1", "b").fingerprint);
+        assert_ne!(key("run_1", "a").key, key("run_2", "a").key);
+        assert!(ending_key(&facts("run_1"), None).is_none());
+    }
+}

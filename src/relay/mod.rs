@@ -49,6 +49,8 @@ pub mod run;
 mod run_ending;
 pub mod runs;
 pub mod shard;
+#[cfg(test)]
+mod sharing_tests;
 pub mod start;
 pub mod stats;
 mod task;

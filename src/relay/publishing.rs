@@ -142,9 +142,9 @@ pub(super) async fn publish(
             refused => AppendError::Unavailable { reason: refused.to_string().into() },
         })?;
         match publisher.publish(admitted, key).await {
-            Err(
-                AppendError::Busy | AppendError::Full | AppendError::NotNow { .. } | AppendError::KeysFull { .. },
-            ) if Instant::now() < deadline => {
+            Err(AppendError::Busy | AppendError::Full | AppendError::NotNow { .. } | AppendError::KeysFull { .. })
+                if Instant::now() < deadline =>
+            {
                 sleep(RETRY_EVERY).await;
             }
             result => return result,

@@ -111,7 +111,9 @@ pub(super) async fn end(
     match write(shard, run, publishing, &ended).await {
         Ok(()) => {}
         // Another hub has ended it, and the journal will say so.
-        Err(AppendError::KeyReused) if timeout(SETTLING, run.over()).await.is_ok() => return taken(shard, run, account),
+        Err(AppendError::KeyReused) if timeout(SETTLING, run.over()).await.is_ok() => {
+            return taken(shard, run, account);
+        }
         Err(error) => {
             tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; it is written later, or by the next start");
             phase = RunPhase::Lost;

@@ -86,8 +86,11 @@ fn a_page_holds_twenty_streams_and_publishes_over_one_connection_of_http2() {
 
 #[test]
 fn over_http1_a_page_has_six_streams_and_its_other_requests_wait() {
-    let hub = Hub::start();
-    let mut browser = Chromium::open(&[], &format!("http://{}/", hub.address));
+    // A page without requests of its own: the console's would take some of the six.
+    let site = tempfile::tempdir().unwrap();
+    std::fs::write(site.path().join("index.html"), "<!doctype html><title>streams</title>").unwrap();
+    let hub = Hub::start_with(&["--site", site.path().to_str().unwrap()]);
+    let mut browser = Chromium::open(&[], &format!("http://{}/site/", hub.address));
     opened(&mut browser, STREAMS);
     eventually("six are open", || open(&mut browser).len() == SIX);
     browser.eval("{ window.sent = false; fetch('/publish?topic=late', { method: 'POST', body: 'x' }).then(() => { sent = true; }); }");

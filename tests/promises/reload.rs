@@ -131,8 +131,10 @@ fn a_reload_that_changes_nothing_refuses_no_token_also_during_a_flood_of_bad_one
 fn what_needs_a_restart_is_named() {
     let settings = Settings::start(&access(&[WRITER]));
     settings.reload(&format!("shards = 7\n{}[log]\nformat = \"json\"\n", access(&[WRITER])), RELOADED);
-    let log = settings.hub.log();
-    assert!(log.contains("need a restart") && log.contains("shards") && log.contains("log.format"), "{log}");
+    eventually("it is logged, with their names", || {
+        let log = settings.hub.log();
+        log.contains("need a restart") && log.contains("shards") && log.contains("log.format")
+    });
     settings.publish("all the same");
 }
 

@@ -206,7 +206,7 @@ fn a_lack_of_descriptors_passes_without_a_restart() {
     thread::sleep(ROTATES);
     kept.publish("20");
     assert!(segments(&hub.data()).len() > before, "{}", hub.log());
-    assert!(hub.log().contains("a segment could be begun again"), "{}", hub.log());
+    eventually("it is logged", || hub.log().contains("a segment could be begun again"));
     let all: Vec<_> = (1..=20).map(|n| n.to_string()).collect();
     hub.kill();
     let hub = hub.again();
@@ -338,7 +338,12 @@ impl OpenConnection {
 /// The limit at which a process gets no further descriptor.
 fn open_descriptors(pid: u32) -> usize {
     let open = |number: &usize| fs::symlink_metadata(format!("/proc/{pid}/fd/{number}")).is_ok();
-    (0..1 << 20).take_while(open).count()
+    // A file that is open for a moment, such as the saved clock, is not counted.
+    let count = |_| {
+        thread::sleep(Duration::from_millis(10));
+        (0..1 << 20).take_while(open).count()
+    };
+    (0..20).map(count).min().unwrap()
 }
 
 fn limit_descriptors(pid: u32, most: usize) {

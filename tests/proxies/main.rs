@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with the clients, which use all of it")]
 #[path = "../clients/child.rs"]
 mod child;
+mod hubs;
 mod passing;
 mod proxy;
 #[allow(dead_code, reason = "shared with the clients, which use all of it")]

@@ -26,6 +26,10 @@ pub(crate) enum Kind {
     Caddy,
     /// HAProxy as `deploy/haproxy.cfg` sets it up.
     Haproxy,
+    /// nginx before three hubs, as `deploy/nginx.hubs.conf` sets it up.
+    NginxHubs,
+    /// HAProxy before three hubs, as `deploy/haproxy.hubs.cfg` sets it up.
+    HaproxyHubs,
 }
 
 /// A running proxy.
@@ -51,12 +55,40 @@ impl Proxy {
         Self::start(hub, kind, idle, "20s")
     }
 
+    /// In front of three hubs.
+    pub(crate) fn over(hubs: [SocketAddr; 3], kind: Kind) -> Self {
+        let (files, address) = (tempfile::tempdir().unwrap(), free_address());
+        let with =
+            |places: [&'static str; 3]| places.into_iter().zip(hubs.map(|hub| hub.to_string())).collect::<Vec<_>>();
+        let command = if kind == Kind::NginxHubs {
+            let mut changes = with(["10.0.0.11:8080", "10.0.0.12:8080", "10.0.0.13:8080"]);
+            changes.push(("listen 80;", format!("listen {address};")));
+            nginx(&files, &recommended("deploy/nginx.hubs.conf", &changes))
+        } else {
+            let mut changes = with(["hub-1:8080", "hub-2:8080", "hub-3:8080"]);
+            changes.push(("bind :80", format!("bind {address}")));
+            changes.push(("/etc/haproxy/away.http", here("deploy/away.http")));
+            haproxy(&files, recommended("deploy/haproxy.hubs.cfg", &changes))
+        };
+        Self::listening(files, address, command, kind)
+    }
+
+    fn listening(files: TempDir, address: SocketAddr, mut command: Command, kind: Kind) -> Self {
+        let mut process = Child::spawn(&mut command);
+        eventually("the proxy listens", || {
+            assert_eq!(process.exit_code(), None, "{kind:?} refuses its configuration");
+            TcpStream::connect(address).is_ok()
+        });
+        Self { address, _process: process, _files: files }
+    }
+
     fn start(hub: SocketAddr, kind: Kind, idle: &str, keep: &str) -> Self {
         let files = tempfile::tempdir().unwrap();
         let address = free_address();
-        let (at, directory) = (address.to_string(), files.path().display());
+        let at = address.to_string();
         let hub = ("127.0.0.1:8080", hub.to_string());
-        let mut command = match kind {
+        let command = match kind {
+            Kind::NginxHubs | Kind::HaproxyHubs => unreachable!("it is before several hubs"),
             Kind::Nginx | Kind::NginxBelow | Kind::StockNginx => {
                 let site = if kind == Kind::StockNginx {
                     format!("server {{ listen {at}; location / {{ proxy_pass http://{}; }} }}", hub.1)
@@ -81,15 +113,7 @@ impl Proxy {
                     ];
                     if kind == Kind::NginxBelow { changed("deploy/nginx.conf", site, &below) } else { site }
                 };
-                let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-                let places: String = kinds.map(|kind| format!("{kind}_temp_path {directory}/{kind};\n")).concat();
-                let whole = format!(
-                    "daemon off; user root; pid {directory}/pid; error_log stderr error;\nevents {{}}\nhttp {{ access_log off;\n{places}{site}}}"
-                );
-                fs::write(files.path().join("nginx.conf"), whole).unwrap();
-                let mut command = Command::new(tool("nginx"));
-                command.args(["-e", "stderr", "-c"]).arg(files.path().join("nginx.conf"));
-                command
+                nginx(&files, &site)
             }
             Kind::Caddy => {
                 let haste = "admin off\n\tgrace_period 1s".into();
@@ -106,19 +130,33 @@ impl Proxy {
                 let away = here("deploy/away.http");
                 let changes =
                     [hub, ("bind :80", format!("bind {at}")), ("60s", idle.into()), ("/etc/haproxy/away.http", away)];
-                fs::write(files.path().join("haproxy.cfg"), recommended("deploy/haproxy.cfg", &changes)).unwrap();
-                let mut command = Command::new(tool("haproxy"));
-                command.args(["-db", "-f"]).arg(files.path().join("haproxy.cfg"));
-                command
+                haproxy(&files, recommended("deploy/haproxy.cfg", &changes))
             }
         };
-        let mut process = Child::spawn(&mut command);
-        eventually("the proxy listens", || {
-            assert_eq!(process.exit_code(), None, "{kind:?} refuses its configuration");
-            TcpStream::connect(address).is_ok()
-        });
-        Self { address, _process: process, _files: files }
+        Self::listening(files, address, command, kind)
     }
+}
+
+/// nginx with the site `site`.
+fn nginx(files: &TempDir, site: &str) -> Command {
+    let directory = files.path().display();
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let places: String = kinds.map(|kind| format!("{kind}_temp_path {directory}/{kind};\n")).concat();
+    let whole = format!(
+        "daemon off; user root; pid {directory}/pid; error_log stderr error;\nevents {{}}\nhttp {{ access_log off;\n{places}{site}}}"
+    );
+    fs::write(files.path().join("nginx.conf"), whole).unwrap();
+    let mut command = Command::new(tool("nginx"));
+    command.args(["-e", "stderr", "-c"]).arg(files.path().join("nginx.conf"));
+    command
+}
+
+/// HAProxy with this configuration.
+fn haproxy(files: &TempDir, configuration: String) -> Command {
+    fs::write(files.path().join("haproxy.cfg"), configuration).unwrap();
+    let mut command = Command::new(tool("haproxy"));
+    command.args(["-db", "-f"]).arg(files.path().join("haproxy.cfg"));
+    command
 }
 
 /// The recommended configuration with this test's addresses and paths. Every text to be replaced must occur.

@@ -14,7 +14,7 @@ use crate::{
     mock::{Gate, Mock, Request},
     recordings::Recording,
     running::{Frame, at_once, is_error, ms, number, raw, recorded, request, rest, run_of, sse, without_ids},
-    support::wire,
+    support::{eventually, wire},
 };
 
 /// Runs at once for each kill.
@@ -176,13 +176,13 @@ fn a_drain_lets_a_short_run_finish_and_interrupts_a_long_one_before_the_exit() {
     for number in 1..3 {
         mock.closed(number);
     }
+    // It was in the log before the exit: the next start has nothing to end.
+    eventually("its end is logged", || hub.hub.log().contains("Interrupted"));
     let log = hub.hub.log();
     let relay = hub.again();
     let status = |run: &str| relay.ending(run)["status"].as_str().unwrap().to_owned();
     assert_eq!((status(&runs[0]), status(&runs[1])), ("completed".into(), "interrupted".into()), "{log}");
     assert_eq!(status(&unwatched), "interrupted");
-    // It was in the log before the exit: the next start had nothing to end.
-    assert!(log.contains("Interrupted"), "{log}");
     assert_eq!(without_ids(&sse(&rest(&mut relay.read(&runs[0], "format=raw")).text)), recorded(short));
     println!("the short one's viewer: {first:?}\nthe long one's: {second:?}");
 }

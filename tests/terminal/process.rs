@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::Read,
     process::{Child, Command, ExitStatus, Output, Stdio},
     thread,
@@ -9,7 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::{comes_true, hub::Hub};
+use super::support::{comes_true, eventually, hub::Hub};
 
 /// The binary with these arguments, in pipes, and without the environment of whoever runs the tests.
 pub(super) fn gapless(args: &[impl AsRef<OsStr>]) -> Command {
@@ -61,7 +62,11 @@ pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// Sends a signal to a process that runs the binary, once it does: `env`, which executes it, loses a signal that whoever
+/// runs the tests ignores, as a job in the background ignores SIGINT.
 pub(super) fn signal(child: &Child, signal: Signal) {
+    let binary = fs::canonicalize(env!("CARGO_BIN_EXE_gapless")).unwrap();
+    eventually("it is executed", || fs::read_link(format!("/proc/{}/exe", child.id())).is_ok_and(|exe| exe == binary));
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 

@@ -269,7 +269,7 @@ pub(crate) fn short(page: &LogPage) -> Vec<String> {
 }
 
 /// Defines the macro `$contract`, which instantiates every test with a factory; and the macro `$list`, if it is named, which is
-/// the names of all tests and functions that run them.
+/// the names of all tests and functions that run them, where the modules of the tests are in scope.
 macro_rules! contract_tests {
     ($contract:ident, $list:ident: $($module:ident: $($test:ident),+;)+) => {
         contract_tests! { $contract: $($module: $($test),+;)+ }
@@ -277,7 +277,7 @@ macro_rules! contract_tests {
             ($factory:ty) => {
                 &[$($((
                     concat!(stringify!($module), "::", stringify!($test)),
-                    $crate::engine::contract::$module::$test::<$factory> as fn(),
+                    $module::$test::<$factory> as fn(),
                 )),+),+]
             };
         }

@@ -179,6 +179,10 @@ impl Engine for NumberedEngine {
 
     fn close(&self) {
         self.writer.close();
+        let began = std::time::Instant::now();
+        while self.reader.head().seq < self.writer.head().seq && began.elapsed() < std::time::Duration::from_secs(5) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         self.reader.close();
     }
 }
@@ -219,11 +223,13 @@ impl Log for NumberedEngine {
 
     fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError> {
         let before = self.numbers.position(request.before);
-        self.read_with(self.reader.read_back(BackwardRequest { before, ..request }), move |numbers, page| BackwardPage {
-            items: numbers.items(page.items),
-            start: numbers.number(page.start),
-            through: numbers.number(page.through),
-            ..page
+        self.read_with(self.reader.read_back(BackwardRequest { before, ..request }), move |numbers, page| {
+            BackwardPage {
+                items: numbers.items(page.items),
+                start: numbers.number(page.start),
+                through: numbers.number(page.through),
+                ..page
+            }
         })
     }
 

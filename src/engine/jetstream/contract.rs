@@ -22,12 +22,12 @@ use super::{
 };
 use crate::{
     engine::{
-        Engine, Observer, contract,
+        Engine, Observer,
         contract::{
             EngineFactory,
             numbered::{EventNumbers, NumberedEngine, NumberedObserver},
         },
-        log::LogConfig,
+        log::{LogConfig, contract::StoreFactory},
     },
     event::{Epoch, EventId, Seq, TopicName},
 };
@@ -55,6 +55,21 @@ impl Observer for NoObserver {
 
 impl<const HUBS: usize> EngineFactory for JetStreamFactory<HUBS> {
     fn new() -> Self {
+        StoreFactory::new()
+    }
+
+    fn open(&mut self, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
+        let log = LogConfig { reclaim_every: Duration::from_millis(100), ..LogConfig::fixture() };
+        StoreFactory::open(self, log, observer)
+    }
+
+    fn position(&self, seq: Seq) -> Seq {
+        self.numbers.position(seq)
+    }
+}
+
+impl<const HUBS: usize> StoreFactory for JetStreamFactory<HUBS> {
+    fn new() -> Self {
         static STREAMS: AtomicUsize = AtomicUsize::new(0);
         let cluster = NatsCluster::shared();
         let number = STREAMS.fetch_add(1, Ordering::Relaxed);
@@ -71,12 +86,9 @@ impl<const HUBS: usize> EngineFactory for JetStreamFactory<HUBS> {
         Self { _cluster: cluster, config, numbers: EventNumbers::default() }
     }
 
-    fn open(&mut self, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
+    fn open(&mut self, log: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
         let numbered = Arc::new(NumberedObserver::new(self.numbers.clone(), observer));
-        let open = |observer| {
-            let log = LogConfig { reclaim_every: Duration::from_millis(100), ..LogConfig::fixture() };
-            JetStreamEngine::open(&self.config, log, observer).expect("a stream in order")
-        };
+        let open = |observer| JetStreamEngine::open(&self.config, log.clone(), observer).expect("a stream in order");
         let (writer, reader) = if HUBS == 1 {
             let engine = open(numbered as _);
             (Arc::clone(&engine), engine)
@@ -153,10 +165,19 @@ fn run_all(tests: &[(&'static str, fn())]) {
 
 #[test]
 fn one_hub_keeps_the_contract() {
-    run_all(contract::all_tests!(JetStreamFactory<1>));
+    use crate::engine::contract::*;
+    run_all(all_tests!(JetStreamFactory<1>));
 }
 
 #[test]
 fn a_hub_that_follows_keeps_the_contract() {
-    run_all(contract::all_tests!(JetStreamFactory<2>));
+    use crate::engine::contract::*;
+    run_all(all_tests!(JetStreamFactory<2>));
+}
+
+/// What the log engine promises beyond it, with its clocks and its configuration.
+#[test]
+fn the_hub_that_leads_keeps_the_contract_of_the_log_engine() {
+    use crate::engine::log::contract::*;
+    run_all(all_log_tests!(JetStreamFactory<1>));
 }

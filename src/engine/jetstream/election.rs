@@ -62,10 +62,11 @@ pub(super) struct Leader {
 }
 
 impl LeaderView {
-    /// Nobody is known to lead.
+    /// Nobody has led yet.
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at: now + LOST / 2 + spread(SPREAD), resigned: false })))
+        let try_at = now + spread(SPREAD_RESIGNED);
+        Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at, resigned: false })))
     }
 
     /// A heartbeat came. Those of an earlier term are ignored.
@@ -82,12 +83,13 @@ impl LeaderView {
         view.leader = Some(Leader { hub, term, head });
     }
 
-    /// A leader record came with the stream.
-    pub(super) fn record(&self, hub: &str, term: u64) {
+    /// A leader record came with the stream. `resigned`: its hub has ended in order.
+    pub(super) fn record(&self, hub: &str, term: u64, resigned: bool) {
         let mut view = self.0.lock();
         if view.leader.as_ref().is_none_or(|known| known.term < term) {
             let now = Instant::now();
-            (view.heard, view.try_at, view.resigned) = (now, now + LOST + spread(SPREAD), false);
+            let wait = if resigned { spread(SPREAD_RESIGNED) } else { LOST + spread(SPREAD) };
+            (view.heard, view.try_at, view.resigned) = (now, now + wait, resigned);
             view.leader = Some(Leader { hub: hub.into(), term, head: term });
         }
     }
@@ -95,6 +97,11 @@ impl LeaderView {
     /// The leader that was last heard of.
     pub(super) fn leader(&self) -> Option<Leader> {
         self.0.lock().leader.clone()
+    }
+
+    /// How long nothing was heard of a leader.
+    pub(super) fn unheard(&self) -> Duration {
+        self.0.lock().heard.elapsed()
     }
 
     /// How long nothing was heard of a leader; `None` when there is one.
@@ -147,11 +154,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_leader_that_ends_is_followed_at_once_and_an_earlier_one_is_not_heard() {
         let view = LeaderView::new();
-        view.record("hub9", 9);
+        view.record("hub9", 9, false);
         view.beat(beat(7, false));
         assert_eq!(view.leader().expect("known").term, 9, "an earlier term");
         view.beat(beat(9, true));
         assert!(view.silence().is_some());
+        tokio::time::advance(SPREAD_RESIGNED).await;
+        assert!(view.tries());
+        view.record("hub12", 12, false);
+        tokio::time::advance(SPREAD_RESIGNED).await;
+        assert!(!view.tries());
+        view.record("hub12", 13, true);
         tokio::time::advance(SPREAD_RESIGNED).await;
         assert!(view.tries());
     }

@@ -29,8 +29,13 @@ pub(super) const SILENCE: Duration = Duration::from_millis(250);
 /// How long a write may be without its last message before it is passed on as it is: the last message may have been trimmed.
 const INCOMPLETE: Duration = Duration::from_secs(1);
 
-/// The messages of one write, in order.
-pub(super) type Write = Vec<Stored>;
+/// The messages of one write, in order; at least one.
+#[derive(Default)]
+pub(super) struct Write {
+    pub(super) messages: Vec<Stored>,
+    /// Messages before it were removed before they were read.
+    pub(super) after_hole: bool,
+}
 
 /// The stream from a position on.
 pub(super) struct Feed {
@@ -61,7 +66,7 @@ impl Feed {
             live,
             subjects: subjects.clone(),
             position,
-            open: Vec::new(),
+            open: Write::default(),
             opened: Instant::now(),
             known: position,
             // What was stored between the caller's position and the subscription.
@@ -76,7 +81,7 @@ impl Feed {
 
     /// Whether no write is incomplete.
     pub(super) fn is_whole(&self) -> bool {
-        self.open.is_empty()
+        self.open.messages.is_empty()
     }
 
     /// The stream reaches to this position, as another hub has said.
@@ -113,7 +118,7 @@ impl Feed {
         {
             self.take_live(item, &mut writes);
         }
-        if !self.open.is_empty() && self.opened.elapsed() > INCOMPLETE {
+        if !self.open.messages.is_empty() && self.opened.elapsed() > INCOMPLETE {
             writes.push(std::mem::take(&mut self.open));
         }
         Ok(writes)
@@ -139,12 +144,8 @@ impl Feed {
     }
 
     async fn read(&mut self, writes: &mut Vec<Write>) -> Result<usize, NatsError> {
-        let range = Range {
-            filter: self.subjects.all(),
-            from: self.position + 1,
-            max: PAGE_MESSAGES,
-            max_bytes: PAGE_BYTES,
-        };
+        let range =
+            Range { filter: self.subjects.all(), from: self.position + 1, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
         let page = self.nats.range(range).await?;
         let taken = page.messages.len();
         for stored in page.messages {
@@ -157,16 +158,18 @@ impl Feed {
         if stored.seq <= self.position {
             return;
         }
+        let is_after_hole = stored.seq > self.position + 1;
         self.position = stored.seq;
         let of_open = |open: &Stored| open.batch.as_ref().map(|of| &of.id) == stored.batch.as_ref().map(|of| &of.id);
-        if !self.open.first().is_none_or(of_open) {
+        if !self.open.messages.first().is_none_or(of_open) {
             writes.push(std::mem::take(&mut self.open));
         }
-        if self.open.is_empty() {
+        if self.open.messages.is_empty() {
             self.opened = Instant::now();
         }
         let ends = stored.batch.as_ref().is_none_or(|batch| batch.commit);
-        self.open.push(stored);
+        self.open.after_hole |= is_after_hole;
+        self.open.messages.push(stored);
         if ends {
             writes.push(std::mem::take(&mut self.open));
         }

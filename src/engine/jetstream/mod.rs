@@ -16,11 +16,14 @@
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
 //! | `feed` | every message of the stream from a position on, in order, once |
+//! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
+//! | `members` | which hubs live |
 //! | `health` | when jobs are refused |
+//! | [`admin`] | making and checking the stream |
 
 use std::{
     io,
@@ -37,31 +40,36 @@ use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot, watch},
+    task::AbortHandle,
 };
 
 use self::{
     election::{Beat, LeaderView},
     forward::HubId,
+    members::HubsHeard,
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
     roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, JetStreamStoreConfig, LoadError},
+    store::{JetStreamStore, LoadError},
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
-    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
-    TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Members, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
+pub mod admin;
 #[cfg(test)]
 mod contract;
+mod decode;
 mod election;
 mod feed;
 mod forward;
 mod health;
+mod members;
 mod nats;
 #[cfg(test)]
 #[path = "../../../tests/support/nats_cluster.rs"]
@@ -75,6 +83,12 @@ pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
 const RESUBSCRIBE: Duration = Duration::from_millis(500);
+
+/// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
+const BESIDE_EVENTS: usize = 16;
+
+/// Loads of a stream that is not there yet, or not whole: 2 s.
+const NEW_STREAM: usize = 4;
 
 /// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
 /// after a longer time is true.
@@ -109,6 +123,8 @@ pub struct JetStreamEngine {
     log: Arc<LogEngine<JetStreamStore>>,
     link: Arc<Link>,
     max_batch: usize,
+    /// Says that this hub is here.
+    here: AbortHandle,
     forwarding: Mutex<Option<JoinHandle<()>>>,
     runtime: Mutex<Option<NatsThread>>,
 }
@@ -126,6 +142,8 @@ struct Link {
     commands: mpsc::Sender<Command>,
     /// A newer hub writes what this one does not understand.
     outdated: AtomicBool,
+    /// The other hubs.
+    heard: HubsHeard,
     /// The newest position that was applied while this hub follows.
     applied: watch::Sender<u64>,
     log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,
@@ -175,14 +193,13 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime =
+            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
-        let max_batch = config.max_batch.max(2);
-        let kept = JetStreamStoreConfig { prefix: config.nats.prefix.clone(), key_window: log.idempotency_window };
-        let store = handle.block_on(JetStreamStore::load(&nats, &kept))?;
-        let position = store.position();
-        let leader = store.loaded_leader().map(|(term, record)| (term, record.hub.clone()));
+        let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
+        let store = open_store(&handle, &nats, config, &log)?;
+        let (position, leader) = (store.last(), store.leader().cloned());
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
@@ -197,11 +214,11 @@ impl JetStreamEngine {
             gate: Arc::default(),
             commands: commands.clone(),
             outdated: AtomicBool::new(false),
+            heard: HubsHeard::new(),
             applied: watch::Sender::new(position),
             log: OnceLock::new(),
         });
-        // A commit has a message for each event, and some for its keys.
-        let group_events = log.group_events.min(max_batch - max_batch / 20 - 1);
+        let group_events = log.group_events.min(max_batch - BESIDE_EVENTS);
         let log = LogConfig { group_events, ..log };
         let driven = Arc::clone(&link);
         let log = LogEngine::open_with(store, log, observer, move |writer| roles::drive(writer, inbox, &driven));
@@ -210,17 +227,28 @@ impl JetStreamEngine {
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
         if let Some((term, leader)) = leader {
-            link.view.record(&leader, term);
-            peers.leader_seen(&leader, Seq(term));
+            link.view.record(&leader.hub, term, leader.resigned);
+            if !leader.resigned {
+                peers.leader_seen(&leader.hub, Seq(term));
+            }
         }
         let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
         handle.spawn(Arc::clone(&peers).run());
         handle.spawn(Arc::clone(&peers).take_answers());
         handle.spawn(peers.take_requests());
         handle.spawn(hear_beats(Arc::clone(&link)));
+        handle.spawn(members::hear(Arc::clone(&link)));
+        let here = handle.spawn(members::say(Arc::clone(&link))).abort_handle();
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
+        Ok(Arc::new(Self {
+            log,
+            link,
+            max_batch,
+            here,
+            forwarding: Mutex::new(Some(forwarding)),
+            runtime: Mutex::new(Some(runtime)),
+        }))
     }
 }
 
@@ -246,6 +274,25 @@ impl NatsThread {
         let run = move || drop(runtime.block_on(ended));
         thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
         Ok(Self { handle, _running: running })
+    }
+}
+
+/// Loads the stream. One that was just made may not be known to every server yet.
+fn open_store(
+    handle: &Handle,
+    nats: &Nats,
+    config: &JetStreamConfig,
+    log: &LogConfig,
+) -> Result<JetStreamStore, LoadError> {
+    let mut tries = 0;
+    loop {
+        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
+            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+                tries += 1;
+                thread::sleep(RESUBSCRIBE);
+            }
+            opened => return opened,
+        }
     }
 }
 
@@ -307,7 +354,8 @@ impl From<LoadError> for JetStreamError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Nats(error) => error.into(),
-            error => Self::Unusable(error.to_string()),
+            LoadError::Ended => Self::NotNow(error.to_string()),
+            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }
@@ -318,7 +366,12 @@ impl Engine for JetStreamEngine {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { max_batch: Some(self.max_batch - 1), ..Capabilities::FULL }
+        Capabilities { max_batch: Some(self.max_batch - BESIDE_EVENTS), ..Capabilities::FULL }
+    }
+
+    fn members(&self) -> Members {
+        let (others, complete) = self.link.heard.others();
+        Members { hub: Some(self.link.hub.as_str().into()), leads: self.link.shared().leads(), others, complete }
     }
 
     fn catalog(&self) -> Arc<dyn Catalog> {
@@ -326,6 +379,11 @@ impl Engine for JetStreamEngine {
     }
 
     fn close(&self) {
+        self.here.abort();
+        if self.runtime.lock().is_some() {
+            let link = Arc::clone(&self.link);
+            self.link.runtime.spawn(async move { members::end(&link).await });
+        }
         self.log.finish_queue();
         if let Some(forwarding) = self.forwarding.lock().take()
             && forwarding.thread().id() != thread::current().id()
@@ -349,9 +407,7 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
-            let reached = async {
-                while log.head().seq < seq && applied.changed().await.is_ok() {}
-            };
+            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());
             }

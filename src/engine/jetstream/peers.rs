@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::{
-    forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
     Messages,
+    forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
     nats::Nats,
     store::JetStreamStore,
     wire::JobTag,
@@ -93,6 +93,11 @@ impl Peers {
         self.due.notify_one();
     }
 
+    /// Messages of the feed were removed before this hub has read them.
+    pub(super) fn feed_skipped(&self) {
+        self.follower.lock().feed_skipped();
+    }
+
     /// A leader record of another hub was applied.
     pub(super) fn leader_seen(&self, hub: &str, term: Seq) {
         if let Some(hub) = HubId::new(hub) {
@@ -164,11 +169,13 @@ impl Peers {
             let answer = {
                 let mut leader = self.leader.lock();
                 let handled = match &mut *leader {
-                    Some(sessions) => sessions.handle(Instant::now(), self.shared.head(), &message.payload).map(|handled| {
-                        // Under the lock, so that units are queued in order.
-                        handled.execute.into_iter().for_each(|unit| self.execute(unit));
-                        handled.answer
-                    }),
+                    Some(sessions) => {
+                        sessions.handle(Instant::now(), self.durable(), &message.payload).map(|handled| {
+                            // Under the lock, so that units are queued in order.
+                            handled.execute.into_iter().for_each(|unit| self.execute(unit));
+                            handled.answer
+                        })
+                    }
                     None => LeaderSessions::refuse(&self.me, &message.payload).map(Some),
                 };
                 handled.unwrap_or_else(|error| {
@@ -238,11 +245,16 @@ impl Peers {
     }
 
     async fn complete(&self, ticket: &UnitTicket, result: &UnitResult) {
-        let head = self.shared.head();
+        let head = self.durable();
         if let Some(sessions) = &mut *self.leader.lock() {
             sessions.complete(ticket, result, head);
         }
         self.flush().await;
+    }
+
+    /// The newest position that is durable here, records included.
+    fn durable(&self) -> Seq {
+        Seq(self.shared.store.last())
     }
 
     async fn flush(&self) {
@@ -300,7 +312,9 @@ impl Peers {
             Job::Append(PendingAppend { append, reply: reply @ Replies::Whole(_), .. }) => {
                 (Unit::Append(append), WaitingReply::Append(reply))
             }
-            Job::Append(PendingAppend { append, reply, .. }) => (Unit::Each(append.events), WaitingReply::Append(reply)),
+            Job::Append(PendingAppend { append, reply, .. }) => {
+                (Unit::Each(append.events), WaitingReply::Append(reply))
+            }
             Job::Configure(topic, change, reply) => (Unit::Configure(topic, change), WaitingReply::Configure(reply)),
             Job::Delete(topic, reply) => (Unit::Delete(topic), WaitingReply::Done(reply)),
             Job::Remove(topic, seq, reply) => (Unit::Remove(topic, seq), WaitingReply::Done(reply)),

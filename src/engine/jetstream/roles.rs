@@ -6,23 +6,33 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::{sync::mpsc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use super::{
-    Link,
+    Link, STALE_LEADER,
+    decode::{Decoded, Decoder},
     election::{BEAT, Beat},
     feed::{Feed, Write},
-    nats::NatsError,
-    store::{Incoming, JetStreamStore},
-    wire::LeaderRecord,
+    nats::{NatsError, Outgoing, WriteError},
+    store::JetStreamStore,
+    wire::{LeaderRecord, WireError, WriteId},
 };
-use crate::{
-    engine::{Receipt, log::writer::LogWriter},
-    event::Seq,
-};
+use crate::{engine::log::writer::LogWriter, event::Seq};
+
+/// For the write of a leader record. Without a leader of the stream it has no answer.
+const TRY: Duration = Duration::from_secs(2);
 
 /// After a failed read or subscription.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Without a heartbeat for so long, a server that does not answer a read is left.
+const SILENT_SERVER: Duration = Duration::from_secs(1);
+
+/// Until a server that was left is left again.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Writes that wait to be applied. Each has at most 1000 messages; those behind them wait in the subscription.
 pub(super) const WAITING_WRITES: usize = 64;
@@ -89,9 +99,10 @@ impl RoleGate {
 
 /// The engine's thread: follows and leads until the engine is closed.
 pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::Receiver<Command>, link: &Arc<Link>) {
+    let mut decoder = Decoder::new(&link.subjects);
     while let Some(command) = commands.blocking_recv() {
         match command {
-            Command::Apply(write) => apply(&mut writer, write, link),
+            Command::Apply(write) => apply(&mut writer, &mut decoder, write, link),
             Command::Lead { term } => {
                 if lead(&mut writer, term, link) {
                     break;
@@ -103,29 +114,48 @@ pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::R
     link.gate.close();
 }
 
-fn apply(writer: &mut LogWriter<JetStreamStore>, write: Write, link: &Link) {
-    let Some(last) = write.last().map(|stored| Seq(stored.seq)) else { return };
+fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
     let shared = Arc::clone(&writer.shared);
-    let Incoming { changes, jobs, leader } = match shared.store.take_in(write) {
-        Ok(incoming) => incoming,
-        Err(error) => {
+    if link.is_outdated() {
+        return;
+    }
+    let store = &shared.store;
+    let Some(last) = write.messages.last().map(|stored| Seq(stored.seq)) else { return };
+    if write.after_hole {
+        link.peers().feed_skipped();
+    }
+    for stored in &write.messages {
+        store.saw(stored);
+    }
+    let decoded = match decoder.decode(write) {
+        Ok(decoded) => decoded,
+        Err(WireError::Newer(version)) => {
             // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
             link.outdated.store(true, Ordering::Release);
-            tracing::error!(%error, position = last.0, "this hub can follow the log no more: upgrade it");
+            tracing::error!(version, "a newer hub writes the log; this one can follow it no more: upgrade it");
             return;
         }
+        Err(error) => {
+            tracing::error!(%error, position = last.0, "a message of the log cannot be understood; it is left out");
+            Vec::new()
+        }
     };
-    for change in changes {
-        writer.follow(change);
-    }
-    let epoch = shared.epoch;
-    for (tag, topic, seq, time) in jobs {
-        link.peers().event_seen(&tag, Receipt { topic, epoch, seq, time });
-    }
-    if let Some((at, record)) = leader {
-        link.view.record(&record.hub, at);
-        if *record.hub != *link.hub.as_str() {
-            link.peers().leader_seen(&record.hub, Seq(at));
+    for item in decoded {
+        match item {
+            Decoded::Change { change, tags } => {
+                let receipts = tags.iter().map(|(tag, event)| (tag.clone(), event.receipt(writer.shared.epoch)));
+                let receipts: Vec<_> = receipts.collect();
+                writer.follow(change);
+                for (tag, receipt) in receipts {
+                    link.peers().event_seen(&tag, receipt);
+                }
+            }
+            Decoded::Leader { record, at } => {
+                if *record.hub != *link.hub.as_str() && !record.resigned {
+                    link.peers().leader_seen(&record.hub, at);
+                }
+            }
+            Decoded::Epoch => {}
         }
     }
     link.peers().applied(last);
@@ -138,6 +168,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     tracing::info!(hub = %link.hub, term, "this hub leads");
     shared.queue.interrupt();
     link.gate.set_leads(true);
+    shared.store.lead(term);
     shared.set_leads(true);
     link.peers().promoted(Seq(term));
     shared.queue.resume();
@@ -146,8 +177,14 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     beats.abort();
     shared.set_leads(false);
     let closed = shared.queue.is_finished();
+    if closed {
+        shared.store_clock();
+        if let Err(error) = shared.store.resign(&link.leader_record(true)) {
+            tracing::debug!(%error, "the log does not say that this hub has ended");
+        }
+    }
     shared.store.follow();
-    let head = shared.store.known();
+    let head = shared.store.head();
     if closed {
         let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true };
         link.runtime.block_on(link.send_beat(&beat));
@@ -157,7 +194,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     link.runtime.block_on(link.peers().stepped_down());
     shared.queue.resume();
     link.gate.set_leads(false);
-    link.runtime.spawn(follow(Arc::clone(link), head));
+    link.runtime.spawn(follow(Arc::clone(link), shared.store.last()));
     false
 }
 
@@ -166,7 +203,7 @@ async fn beats(link: Arc<Link>, term: u64) {
     let mut times = tokio::time::interval(BEAT);
     loop {
         times.tick().await;
-        let head = link.shared().store.known();
+        let head = link.shared().store.head();
         link.send_beat(&Beat { hub: link.hub.as_str().into(), term, head, resigns: false }).await;
         if link.view.leader().is_some_and(|leader| leader.term > term) {
             link.shared().queue.interrupt();
@@ -176,7 +213,9 @@ async fn beats(link: Arc<Link>, term: u64) {
 
 /// Follows the stream after `position`, until this hub leads or the engine is closed.
 pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
-    let leader = LeaderRecord { hub: link.hub.as_str().into(), address: link.address.clone() };
+    // The same for all tries: one without an answer may be stored later.
+    let id = WriteId::random();
+    let (mut tried, mut ends) = (false, EndWatch::default());
     loop {
         let mut feed = match Feed::after(&link.nats, &link.subjects, position).await {
             Ok(feed) => feed,
@@ -192,7 +231,14 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             match feed.next().await {
                 Ok(writes) => {
                     for write in writes {
+                        let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
+                        let last = write.messages.last().map_or(0, |stored| stored.seq);
+                        link.notice_leader(&write);
                         if link.commands.send(Command::Apply(write)).await.is_err() {
+                            return;
+                        }
+                        if ours && last == feed.position() {
+                            drop(link.commands.send(Command::Lead { term: last }).await);
                             return;
                         }
                     }
@@ -203,29 +249,34 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                     break;
                 }
             }
-            if !feed.is_level() || !feed.is_whole() || link.is_outdated() {
-                continue;
-            }
-            if link.view.silence().is_none() {
-                link.shared().store.is_level();
-            }
-            if link.may_lead() && link.view.tries() {
-                match link.shared().store.lead(position, &leader).await {
+            if feed.is_level() && feed.is_whole() && link.may_lead() && link.view.tries() {
+                tried = true;
+                match try_to_lead(&link, position, id).await {
                     Ok(term) => {
                         drop(link.commands.send(Command::Lead { term }).await);
                         return;
                     }
-                    Err(error) => {
-                        tracing::debug!(%error, "this hub cannot lead now");
-                        if let Ok(Some(end)) = gone_through(&link, position).await {
+                    Err(WriteError::WrongLast) => {
+                        if let Ok(end) = gone_through(&link, position).await
+                            && let Some(end) = ends.lasts(position, end)
+                        {
                             feed.skip_to(end);
                         }
                         feed.doubt();
                     }
+                    Err(WriteError::Unknown(_)) => feed.doubt(),
+                    Err(error) => tracing::debug!(%error, "this hub cannot lead now"),
                 }
             }
         }
     }
+}
+
+async fn try_to_lead(link: &Link, position: u64, id: WriteId) -> Result<u64, WriteError> {
+    let mut headers = link.leader_record(false).headers();
+    headers.extend([id.header(), ("Nats-Rollup", "sub".into())]);
+    let message = Outgoing { subject: link.subjects.leader(), headers, payload: bytes::Bytes::new() };
+    link.nats.write(vec![message], position, TRY).await
 }
 
 /// The stream's end, if it holds no message after `position`: those were removed since, as keys that have expired.
@@ -244,12 +295,46 @@ async fn gone_through(link: &Link, position: u64) -> Result<Option<u64>, NatsErr
     Ok(Some(end))
 }
 
+/// An end of the stream behind which nothing was found, and since when.
+#[derive(Default)]
+struct EndWatch(Option<(u64, u64, Instant)>);
+
+impl EndWatch {
+    /// The end, when it was the same for so long that no stale leader can have told it.
+    fn lasts(&mut self, position: u64, end: Option<u64>) -> Option<u64> {
+        let end = end?;
+        let since = match self.0 {
+            Some((from, to, since)) if (from, to) == (position, end) => since,
+            _ => Instant::now(),
+        };
+        self.0 = Some((position, end, since));
+        (since.elapsed() > STALE_LEADER).then_some(end)
+    }
+}
+
 impl Link {
-    /// Waits a moment after a failure, and leaves a server that has said nothing for a while.
+    /// Notes a leader record before it is applied, so that this hub does not try to lead meanwhile.
+    fn notice_leader(&self, write: &Write) {
+        let subject = self.subjects.leader();
+        for stored in write.messages.iter().filter(|stored| stored.subject == subject) {
+            if let Ok(record) = LeaderRecord::decode(&stored.headers) {
+                self.view.record(&record.hub, stored.seq, record.resigned);
+            }
+        }
+    }
+
+    fn leader_record(&self, resigned: bool) -> LeaderRecord {
+        LeaderRecord { hub: self.hub.as_str().into(), address: self.address.clone(), resigned }
+    }
+
+    /// Waits a moment after a failure, and leaves a server that answers nothing while the leader is silent, too.
     async fn failed(&self, error: &NatsError) {
         tracing::debug!(%error, "the log cannot be followed now");
-        if matches!(error, NatsError::NoAnswer(_)) && self.nats.is_connected() {
+        let silent = self.view.unheard() > SILENT_SERVER;
+        if silent && matches!(error, NatsError::NoAnswer(_)) && self.nats.is_connected() {
+            tracing::info!("the NATS server does not answer; another one is tried");
             self.nats.reconnect().await;
+            tokio::time::sleep(SETTLING).await;
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -58,7 +58,9 @@ impl<S: Store> RetentionWorker<S> {
                 }
                 Err(_) => {}
             }
-            guard.0.catalog.startup_trim.end();
+            if self.led {
+                guard.0.catalog.startup_trim.end();
+            }
             self.shared.catalog.clock.store(&self.shared.store, false);
             let every = self.sweep_every();
             timeout = if self.shared.retention_queue.has_reclaimable() {

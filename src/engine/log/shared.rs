@@ -69,7 +69,10 @@ impl<S: Store> LogShared<S> {
     ) -> Self {
         let catalog = TopicCatalog {
             clock: LogClock::new(&config, recovered.last_time, &recovered.clock, oldest),
-            startup_trim: StartupTrim::new(table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX)),
+            // A hub that follows does not wait for the hub that leads.
+            startup_trim: StartupTrim::new(
+                !store.keeps_states() && table.bytes > config.rules.max_store_bytes.unwrap_or(u64::MAX),
+            ),
             table: RwLock::new(table),
         };
         let head = catalog.table.read().head;
@@ -116,6 +119,11 @@ impl<S: Store> LogShared<S> {
     /// Whether this hub writes the log from now on.
     pub(in crate::engine) fn set_leads(&self, leads: bool) {
         self.leads.store(leads, Ordering::Release);
+    }
+
+    /// Stores the state of the log's clock, as when the engine is closed.
+    pub(in crate::engine) fn store_clock(&self) {
+        self.catalog.clock.store(&self.store, true);
     }
 
     pub(super) fn observed(&self) -> Seq {

@@ -12,11 +12,12 @@ use crate::http::{
 };
 
 /// Name and text of each document. Links to other files become plain text, and so do images.
-const DOCUMENTS: [(&str, &str); 6] = [
+const DOCUMENTS: [(&str, &str); 7] = [
     ("PROTOCOL.md", include_str!("../../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../../docs/CLIENTS.md")),
     ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
     ("RELAY.md", include_str!("../../../docs/RELAY.md")),
+    ("JETSTREAM.md", include_str!("../../../docs/JETSTREAM.md")),
     ("SCALING.md", include_str!("../../../docs/SCALING.md")),
     ("CONSOLE.md", include_str!("../../../docs/CONSOLE.md")),
 ];

@@ -74,9 +74,7 @@ fn a_retry_without_a_key_joins_a_young_run_that_runs_or_is_complete() {
     let retry = RunIdentity { retry: true, ..asked.clone() };
     let joins = |now: u64| runs.table.lock().existing(&retry, Millis(now)).expect("not refused").is_some();
     assert!(joins(NOW.0) && joins(NOW.0 + 119_000) && !joins(NOW.0 + 120_000));
-    for (status, joined) in
-        [(RunStatus::Completed, true), (RunStatus::Truncated, false), (RunStatus::Stopped, false)]
-    {
+    for (status, joined) in [(RunStatus::Completed, true), (RunStatus::Truncated, false), (RunStatus::Stopped, false)] {
         end(&runs, &first, status);
         assert_eq!(joins(NOW.0), joined, "{status:?}");
     }

@@ -226,7 +226,8 @@ impl Hub {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
     }
 
-    /// What it has logged so far.
+    /// What it has logged so far. A thread of the hub writes the log and a thread of the test reads it, so a line may be
+    /// missing for a while after what it reports, and after the hub's end: wait for it with [`eventually`].
     pub(crate) fn log(&self) -> String {
         self.log.lock().clone()
     }

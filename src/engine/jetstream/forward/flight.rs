@@ -1,7 +1,7 @@
 //! The units of a follower's session that are numbered and not all decided, and what decides them: an answer, the feed, or
 //! the end of the session.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{collections::VecDeque, time::Instant};
 
 use super::{
     codec::{ResultOrFeed, write_unit},
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     engine::{AppendError, AppendResult, Receipt},
-    event::Seq,
+    event::{NewEvent, Seq},
 };
 
 /// A unit that waits for its result.
@@ -30,6 +30,8 @@ pub(super) struct PendingUnit<R> {
     answer: Option<(ResultOrFeed, Seq)>,
     /// The leader has executed it with success.
     executed: bool,
+    /// Events of it may be among those that were removed before this hub read them.
+    doubtful: bool,
 }
 
 /// Units in flight.
@@ -48,7 +50,7 @@ impl<R> PendingUnit<R> {
     pub(super) fn new(n: u64, unit: Unit, reply: R, now: Instant) -> Self {
         let bytes = unit.bytes();
         let (seen, frame, answer) = (Vec::new(), None, None);
-        Self { n, unit, reply: Some(reply), since: now, bytes, frame, seen, answer, executed: false }
+        Self { n, unit, reply: Some(reply), since: now, bytes, frame, seen, answer, executed: false, doubtful: false }
     }
 
     pub(super) fn take_frame(&mut self) -> Vec<u8> {
@@ -71,12 +73,26 @@ impl<R> PendingUnit<R> {
         }
         let (seen, count) = (std::mem::take(&mut self.seen), self.unit.events().len());
         match &self.unit {
-            Unit::Append(_) if seen.len() == count => {
-                Some(UnitResult::Append(Ok(seen.into_iter().map(|(_, receipt)| receipt).collect())))
+            Unit::Append(append) if seen.len() == count || self.doubtful => {
+                // They have one time and consecutive positions.
+                let (index, known) = &seen[0];
+                let first = known.seq.0 - *index as u64;
+                let receipt = |(event, seq): (&NewEvent, _)| Receipt {
+                    topic: event.topic.clone(),
+                    seq: Seq(seq),
+                    ..known.clone()
+                };
+                Some(UnitResult::Append(Ok(append.events.iter().zip(first..).map(receipt).collect())))
             }
             Unit::Each(events) => {
-                let closed = |event: &crate::event::NewEvent| Err(AppendError::Closed { topic: event.topic.clone() });
-                let mut results: Vec<AppendResult> = events.iter().map(closed).collect();
+                let unseen = |event: &NewEvent| {
+                    if self.doubtful {
+                        Err(in_doubt())
+                    } else {
+                        Err(AppendError::Closed { topic: event.topic.clone() })
+                    }
+                };
+                let mut results: Vec<AppendResult> = events.iter().map(unseen).collect();
                 for (index, receipt) in seen {
                     results[index] = Ok(receipt);
                 }
@@ -86,6 +102,26 @@ impl<R> PendingUnit<R> {
                 let reason = format!("{} of {count} events that belong together were stored", seen.len()).into();
                 Some(unit.refused(AppendError::Unavailable { reason }))
             }
+        }
+    }
+
+    /// The result when the leader has executed it, its answer is lost, and the feed shows nothing of it.
+    fn lost_result(&self) -> UnitResult {
+        self.unit.refused(match &self.unit {
+            Unit::Append(_) | Unit::Each(_) if self.doubtful => in_doubt(),
+            Unit::Append(_) | Unit::Each(_) => {
+                not_now("it was refused; why was lost when another hub began to write the log")
+            }
+            _ => not_now("another hub began to write the log, and the change may have been made; repeat it"),
+        })
+    }
+
+    /// Whether it is safe to execute it when nothing of it was seen: it was not executed, or a second time does nothing.
+    fn may_be_sent_again(&self) -> bool {
+        match &self.unit {
+            Unit::Append(append) => !self.doubtful || append.key.is_some(),
+            Unit::Each(_) => !self.doubtful,
+            Unit::Configure(..) | Unit::Delete(_) | Unit::Remove(..) => true,
         }
     }
 }
@@ -152,6 +188,11 @@ impl<R> Flight<R> {
         self.pop_decided();
     }
 
+    /// The feed has skipped events that are gone.
+    pub(super) fn skipped(&mut self) {
+        self.units.iter_mut().for_each(|unit| unit.doubtful = true);
+    }
+
     /// The leader's result of the unit `number`. Returns whether it is news.
     pub(super) fn answered(&mut self, number: u64, result: ResultOrFeed, at: Seq) -> bool {
         let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
@@ -199,11 +240,11 @@ impl<R> Flight<R> {
         let mut again = VecDeque::new();
         let (units, results) = (std::mem::take(&mut self.units), &mut self.results);
         for (index, mut unit) in units.into_iter().enumerate() {
-            let Some(reply) = unit.reply.take() else { continue };
-            if index < executed && !matches!(unit.unit, Unit::Remove(..)) {
-                results.push((reply, unit.unit.refused(lost_result(&unit.unit))));
-            } else {
-                again.push_back(PendingUnit { reply: Some(reply), since: now, ..unit });
+            let again_after = index >= executed || matches!(unit.unit, Unit::Remove(..));
+            if !unit.is_decided() && again_after && unit.may_be_sent_again() {
+                again.push_back(PendingUnit { since: now, doubtful: false, ..unit });
+            } else if let Some(reply) = unit.reply.take() {
+                results.push((reply, unit.lost_result()));
             }
         }
         (self.first, self.bytes) = (1, 0);
@@ -214,19 +255,16 @@ impl<R> Flight<R> {
     fn pass_answer(&mut self, index: usize) {
         let unit = &mut self.units[index];
         match unit.answer.take() {
-            None => {}
             Some((ResultOrFeed::Known(result), _)) => self.decide(index, result),
             Some((ResultOrFeed::Refused(error), _)) => {
                 let refused = unit.unit.refused(error);
                 self.decide(index, refused);
             }
-            Some((ResultOrFeed::SeeFeed, _)) => {
-                if !self.decide_by_feed(index) {
-                    let unit = &self.units[index].unit;
-                    let refused = unit.refused(lost_result(unit));
-                    self.decide(index, refused);
-                }
+            Some((ResultOrFeed::SeeFeed, _)) if !self.decide_by_feed(index) => {
+                let lost = self.units[index].lost_result();
+                self.decide(index, lost);
             }
+            Some((ResultOrFeed::SeeFeed, _)) | None => {}
         }
     }
 
@@ -254,12 +292,12 @@ impl<R> Flight<R> {
     }
 }
 
-/// The error of a unit that was executed by a leader whose answer is lost. Nothing of an append was written.
-fn lost_result(unit: &Unit) -> AppendError {
-    let reason: Arc<str> = match unit {
-        Unit::Append(_) | Unit::Each(_) => "it was refused, and why was lost when another hub began to write the log",
-        _ => "another hub began to write the log, and the change may have been made; repeat it",
-    }
-    .into();
-    AppendError::NotNow { reason }
+/// The error of events of which nobody knows whether they were stored.
+fn in_doubt() -> AppendError {
+    let reason = "it may have been stored, and removed again before this hub saw it";
+    AppendError::Unavailable { reason: reason.into() }
+}
+
+fn not_now(reason: &str) -> AppendError {
+    AppendError::NotNow { reason: reason.into() }
 }

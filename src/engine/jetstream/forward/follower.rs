@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     codec::{
-        ForwardAnswer, ForwardCall, ForwardCodecError, ForwardReply, ForwardRequest, FrameReader, begin, part_frame,
-        read_result,
+        ForwardAnswer, ForwardCall, ForwardCodecError, ForwardReply, ForwardRequest, FrameReader, FramedResult, begin,
+        part_frame, read_result,
     },
     flight::{Flight, PendingUnit},
     limits::{ForwardLimits, HEAD_BYTES},
@@ -110,6 +110,14 @@ impl<R> FollowerSession<R> {
     /// The hub has applied an event with this hub's id in its tag: the event at `index` of the unit with the number `unit`.
     pub(crate) fn event_seen(&mut self, unit: u64, index: u32, receipt: Receipt) {
         self.flight.event_seen(unit, index, receipt);
+    }
+
+    /// The feed skips positions whose messages are gone: events that were trimmed, removed or deleted before this hub has read
+    /// them. Call it before `applied` and `leader_seen` of a later position. An append in flight of which the feed shows
+    /// nothing is then neither stored nor not stored, and if its leader ends without an answer, it fails as
+    /// [`AppendError::Unavailable`], which nobody repeats by himself.
+    pub(crate) fn feed_skipped(&mut self) {
+        self.flight.skipped();
     }
 
     /// The hub has applied the feed through `position`.
@@ -213,8 +221,8 @@ impl<R> FollowerSession<R> {
             self.retry_at = None;
         } else if let Some(at) = self.retry_at {
             if at <= now {
-                let (ack, round, sent) = (self.flight.first() - 1, self.round, self.cursor - 1);
-                send.push(self.request(ForwardCall::Ask { token, ack, round, sent }));
+                let (ack, round) = (self.flight.first() - 1, self.round);
+                send.push(self.request(ForwardCall::Ask { token, ack, round, sent: self.cursor - 1 }));
                 self.retry_later(now);
             }
         } else {
@@ -284,8 +292,8 @@ impl<R> FollowerSession<R> {
     ) -> Result<(), ForwardCodecError> {
         let mut news = false;
         for frame in frames {
-            let framed = read_result(frame?)?;
-            news |= self.flight.answered(framed.number, framed.result, framed.at);
+            let FramedResult { number, at, result } = read_result(frame?)?;
+            news |= self.flight.answered(number, result, at);
         }
         // Decided numbers are known to the leader, so a hole is never among them.
         if hole == Some(self.round) && (self.flight.first()..self.cursor).contains(&expects) {

@@ -46,6 +46,6 @@ impl ForwardLimits {
         retry: Duration::from_millis(250),
         longest_retry: Duration::from_secs(2),
         sessions: 256,
-        idle: Duration::from_secs(60),
+        idle: Duration::from_mins(1),
     };
 }

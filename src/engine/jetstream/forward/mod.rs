@@ -19,13 +19,14 @@
 //! executed and refused, and to execute them now would change the order.
 //!
 //! What the caller must guarantee:
-//! 1. A unit's events are in one atomic write. Units are executed in the order of [`LeaderSessions::handle`].
+//! 1. A unit's events are in one atomic write, with one time and consecutive positions. Units are executed in the order of [`LeaderSessions::handle`].
 //! 2. A forwarded unit is never executed in a later term: when a hub stops leading, the forwarded units in its queue are dropped
 //!    (after [`LeaderSessions::step_down`], their results are not wanted any more).
 //! 3. [`LeaderSessions::complete`] is called with final results only: committed, or refused and never to be committed. A unit that
 //!    was fenced has no result.
-//! 4. [`FollowerSession::event_seen`], `applied` and `leader_seen` are called in the order of the feed, each after the
-//!    hub itself has applied what it is about.
+//! 4. [`FollowerSession::event_seen`], `feed_skipped`, `applied` and `leader_seen` are called in the order of the feed, each
+//!    after the hub itself has applied what it is about.
+//! 5. One [`FollowerSession`] in the life of a hub id, also while the hub leads: it numbers the units.
 //!
 //! | module | idea |
 //! |---|---|

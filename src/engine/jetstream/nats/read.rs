@@ -128,8 +128,9 @@ impl Nats {
         }
     }
 
-    /// The message at a position, by the stream's leader. One that is cut off leads on for some seconds, to its own
-    /// knowledge: proof that it leads is a write alone.
+    /// The message at a position, by the stream's leader. One that is cut off or was paused leads on for some seconds, to
+    /// its own knowledge, and then `None` is wrong: a message that is found was stored, one that is not may be. Proof
+    /// that it leads is a write alone.
     pub(in crate::engine) async fn leader_message(&self, seq: u64) -> Result<Option<Stored>, NatsError> {
         self.leader_get(&GetBody::Seq { seq }).await
     }

@@ -63,6 +63,9 @@ pub(in crate::engine) struct StreamConfig {
     /// `s2` or `none`
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::engine) compression: Option<String>,
+    /// What else the server tells, as placement and metadata: an update gives it back.
+    #[serde(flatten)]
+    pub(in crate::engine) rest: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Copies of stored messages by core NATS.
@@ -111,9 +114,8 @@ impl Nats {
     }
 
     /// Gives an existing stream this configuration. Bounded by 5 s.
-    pub(in crate::engine) async fn update_stream(&self, settings: &StreamSettings) -> Result<StreamState, NatsError> {
-        let wanted = self.wanted_config(settings);
-        let info: StreamInfo = self.api(&format!("STREAM.UPDATE.{}", self.stream_name()), &wanted).await?;
+    pub(in crate::engine) async fn update_stream(&self, wanted: &StreamConfig) -> Result<StreamState, NatsError> {
+        let info: StreamInfo = self.api(&format!("STREAM.UPDATE.{}", self.stream_name()), wanted).await?;
         Ok(info.into())
     }
 }

@@ -31,6 +31,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// stopped or begun to lead the stream.
 const REFUSALS: usize = 20;
 
+/// How long a write waits for a leader of the stream: elections take 4 to 9 s.
+const ELECTION: Duration = Duration::from_secs(10);
+
 /// Bytes of a message that is looked at.
 const LOOK: usize = 1 << 16;
 
@@ -95,24 +98,11 @@ impl Chain {
         self.leads.store(false, Ordering::Release);
     }
 
-    /// Writes `message` at the end of the stream, which is at `last` as far as this hub knows, and leads from then on.
-    /// Returns its position.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`] when the stream has another end; else as [`Chain::write`].
-    pub(super) async fn lead(
-        &self,
-        nats: &Nats,
-        subjects: &StreamSubjects,
-        message: Outgoing,
-        last: u64,
-    ) -> Result<u64, StoreError> {
-        let _turn = self.turn.lock().await;
-        self.follow();
-        let end = self.settle(nats, subjects, vec![message], last).await?;
-        self.last.store(end, Ordering::Release);
+    /// This hub leads from now on: its leader record, at `position`, is the stream's newest message.
+    pub(super) fn lead(&self, position: u64) {
+        self.last.store(position, Ordering::Release);
         self.leads.store(true, Ordering::Release);
-        Ok(end)
+        *self.unwell.lock() = None;
     }
 
     /// Stores these messages together. `first`: the position that the first of them must get. Returns the position of the
@@ -171,7 +161,7 @@ impl Chain {
         messages.first_mut().into_iter().for_each(|first| first.headers.push(id.header()));
         messages.last_mut().filter(|_| several).into_iter().for_each(|first| first.headers.push(id.header()));
         let mut closing = self.closing.subscribe();
-        let (mut unknown, mut refusals) = (None::<Arc<str>>, 0);
+        let (mut unknown, mut refusals, began) = (None::<Arc<str>>, 0, Instant::now());
         loop {
             if *closing.borrow_and_update() {
                 return Err(match unknown {
@@ -192,6 +182,8 @@ impl Chain {
                 WriteError::Unknown(_) => unknown = Some(Arc::clone(&text)),
                 WriteError::WrongLast => refusals += 1,
                 WriteError::Full(_) if unknown.is_none() => return Err(StoreError::Full),
+                // Most likely the stream has no leader, and elects one.
+                WriteError::NotNow(_) if began.elapsed() < ELECTION => {}
                 _ if unknown.is_none() => return Err(StoreError::NotNow(text)),
                 _ => {}
             }
@@ -231,6 +223,7 @@ async fn fate(nats: &Nats, subjects: &StreamSubjects, id: WriteId, (last, end): 
     }
     match nats.message(end).await {
         Ok(Some(stored)) => of(stored),
-        _ => Fate::Excluded,
+        Ok(None) => Fate::Excluded,
+        Err(_) => Fate::Open,
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::runtime::Handle;
 
 use super::{
     super::{
@@ -20,7 +20,7 @@ use super::{
         wire::StreamSubjects,
     },
     chain::Chain,
-    removed::{ERASE_AFTER, RemovedPlaces},
+    removed::RemovedPlaces,
     ring::Ring,
 };
 use crate::{
@@ -44,10 +44,10 @@ pub(super) struct StoreCore {
     pub(super) clock: Mutex<Option<KeptClock>>,
     /// Incarnations of topics whose events up to a position are garbage, by a mark that is stored.
     pub(super) garbage: Mutex<BTreeMap<(TopicName, TopicKey), Seq>>,
-    /// The newest position that was written or read here.
+    /// The newest position that was written or taken in here.
     known: AtomicU64,
-    /// When this hub was last level with the leader; `None` before the first time.
-    level: Mutex<Option<Instant>>,
+    /// The newest of them whose message does not expire.
+    lasting: AtomicU64,
 }
 
 impl StoreCore {
@@ -70,36 +70,26 @@ impl StoreCore {
             clock: Mutex::default(),
             garbage: Mutex::default(),
             known: AtomicU64::new(position),
-            level: Mutex::default(),
+            lasting: AtomicU64::new(0),
         }
     }
 
-    /// The newest position that was written or read here.
+    /// The newest position that was written or taken in here.
     pub(super) fn known(&self) -> u64 {
         self.known.load(Ordering::Acquire)
     }
 
-    /// The stream up to `position` was written or read here.
-    pub(super) fn reach(&self, position: u64) {
+    /// The newest position that was written or taken in here and whose message does not expire.
+    pub(super) fn lasting(&self) -> u64 {
+        self.lasting.load(Ordering::Acquire)
+    }
+
+    /// The stream up to `position` was written or taken in here, its events included. The message at `lasting` does not
+    /// expire.
+    pub(super) fn reach(&self, position: u64, lasting: u64) {
         self.known.fetch_max(position, Ordering::AcqRel);
+        self.lasting.fetch_max(lasting, Ordering::AcqRel);
         self.ring.lock().reach(Seq(position));
-    }
-
-    /// Everything up to the position that the leader has just told was taken in.
-    pub(super) fn is_level(&self) {
-        *self.level.lock() = Some(Instant::now());
-    }
-
-    /// Whether this hub knows of all removed events whose messages may be deleted.
-    ///
-    /// # Errors
-    /// When it follows a leader of which it has not heard for long.
-    pub(super) fn check_fresh(&self) -> Result<(), StoreError> {
-        let heard = *self.level.lock();
-        if heard.is_some_and(|heard| heard.elapsed() > ERASE_AFTER / 2) && !self.chain.leads() {
-            return Err(StoreError::NotNow("this hub is behind the log".into()));
-        }
-        Ok(())
     }
 
     /// Runs `future` in the engine's runtime and waits for it. Not to be called on a thread of that runtime but one for

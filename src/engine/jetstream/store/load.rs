@@ -26,9 +26,9 @@ pub(in crate::engine::jetstream) enum LoadError {
     /// A message that must be understood is not.
     #[error("the message at {0}: {1}")]
     Record(Seq, WireError),
-    /// Others write all the time.
-    #[error("the stream could not be read to its end while others write it")]
-    Busy,
+    /// The engine was closed meanwhile.
+    #[error("the engine is closed")]
+    Ended,
 }
 
 /// The newest event of a topic, or the tombstone in its place.
@@ -54,22 +54,22 @@ pub(super) struct Loaded {
     /// What was read is complete up to this position.
     pub(super) position: u64,
     pub(super) epoch: Epoch,
+    /// The newest leader record, and its position.
+    pub(super) leader: Option<(u64, LeaderRecord)>,
     pub(super) topics: HashMap<TopicName, LoadedTopic>,
     pub(super) removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     pub(super) keys: Vec<KeyRecord>,
     pub(super) clock: KeptClock,
-    /// The newest leader, and the position of its record.
-    pub(super) leader: Option<(u64, LeaderRecord)>,
 }
 
 /// The state while it is read: a subject may come again, with a newer message.
 #[derive(Default)]
 struct Loading {
     epoch: Option<Epoch>,
+    leader: Option<(u64, LeaderRecord)>,
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
-    leader: Option<(u64, LeaderRecord)>,
     failed: Option<LoadError>,
 }
 
@@ -84,8 +84,8 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
         return Err(error);
     }
     let keys = load_keys(nats, subjects, position).await?;
-    let Loading { epoch, topics, removed, clock, leader, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, topics, removed, keys, clock, leader })
+    let Loading { epoch, leader, topics, removed, clock, .. } = loading;
+    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, leader, topics, removed, keys, clock })
 }
 
 /// Keys of commits up to `position`, in order of time. Their payloads are needed, which the pass over all subjects leaves out.
@@ -150,7 +150,7 @@ impl Loading {
                 }
             }
             SubjectPlace::Tombstone(topic, of) => {
-                drop(self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?))
+                self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?);
             }
             SubjectPlace::Keys(_) => {}
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),

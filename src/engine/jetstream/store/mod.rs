@@ -15,21 +15,24 @@
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
 //! | `incoming` | what another hub has written |
 
-use std::{ops::Bound, sync::Arc, time::Duration};
+use std::{ops::Bound, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{
-    nats::{Nats, Outgoing, Stored},
-    wire::{LeaderRecord, StreamSubjects, WireError},
+    nats::{Nats, Stored},
+    wire::{LeaderRecord, StreamSubjects},
 };
 use crate::{
-    engine::log::store::{
-        Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
-        Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
+    engine::log::{
+        LogConfig,
+        store::{
+            Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan,
+            Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
+        },
     },
-    event::{Epoch, Millis, Seq, TopicName},
+    event::{Millis, Seq, TopicName},
 };
 
 mod chain;
@@ -47,108 +50,69 @@ mod topic_reads;
 mod writes;
 
 use self::{core::StoreCore, load::Loaded};
-pub(in crate::engine::jetstream) use {incoming::Incoming, load::LoadError};
+pub(in crate::engine::jetstream) use load::LoadError;
 
-/// What a store needs to know beside the connection.
-#[derive(Debug, Clone)]
-pub(in crate::engine::jetstream) struct JetStreamStoreConfig {
-    /// The first token of all subjects.
-    pub(in crate::engine::jetstream) prefix: Box<str>,
-    /// How long idempotency keys count.
-    pub(in crate::engine::jetstream) key_window: Duration,
-}
-
-/// A stream as a store. Clones share its state.
-#[derive(Clone)]
+/// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
     core: Arc<StoreCore>,
     /// Until it is recovered.
-    loaded: Arc<Mutex<Option<Loaded>>>,
-    epoch: Epoch,
-    position: u64,
-    leader: Option<(u64, Arc<LeaderRecord>)>,
+    loaded: Mutex<Option<Loaded>>,
+    /// The newest leader record when it was opened, and its position.
+    leader: Option<(u64, LeaderRecord)>,
 }
 
 /// Messages of one scan: 0.2 s of work.
 const SCAN: usize = 16_384;
 
-/// Loads of a hub that opens the stream as its only writer, while others write it.
-const LOADS: usize = 10;
-
 impl JetStreamStore {
-    /// Loads the state of the stream. The store does not lead. To be called in the engine's runtime.
+    /// Loads the state of the stream. The store does not lead. Blocks, and waits in `runtime`, on a thread of which it must not
+    /// be called.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub(in crate::engine::jetstream) async fn load(
-        nats: &Nats,
-        config: &JetStreamStoreConfig,
+    pub(in crate::engine::jetstream) fn open(
+        runtime: Handle,
+        nats: Nats,
+        prefix: &str,
+        config: &LogConfig,
     ) -> Result<Self, LoadError> {
-        let subjects = StreamSubjects::new(&config.prefix);
-        let loaded = load::load(nats, &subjects).await?;
-        let (epoch, position) = (loaded.epoch, loaded.position);
-        let leader = loaded.leader.clone().map(|(at, record)| (at, Arc::new(record)));
-        let core = StoreCore::new(nats.clone(), subjects, config.key_window, Handle::current(), position);
+        let subjects = StreamSubjects::new(prefix);
+        let (reply, answer) = std::sync::mpsc::sync_channel(1);
+        let (of, names) = (nats.clone(), subjects.clone());
+        runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
+        let loaded = answer.recv().unwrap_or(Err(LoadError::Ended))?;
+        let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
+        let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
-            core.removed.lock().insert(topic, *seq, *record);
+            removed.insert(topic, *seq, *record);
         }
-        let store = Self { core: Arc::new(core), loaded: Arc::default(), epoch, position, leader };
-        *store.loaded.lock() = Some(loaded);
-        Ok(store)
+        drop(removed);
+        let leader = loaded.leader.clone();
+        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader })
     }
 
-    /// Loads the state of the stream and leads. To be called in the engine's runtime.
+    /// Leads from now on: this hub's leader record, at `term`, is the stream's newest message, and everything before it was
+    /// taken in.
+    pub(in crate::engine::jetstream) fn lead(&self, term: u64) {
+        self.core.reach(term, term);
+        self.core.chain.lead(term);
+    }
+
+    /// The newest leader when the stream was opened, and the position of its record.
+    pub(in crate::engine::jetstream) fn leader(&self) -> Option<&(u64, LeaderRecord)> {
+        self.leader.as_ref()
+    }
+
+    /// Tells the others that this hub leads no more, and that it has written everything. Then it follows.
     ///
     /// # Errors
-    /// See [`LoadError`].
-    pub(in crate::engine::jetstream) async fn open(
-        nats: &Nats,
-        config: &JetStreamStoreConfig,
-        leader: &LeaderRecord,
-    ) -> Result<Self, LoadError> {
-        for _ in 0..LOADS {
-            let store = Self::load(nats, config).await?;
-            let last = nats.stream().await?.last;
-            // Messages at the end may have expired or been replaced: then nothing is after the position.
-            let newest = nats.leader_last(&store.core.subjects.all()).await?.map_or(0, |message| message.seq);
-            if newest <= store.position && store.lead(last.max(store.position), leader).await.is_ok() {
-                return Ok(store);
-            }
-        }
-        Err(LoadError::Busy)
-    }
-
-    /// The epoch of ids.
-    pub(in crate::engine::jetstream) fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// The position up to which the stream was loaded.
-    pub(in crate::engine::jetstream) fn position(&self) -> u64 {
-        self.position
-    }
-
-    /// The newest leader when the stream was loaded, and the position of its record.
-    pub(in crate::engine::jetstream) fn loaded_leader(&self) -> Option<(u64, &LeaderRecord)> {
-        self.leader.as_ref().map(|(at, record)| (*at, &**record))
-    }
-
-    /// Leads from now on: writes the leader record after `last`, the position of the stream's newest message, up to which
-    /// everything was taken in. Returns the position of the record. Waits until the fate of the record is known; when the
-    /// future is dropped before, it may be stored, and this hub does not lead.
-    ///
-    /// # Errors
-    /// [`StoreError::Fenced`] when the stream has another end; [`StoreError::NotNow`] when it takes no writes.
-    pub(in crate::engine::jetstream) async fn lead(&self, last: u64, leader: &LeaderRecord) -> Result<u64, StoreError> {
-        let core = &self.core;
-        let position = core.chain.lead(&core.nats, &core.subjects, core.leader_message(leader), last).await?;
-        core.reach(position);
-        Ok(position)
-    }
-
-    /// Whether this hub leads, as far as it knows.
-    pub(in crate::engine::jetstream) fn leads(&self) -> bool {
-        self.core.chain.leads()
+    /// As a commit.
+    pub(in crate::engine::jetstream) fn resign(&self, leader: &LeaderRecord) -> Result<(), StoreError> {
+        let subject = self.core.subjects.leader();
+        let message = self.core.rolled_up(subject, leader.headers());
+        let resigned = self.run(|core| async move { core.store(vec![message], None).await });
+        self.core.chain.follow();
+        resigned.map(drop)
     }
 
     /// Leads no more.
@@ -156,23 +120,20 @@ impl JetStreamStore {
         self.core.chain.follow();
     }
 
-    /// The newest position that was written or taken in.
-    pub(in crate::engine::jetstream) fn known(&self) -> u64 {
-        if self.leads() { self.core.chain.last() } else { self.core.known() }
+    /// The position up to which the stream was written or taken in here.
+    pub(in crate::engine::jetstream) fn last(&self) -> u64 {
+        self.core.known()
     }
 
-    /// Takes in the messages of the stream's next write, of another hub. They are readable when this returns.
-    ///
-    /// # Errors
-    /// When it is of a newer version: this hub cannot follow any longer.
-    pub(in crate::engine::jetstream) fn take_in(&self, write: Vec<Stored>) -> Result<Incoming, WireError> {
-        self.core.take_in(write)
+    /// The newest position that was written or taken in here, and that holds a message until a newer one replaces it: not
+    /// that of an idempotency key, which expires.
+    pub(in crate::engine::jetstream) fn head(&self) -> u64 {
+        self.core.lasting()
     }
 
-    /// Everything up to the position that the leader has just told was taken in. A follower that has heard of nothing for
-    /// half a minute does not read: it may not know of removed events.
-    pub(in crate::engine::jetstream) fn is_level(&self) {
-        self.core.is_level();
+    /// Takes in the next message of the stream, of another hub. Readable when this returns.
+    pub(in crate::engine::jetstream) fn saw(&self, message: &Stored) {
+        self.core.saw(message);
     }
 
     /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.
@@ -180,19 +141,15 @@ impl JetStreamStore {
         self.core.chain.close();
     }
 
+    fn leads(&self) -> bool {
+        self.core.chain.leads()
+    }
+
     fn run<T: Send + 'static, F>(&self, call: impl FnOnce(Arc<StoreCore>) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         self.core.wait(call(Arc::clone(&self.core)))
-    }
-
-    fn read<T: Send + 'static, F>(&self, call: impl FnOnce(Arc<StoreCore>) -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, StoreError>> + Send + 'static,
-    {
-        self.core.check_fresh()?;
-        self.run(call)
     }
 }
 
@@ -203,23 +160,23 @@ impl Store for JetStreamStore {
 
     fn recovered(&self, topic: &mut dyn FnMut(TopicSummary)) -> Recovered {
         let loaded = self.loaded.lock().take().expect("a store is recovered once");
-        let (recovered, records) = recovery::recovered(loaded, topic);
-        for record in records {
-            self.core.settings_are_stored(&record);
-        }
+        let (recovered, marks, garbage) = recovery::recovered(loaded, topic);
+        *self.core.marks.write() = marks;
+        *self.core.garbage.lock() = garbage;
         recovered
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {
         let Some((_, first)) = commit.events.first() else { return Ok(()) };
         let (first, messages) = (first.event.seq.0, self.core.messages_of(commit));
-        let end = self.run(|core| async move { core.commit(messages, first).await })?;
+        let stored = self.run(|core| async move { core.store(messages, Some(first)).await })?;
         let mut ring = self.core.ring.lock();
         for (key, stored) in &commit.events {
             ring.push(*key, stored.clone());
         }
+        let last = ring.through().0;
         drop(ring);
-        self.core.reach(end);
+        self.core.reach(stored.end, if stored.with_clock { stored.end } else { last });
         Ok(())
     }
 
@@ -231,7 +188,7 @@ impl Store for JetStreamStore {
         limit: ReadLimit,
     ) -> Result<Vec<StoredEvent>, StoreError> {
         let topic = topic.clone();
-        self.read(|core| async move { core.topic_events((key, &topic), after, through, limit).await })
+        self.run(|core| async move { core.topic_events((key, &topic), after, through, limit).await })
     }
 
     fn topic_headers(
@@ -242,7 +199,7 @@ impl Store for JetStreamStore {
         max: usize,
     ) -> Result<Vec<EventHeader>, StoreError> {
         let topic = topic.clone();
-        self.read(|core| async move { core.topic_headers((key, &topic), after, through, max).await })
+        self.run(|core| async move { core.topic_headers((key, &topic), after, through, max).await })
     }
 
     fn topic_newest(
@@ -253,7 +210,7 @@ impl Store for JetStreamStore {
         max: usize,
     ) -> Result<Vec<Position>, StoreError> {
         let topic = topic.clone();
-        self.read(|core| async move { core.topic_newest((key, &topic), after, through, max).await })
+        self.run(|core| async move { core.topic_newest((key, &topic), after, through, max).await })
     }
 
     fn scan(
@@ -265,7 +222,7 @@ impl Store for JetStreamStore {
     ) -> Result<Scan, StoreError> {
         let (mut events, mut bytes, mut scanned, mut at) = (Vec::new(), 0, 0, after);
         while at < through && scanned < SCAN {
-            let (page, end) = self.read(|core| async move { core.scan_page(at, through).await })?;
+            let (page, end) = self.run(|core| async move { core.scan_page(at, through).await })?;
             scanned += page.len().max(1);
             for (_, stored) in page.into_iter().filter(|(key, _)| wanted(*key).is_some()) {
                 let seq = stored.event.seq;
@@ -281,7 +238,7 @@ impl Store for JetStreamStore {
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
-        self.read(|core| async move { core.position_before(time).await })
+        self.run(|core| async move { core.position_before(time).await })
     }
 
     fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {
@@ -359,11 +316,10 @@ impl Store for JetStreamStore {
     }
 
     fn close(&self) {
-        if self.leads() {
-            if let Err(error) = self.run(|core| async move { core.flush_clock().await }) {
-                tracing::warn!(%error, "the log's clock could not be stored");
-            }
-            self.core.chain.follow();
+        if self.leads()
+            && let Err(error) = self.run(|core| async move { core.flush_clock().await })
+        {
+            tracing::warn!(%error, "the log's clock could not be stored");
         }
         self.stop();
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::load::{Loaded, LoadedTopic, NewestEvent};
 use super::{super::wire::SettingsRecord, reclaim::durable_mark};
 use crate::{
-    engine::log::store::{Recovered, TopicKey, TopicRecord, TopicSettings, TopicSnapshot, TopicSummary},
+    engine::log::store::{Recovered, TopicKey, TopicSettings, TopicSnapshot, TopicSummary},
     event::{Millis, Seq, TopicName},
 };
 
@@ -20,8 +20,14 @@ struct RecoveredTopic {
     settings: TopicSettings,
 }
 
-/// Passes the topics to `each`, and returns the rest, with the names whose newest state is to be kept for purges.
-pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (Recovered, Vec<TopicRecord>) {
+/// The deleted-through marks of names.
+type Marks = BTreeMap<TopicName, Seq>;
+
+/// Topics that still have messages though they have no events, up to a position.
+type Garbage = BTreeMap<(TopicName, TopicKey), Seq>;
+
+/// Passes the topics to `each`, and returns the rest.
+pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (Recovered, Marks, Garbage) {
     let Loaded { position, epoch, mut topics, removed, keys, clock, .. } = loaded;
     let mut recovered = Recovered {
         epoch,
@@ -45,7 +51,7 @@ pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (
             recovered.pending_removals.push((key, *seq));
         }
     }
-    let mut records = Vec::new();
+    let (mut marks, mut garbage) = (Marks::new(), Garbage::new());
     for (name, loaded) in topics {
         if let Some(event) = &loaded.event {
             recovered.head = recovered.head.max(event.seq);
@@ -80,12 +86,18 @@ pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (
         } else if !settings.exists {
             settings.emptied_through = None;
         }
-        records.push(TopicRecord { name: name.clone(), key, tail, snapshot: state, settings: settings.clone() });
+        if deleted > Seq::ZERO {
+            marks.insert(name.clone(), deleted);
+        }
+        let mark = durable_mark(&settings, &state);
+        if let Some(event) = loaded.event.filter(|event| event.seq <= mark) {
+            garbage.insert((name.clone(), event.key), mark);
+        }
         if settings != (TopicSettings { deleted_through: settings.deleted_through, ..TopicSettings::default() }) {
             recovered.settings.push((name, settings));
         }
     }
-    (recovered, records)
+    (recovered, marks, garbage)
 }
 
 impl RecoveredTopic {

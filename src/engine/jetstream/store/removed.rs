@@ -14,8 +14,7 @@ use crate::{
     event::{Seq, TopicName},
 };
 
-/// How long a removed event's message stays in the stream. In that time every hub that reads hears of its tombstone; one
-/// that has heard nothing for so long does not read.
+/// How long a removed event's message stays in the stream. In that time hubs that follow hear of its tombstone.
 pub(super) const ERASE_AFTER: Duration = Duration::from_secs(60);
 
 /// The place of a removed event.

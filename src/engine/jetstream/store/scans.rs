@@ -44,6 +44,7 @@ impl StoreCore {
                 Range { filter: self.subjects.all(), from: after.0 + 1, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
             match self.nats.range(range).await {
                 Ok(page) if page.messages.is_empty() => patience.after_doubt().await?,
+                Ok(page) if !self.knows_removed(after, &page.messages).await => patience.after_doubt().await?,
                 Ok(page) => {
                     let end = page.messages.last().map_or(after, |last| Seq(last.seq)).min(through);
                     let events = page.messages.into_iter().take_while(|message| message.seq <= end.0);
@@ -53,6 +54,19 @@ impl StoreCore {
                 }
                 Err(error) => patience.after_error(error).await?,
             }
+        }
+    }
+
+    /// Whether none of these messages is missing because its event was removed, unless its tombstone is known: a hub that
+    /// follows may hear of a tombstone after a replica has deleted the event.
+    async fn knows_removed(&self, after: Seq, messages: &[Stored]) -> bool {
+        let span = messages.last().map_or(0, |last| last.seq - after.0);
+        if self.chain.leads() || span == messages.len() as u64 {
+            return true;
+        }
+        match self.nats.leader_last(&self.subjects.tombstones()).await {
+            Ok(newest) => newest.is_none_or(|newest| newest.seq <= self.known()),
+            Err(_) => false,
         }
     }
 

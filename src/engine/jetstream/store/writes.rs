@@ -8,8 +8,7 @@ use super::{
     super::{
         nats::{NatsError, Outgoing},
         wire::{
-            ClockRecord, EventRecord, HeaderText, JobTag, LeaderRecord, SettingsRecord, SubjectPlace, TombstoneRecord,
-            encode_keys,
+            ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys,
         },
     },
     core::{StoreCore, not_now},
@@ -28,14 +27,21 @@ const ROLLUP: (&str, &str) = ("Nats-Rollup", "sub");
 /// Header of a message that expires.
 const TTL: &str = "Nats-TTL";
 
+/// Topics to be purged that a hub remembers which follows. Those that it forgets are purged when they are trimmed next.
+const MOST_GARBAGE: usize = 65_536;
+
 /// Settings that are stored together: half of what servers accept in one batch.
 const SETTINGS_AT_ONCE: usize = 500;
 
-impl StoreCore {
-    pub(super) async fn commit(&self, messages: Vec<Outgoing>, first: u64) -> Result<u64, StoreError> {
-        self.store(messages, Some(first)).await
-    }
+/// A write that is stored.
+pub(super) struct StoredWrite {
+    /// The position of its last message.
+    pub(super) end: u64,
+    /// That message is the clock's state.
+    pub(super) with_clock: bool,
+}
 
+impl StoreCore {
     /// The messages of a commit.
     pub(super) fn messages_of(&self, commit: &Commit) -> Vec<Outgoing> {
         let states: HashMap<TopicKey, &TopicSnapshot> =
@@ -73,7 +79,7 @@ impl StoreCore {
                 let record = SettingsRecord { settings, key, tail, state: snapshot };
                 self.rolled_up(self.subjects.settings(&topic.name), record.headers())
             };
-            self.store(topics.iter().map(message).collect(), None).await?;
+            self.store_alone(topics.iter().map(message).collect(), None).await?;
             for topic in topics {
                 self.settings_are_stored(topic);
             }
@@ -89,10 +95,16 @@ impl StoreCore {
             *known = mark.max(*known);
         }
         let mark = durable_mark(&topic.settings, &topic.snapshot);
-        if topic.key.0 > 0 && mark > Seq::ZERO {
-            let mut garbage = self.garbage.lock();
-            let known = garbage.entry((topic.name.clone(), topic.key)).or_default();
-            *known = mark.max(*known);
+        let is_gone = mark >= topic.tail;
+        if topic.key.0 == 0 || mark == Seq::ZERO || !(is_gone || self.chain.leads()) {
+            return;
+        }
+        let mut garbage = self.garbage.lock();
+        let known = garbage.entry((topic.name.clone(), topic.key)).or_default();
+        *known = mark.max(*known);
+        // The hub that leads purges it within seconds; this one only if it leads soon.
+        if garbage.len() > MOST_GARBAGE && !self.chain.leads() {
+            garbage.pop_first();
         }
     }
 
@@ -115,7 +127,7 @@ impl StoreCore {
         }
         let at = self.chain.last() + 1;
         let record = TombstoneRecord::of(&found, Seq(at));
-        self.store(vec![self.rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
+        self.store_alone(vec![self.rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
         self.tombstone_is_stored(topic, seq, record);
         Ok(RemoveOutcome::Removed(record.bytes))
     }
@@ -131,18 +143,29 @@ impl StoreCore {
         let known = self.removed.lock().get(key, seq).map(|place| (place.topic.clone(), place.record));
         let Some((topic, record)) = known.filter(|(_, record)| record.pending) else { return Ok(()) };
         let record = TombstoneRecord { pending: false, ..record };
-        self.store(vec![self.rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
+        self.store_alone(vec![self.rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
         self.removed.lock().insert(&topic, seq, record);
         Ok(())
     }
 
     /// Stores the clock's state, if a newer one is there than is stored.
     pub(super) async fn flush_clock(&self) -> Result<(), StoreError> {
-        if self.clock.lock().is_some() { self.store(Vec::new(), None).await.map(drop) } else { Ok(()) }
+        if self.clock.lock().is_some() { self.store_alone(Vec::new(), None).await } else { Ok(()) }
     }
 
-    /// Writes these messages, and the clock's state with them. Returns the position of the last of them.
-    async fn store(&self, mut messages: Vec<Outgoing>, first: Option<u64>) -> Result<u64, StoreError> {
+    /// Stores these messages, which are no events.
+    async fn store_alone(&self, messages: Vec<Outgoing>, first: Option<u64>) -> Result<(), StoreError> {
+        let StoredWrite { end, .. } = self.store(messages, first).await?;
+        self.reach(end, end);
+        Ok(())
+    }
+
+    /// Stores these messages together, and the clock's state with them. `first`: see [`Chain::write`](super::chain::Chain::write).
+    pub(super) async fn store(
+        &self,
+        mut messages: Vec<Outgoing>,
+        first: Option<u64>,
+    ) -> Result<StoredWrite, StoreError> {
         let clock = self.clock.lock().clone();
         let more = clock.as_ref().map(|clock| {
             let record = ClockRecord(clock.clone());
@@ -154,7 +177,7 @@ impl StoreCore {
         if *waiting == clock {
             *waiting = None;
         }
-        Ok(end)
+        Ok(StoredWrite { end, with_clock: clock.is_some() })
     }
 
     /// An event as it is stored, by the stream's leader.
@@ -167,16 +190,11 @@ impl StoreCore {
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
     }
 
-    /// The record of a hub that leads.
-    pub(super) fn leader_message(&self, leader: &LeaderRecord) -> Outgoing {
-        self.rolled_up(self.subjects.leader(), leader.headers())
-    }
-
     fn message(&self, subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
         Outgoing { subject, headers, payload }
     }
 
-    fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
+    pub(super) fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
         headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
         self.message(subject, headers, Bytes::new())
     }

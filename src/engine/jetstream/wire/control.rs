@@ -18,6 +18,8 @@ pub(in crate::engine::jetstream) struct LeaderRecord {
     pub(in crate::engine::jetstream) hub: Box<str>,
     /// Where it is reached, for people; may be empty.
     pub(in crate::engine::jetstream) address: Box<str>,
+    /// It has ended in order: nobody leads from its position on.
+    pub(in crate::engine::jetstream) resigned: bool,
 }
 
 /// The epoch of the stream's ids.
@@ -36,7 +38,8 @@ pub(in crate::engine::jetstream) struct ClockRecord(pub(in crate::engine::jetstr
 impl LeaderRecord {
     /// The headers of the message, which has no payload.
     pub(in crate::engine::jetstream) fn headers(&self) -> HeaderText {
-        vec![(GL, FieldText::versioned().text('h', &self.hub).text('a', &self.address).finish())]
+        let text = FieldText::versioned().text('h', &self.hub).text('a', &self.address);
+        vec![(GL, text.number_unless_0('r', self.resigned.into()).finish())]
     }
 
     /// The leader that a message tells.
@@ -49,7 +52,7 @@ impl LeaderRecord {
         if hub.is_empty() {
             return Err(WireError::Malformed("a leader without an id"));
         }
-        Ok(Self { hub: hub.into(), address: fields.text('a')?.into() })
+        Ok(Self { hub: hub.into(), address: fields.text('a')?.into(), resigned: fields.number_or_0('r')? > 0 })
     }
 }
 
@@ -128,8 +131,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_leader_survives_its_message(hub in "\\PC{1,20}", address in "\\PC{0,20}") {
-            let leader = LeaderRecord { hub: hub.into(), address: address.into() };
+        fn a_leader_survives_its_message(hub in "\\PC{1,20}", address in "\\PC{0,20}", resigned in any::<bool>()) {
+            let leader = LeaderRecord { hub: hub.into(), address: address.into(), resigned };
             prop_assert_eq!(LeaderRecord::decode(leader.headers().as_slice()), Ok(leader));
         }
 

@@ -30,7 +30,7 @@ pub(in crate::engine::jetstream) struct EventRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine::jetstream) struct JobTag {
     /// The id of the hub.
-    pub(in crate::engine::jetstream) hub: Arc<str>,
+    pub(in crate::engine::jetstream) hub: Box<str>,
     /// Which of its appends.
     pub(in crate::engine::jetstream) number: u64,
     /// Which event of the append; the first is 0.
@@ -117,7 +117,7 @@ impl JobTag {
 
 impl From<&EventOrigin> for JobTag {
     fn from(origin: &EventOrigin) -> Self {
-        Self { hub: Arc::clone(&origin.unit.hub), number: origin.unit.number, index: origin.index }
+        Self { hub: Box::from(&*origin.unit.hub), number: origin.unit.number, index: origin.index }
     }
 }
 

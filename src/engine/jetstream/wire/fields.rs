@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{super::nats::Headers, error::WireError};
+use super::error::WireError;
 
 /// The version of the format that is written, and the newest that is read.
 pub(super) const VERSION: u64 = 1;
@@ -22,18 +22,12 @@ pub(in crate::engine::jetstream) type HeaderText = Vec<(&'static str, String)>;
 /// The headers of a message.
 pub(in crate::engine::jetstream) trait HeaderLookup {
     /// The value of a header; `None` when it is not there.
-    fn header(&self, name: &'static str) -> Option<&str>;
+    fn header(&self, name: &str) -> Option<&str>;
 }
 
 impl HeaderLookup for [(&'static str, String)] {
-    fn header(&self, name: &'static str) -> Option<&str> {
+    fn header(&self, name: &str) -> Option<&str> {
         self.iter().find(|(of, _)| *of == name).map(|(_, value)| value.as_str())
-    }
-}
-
-impl HeaderLookup for Headers {
-    fn header(&self, name: &'static str) -> Option<&str> {
-        self.get(name)
     }
 }
 

@@ -16,13 +16,17 @@ use crate::{
         memory::MemoryStore,
         sled::{SledConfig, SledStore},
     },
-    event::{Millis, Retention, retention::Rules},
+    event::{Millis, Retention, Seq, retention::Rules},
 };
 
 /// Opens a log engine over the same stored data, again and again.
 pub(crate) trait StoreFactory {
     fn new() -> Self;
     fn open(&mut self, config: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine>;
+    /// See [`EngineFactory::position`].
+    fn position(&self, seq: Seq) -> Seq {
+        seq
+    }
 }
 
 /// A log engine over a store, with injected clocks.
@@ -58,6 +62,10 @@ impl<S: StoreFactory> EngineFactory for LogFactory<S> {
 
     fn open(&mut self, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
         self.store.open(self.config.clone(), observer)
+    }
+
+    fn position(&self, seq: Seq) -> Seq {
+        self.store.position(seq)
     }
 }
 

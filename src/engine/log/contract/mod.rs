@@ -14,21 +14,21 @@ use crate::{
     event::{Millis, Retention, Seq, retention::Rules},
 };
 
-mod appending;
-mod clocks;
+pub(crate) mod appending;
+pub(crate) mod clocks;
 mod factories;
-mod gaps;
-mod lifecycle;
-mod locating;
-mod model;
-mod reading;
-mod removal;
-mod retention;
+pub(crate) mod gaps;
+pub(crate) mod lifecycle;
+pub(crate) mod locating;
+pub(crate) mod model;
+pub(crate) mod reading;
+pub(crate) mod removal;
+pub(crate) mod retention;
 
 pub(crate) use factories::{LogFactory, LogFixture, MemoryFactory, SledFactory, StoreFactory};
 
 contract_tests! {
-    log_contract:
+    log_contract, all_log_tests:
     appending:
         a_retry_gets_the_first_receipts_and_adds_nothing,
         a_retry_is_known_after_a_restart,
@@ -73,6 +73,8 @@ contract_tests! {
     model:
         every_page_matches_a_plain_list;
 }
+
+pub(crate) use all_log_tests;
 
 log_contract!(memory, super::super::MemoryFactory);
 log_contract!(sled, super::super::SledFactory);

@@ -285,11 +285,9 @@ pub async fn active(
     let Some(run) = run else { return Ok(nothing()) };
     match run.decided().await {
         RunPhase::Started | RunPhase::Ended => answer::response(state, scope, caller, &run, options, false).await,
-        RunPhase::Asked
-        | RunPhase::Answered(_)
-        | RunPhase::NotStarted(_)
-        | RunPhase::Joined(_)
-        | RunPhase::Lost => Ok(nothing()),
+        RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) | RunPhase::Joined(_) | RunPhase::Lost => {
+            Ok(nothing())
+        }
     }
 }
 

@@ -115,7 +115,9 @@ fn frame(json: &impl Serialize, pieces: &[&[u8]]) -> Vec<u8> {
     let length = u32::try_from(out.len() - 8).expect("below the largest unit");
     out[..4].copy_from_slice(&length.to_le_bytes());
     out[4..8].copy_from_slice(&u32::try_from(data).expect("below the largest unit").to_le_bytes());
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
     out
 }
 
@@ -148,8 +150,7 @@ impl<'a> FrameReader<'a> {
     pub(super) fn message(bytes: &'a [u8]) -> Result<Self, ForwardCodecError> {
         match bytes {
             [VERSION, rest @ ..] => Ok(Self(rest)),
-            [OTHER_VERSION, version, ..] => Err(ForwardCodecError::Version(*version)),
-            [version, ..] => Err(ForwardCodecError::Version(*version)),
+            [OTHER_VERSION, version, ..] | [version, ..] => Err(ForwardCodecError::Version(*version)),
             [] => Err(malformed("it is empty")),
         }
     }
@@ -195,7 +196,7 @@ impl<'a> Iterator for FrameReader<'a> {
     }
 }
 
-fn malformed(what: impl ToString) -> ForwardCodecError {
+fn malformed(what: impl std::fmt::Display) -> ForwardCodecError {
     ForwardCodecError::Malformed(what.to_string())
 }
 

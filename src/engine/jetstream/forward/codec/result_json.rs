@@ -172,12 +172,11 @@ impl ReceiptsJson {
                 all.topics.len() - 1
             });
             let next = (topic, receipt.epoch, receipt.seq, receipt.time);
-            match all.runs.last_mut().filter(|_| end == Some(next)) {
-                Some(run) => run.3 += 1,
-                None => {
-                    let epoch = receipt.epoch.as_str().to_owned();
-                    all.runs.push(RunJson(topic, epoch, receipt.seq.0, 1, receipt.time.0));
-                }
+            if let Some(run) = all.runs.last_mut().filter(|_| end == Some(next)) {
+                run.3 += 1;
+            } else {
+                let epoch = receipt.epoch.as_str().to_owned();
+                all.runs.push(RunJson(topic, epoch, receipt.seq.0, 1, receipt.time.0));
             }
             end = Some((topic, receipt.epoch, Seq(receipt.seq.0.saturating_add(1)), receipt.time));
         }

@@ -24,7 +24,7 @@ const SMALL: ForwardLimits = ForwardLimits {
     retry: Duration::from_millis(250),
     longest_retry: Duration::from_secs(2),
     sessions: 8,
-    idle: Duration::from_secs(60),
+    idle: Duration::from_mins(1),
 };
 
 fn topic(name: &str) -> TopicName {

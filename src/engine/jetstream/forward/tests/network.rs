@@ -54,8 +54,11 @@ struct Lead {
     sessions: LeaderSessions,
     queue: VecDeque<Job>,
     /// The commit in progress.
-    commit: Option<(Writing, Vec<(Job, UnitResult)>, Table)>,
+    commit: Option<Commit>,
 }
+
+/// The write, its jobs with their results, and the table when it is stored.
+type Commit = (Writing, Vec<(Job, UnitResult)>, Table);
 
 struct Hub {
     id: HubId,
@@ -80,6 +83,8 @@ struct Counts {
     late: u64,
     /// Refused by a leader whose answer is lost.
     lost: u64,
+    /// Skipped by the feed, perhaps.
+    doubtful: u64,
 }
 
 struct World {
@@ -191,7 +196,7 @@ impl World {
                 let mut append = append(mem::take(&mut events));
                 if kind > 14 {
                     append.events.truncate(1);
-                    let seq = Seq(self.rng.u64(..self.log.len() as u64 + 1));
+                    let seq = Seq(self.rng.u64(..=self.log.len() as u64));
                     let last = ExpectedLast::Last(EventId { epoch: epoch(), seq });
                     append.expect = Some(if self.rng.bool() { ExpectedLast::Empty } else { last });
                 }
@@ -213,7 +218,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, to: &HubId, bytes: Vec<u8>) {
+    fn send(&mut self, to: &HubId, bytes: &[u8]) {
         let Some(to) = self.hubs.iter().position(|hub| hub.id == *to) else { return };
         let copies = if self.healed { 1 } else { [0, 0, 1, 1, 1, 1, 1, 1, 1, 2][self.rng.usize(..10)] };
         for _ in 0..copies {
@@ -223,14 +228,15 @@ impl World {
                 1..10 => self.rng.u64(..2000),
                 _ => self.rng.u64(..20),
             };
-            self.packets.push(Packet { at: self.now + Duration::from_millis(delay), to, bytes: bytes.clone() });
+            self.packets.push(Packet { at: self.now + Duration::from_millis(delay), to, bytes: bytes.into() });
         }
     }
 
     fn deliver(&mut self) {
         let due: Vec<_> = (0..self.packets.len()).filter(|at| self.packets[*at].at <= self.now).collect();
-        if let Some(at) = self.rng.choice(due) {
-            let Packet { to, bytes, .. } = self.packets.swap_remove(at);
+        let first = due.first().copied().filter(|_| self.healed);
+        if let Some(at) = first.or_else(|| self.rng.choice(due)) {
+            let Packet { to, bytes, .. } = self.packets.remove(at);
             self.receive(to, &bytes);
         }
     }
@@ -254,7 +260,7 @@ impl World {
             answer = LeaderSessions::refuse(&hub.id, bytes).ok();
         }
         if let (Some(answer), Some(from)) = (answer, sender(bytes)) {
-            self.send(&from, answer);
+            self.send(&from, &answer);
         }
     }
 
@@ -265,7 +271,13 @@ impl World {
             return;
         }
         let record = &self.log[hub.table.applied];
-        feed(hub, self.now, record);
+        if matches!(record, Record::Event { .. }) && !self.healed && self.rng.u32(..100) == 0 {
+            hub.table.apply(record);
+            hub.session.feed_skipped();
+            hub.session.applied(Seq(hub.table.applied as u64));
+        } else {
+            feed(hub, self.now, record);
+        }
         if hub.lead.is_some() {
             assert!(matches!(record, Record::Leader(_)), "the records of a leader end with another leader's");
             self.step_down(at, Vec::new());
@@ -336,7 +348,7 @@ impl World {
             }
         }
         for (to, bytes) in lead.sessions.step_down() {
-            self.send(&to, bytes);
+            self.send(&to, &bytes);
         }
     }
 
@@ -381,7 +393,7 @@ impl World {
             lead.sessions.drop_idle(self.now);
         }
         for (to, bytes) in send {
-            self.send(&to, bytes);
+            self.send(&to, &bytes);
         }
         for (caller, result) in step.results {
             self.end(at, caller, result);
@@ -458,20 +470,27 @@ impl World {
                     assert_eq!(stored, receipts.iter().cloned().map(Some).collect::<Vec<_>>(), "{caller:?}");
                 }
                 UnitResult::Each(Ok(results)) => {
-                    assert_eq!(stored, results.iter().map(|it| it.clone().ok()).collect::<Vec<_>>(), "{caller:?}");
-                    let closed = |error: &AppendError| matches!(error, AppendError::Closed { .. });
-                    assert!(results.iter().filter_map(|it| it.as_ref().err()).all(closed), "{results:?}");
+                    for (stored, result) in stored.into_iter().zip(results) {
+                        match result {
+                            Ok(receipt) => assert_eq!(stored.as_ref(), Some(receipt), "{caller:?}"),
+                            Err(AppendError::Unavailable { .. }) => self.counts.doubtful += 1,
+                            Err(AppendError::Closed { .. }) => assert_eq!(stored, None, "{caller:?}"),
+                            Err(error) => panic!("{caller:?}: {error}"),
+                        }
+                    }
                 }
+                _ if matches!(result.error(), Some(AppendError::Unavailable { .. })) => {}
                 _ => assert!(stored.iter().all(Option::is_none), "{caller:?} was told {result:?}, and it is stored"),
             }
             match result.error() {
                 None => self.counts.done += 1,
                 Some(AppendError::NotNow { reason }) if reason.contains("lost") => self.counts.lost += 1,
                 Some(AppendError::NotNow { .. }) => self.counts.late += 1,
-                Some(error) => {
-                    assert!(!matches!(error, AppendError::Unavailable { .. }), "{caller:?}: {error}");
-                    self.counts.refused += 1;
+                Some(AppendError::Unavailable { reason }) => {
+                    assert!(reason.contains("may have been stored"), "{caller:?}: {reason}");
+                    self.counts.doubtful += 1;
                 }
+                Some(_) => self.counts.refused += 1,
             }
         }
     }
@@ -520,7 +539,7 @@ fn run(seed: u64) -> Counts {
 /// `FORWARD_SEEDS=<first>..<end>` for others than these.
 #[test]
 fn each_unit_is_committed_once_in_order_and_its_caller_told_the_truth() {
-    let range = std::env::var("FORWARD_SEEDS").unwrap_or_else(|_| "0..1000".into());
+    let range = std::env::var("FORWARD_SEEDS").unwrap_or_else(|_| "0..500".into());
     let (first, end) = range.split_once("..").expect("a range");
     let (first, end): (u64, u64) = (first.parse().expect("a number"), end.parse().expect("a number"));
     let mut all = Counts::default();
@@ -531,7 +550,9 @@ fn each_unit_is_committed_once_in_order_and_its_caller_told_the_truth() {
         all.refused += counts.refused;
         all.late += counts.late;
         all.lost += counts.lost;
+        all.doubtful += counts.doubtful;
     }
     println!("{all:?}");
     assert!(all.done > all.late && all.refused > 0, "the hubs do their work: {all:?}");
+    assert!(all.doubtful < all.done / 100, "a doubt is rare: {all:?}");
 }

@@ -9,7 +9,7 @@ use super::{
     topic,
 };
 use crate::{
-    engine::{AppendError, Receipt},
+    engine::{Append, AppendError, IdempotencyKey, Receipt},
     event::Seq,
 };
 
@@ -49,7 +49,7 @@ impl Pair {
         for request in requests {
             let handled = self.leader.handle(self.now, Seq(50), request).expect("a request");
             execute.extend(handled.execute);
-            for answer in handled.answer {
+            if let Some(answer) = handled.answer {
                 self.follower.message(self.now, &answer).expect("an answer");
             }
         }
@@ -209,19 +209,28 @@ fn a_lost_answer_is_repeated_when_asked_until_it_is_acknowledged() {
 fn a_dropped_session_executes_nothing_any_more() {
     let mut pair = Pair::new(SMALL);
     pair.push(1, one("x"));
-    let requests = pair.poll();
-    pair.handle(&requests);
+    let opening = pair.poll();
+    pair.handle(&opening);
     let late = pair.poll();
     let units = pair.handle(&late);
     pair.leader.complete(&units[0].ticket, &done(50), Seq(50));
     pair.wait(61_000);
     pair.leader.drop_idle(pair.now);
-    assert_eq!(pair.handle(&late).len(), 0, "its number is the next one of a new session");
+    assert_eq!(pair.handle(&late).len(), 0);
     // The feed has not shown the unit, which the position 50 of the answer decides: it is sent again.
-    let units = pair.open();
+    let requests = pair.poll();
+    pair.handle(&requests);
+    assert_eq!(pair.handle(&late).len(), 0, "its number is the next one of this session");
+    let requests = pair.poll();
+    let units = pair.handle(&requests);
     assert_eq!(pair.results, []);
     assert_eq!(numbers(&units), [1], "by the number of the follower it is the same unit");
     assert_eq!(pair.handle(&late).len(), 0);
+    // Nor does the late opening request of the old session end the new one.
+    pair.handle(&opening);
+    pair.push(2, one("y"));
+    let requests = pair.poll();
+    assert_eq!(numbers(&pair.handle(&requests)), [2]);
 }
 
 #[test]
@@ -291,6 +300,29 @@ fn a_new_leader_record_decides_what_was_sent() {
     assert!(matches!(second, UnitResult::Append(Err(AppendError::NotNow { .. }))));
     assert!(matches!(fourth, UnitResult::Done(Err(AppendError::NotNow { .. }))));
     assert_eq!(fifth, &UnitResult::Each(Ok(vec![Ok(receipts[1].clone()), closed, Ok(receipts[2].clone())])));
+}
+
+#[test]
+fn an_append_that_the_feed_may_have_skipped_is_not_executed_twice() {
+    let mut pair = Pair::new(SMALL);
+    let two = || vec![event("a", "1"), event("b", "2")];
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [1; 16], owner: 1 };
+    pair.push(1, Unit::Append(append(two())));
+    pair.push(2, Unit::Each(two()));
+    pair.push(3, one("nothing of it was seen"));
+    pair.push(4, Unit::Append(Append { key: Some(key), ..append(two()) }));
+    pair.open();
+    pair.follower.event_seen(1, 1, receipt(&topic("b"), 57));
+    pair.follower.event_seen(2, 0, receipt(&topic("a"), 58));
+    pair.follower.feed_skipped();
+    let left = pair.follower.promoted(pair.now, Seq(70));
+    assert_eq!(left.iter().map(|(_, caller)| *caller).collect::<Vec<_>>(), [4], "its key tells");
+    pair.poll();
+    let (first, second) = (receipt(&topic("a"), 56), receipt(&topic("b"), 57));
+    assert_eq!(pair.results[0], (1, UnitResult::Append(Ok(vec![first, second]))), "they are all stored, or none");
+    let (2, UnitResult::Each(Ok(each))) = &pair.results[1] else { panic!("{:?}", pair.results) };
+    assert!(matches!(each[..], [Ok(_), Err(AppendError::Unavailable { .. })]), "{each:?}");
+    assert!(matches!(pair.results[2], (3, UnitResult::Append(Err(AppendError::Unavailable { .. })))));
 }
 
 #[test]
@@ -364,12 +396,69 @@ fn a_hub_that_does_not_lead_executes_nothing() {
     for _ in 0..2 {
         let request = next.poll(now).send.remove(0).1;
         let answer = pair.leader.handle(now, Seq(90), &request).expect("a request").answer;
-        answer.into_iter().for_each(|answer| next.message(now, &answer).expect("an answer"));
+        if let Some(answer) = answer {
+            next.message(now, &answer).expect("an answer");
+        }
     }
     pair.leader.complete(&units[0].ticket, &done(50), Seq(50));
     assert_eq!(pair.leader.flush().len(), 0);
+    assert_eq!(pair.handle(&request).len(), 0, "its token and number are the next ones here");
     let refused = LeaderSessions::refuse(&me, &request[0]).expect("a request");
     pair.follower.message(now, &refused).expect("an answer");
     pair.poll();
     assert_eq!(pair.results, []);
+}
+
+#[test]
+fn a_late_answer_of_an_earlier_leader_is_not_the_new_ones() {
+    let mut pair = Pair::new(SMALL);
+    pair.push(1, one("x"));
+    let units = pair.open();
+    let closed = units[0].unit.refused(AppendError::Closed { topic: topic("a") });
+    pair.leader.complete(&units[0].ticket, &closed, Seq(50));
+    let late = pair.leader.flush();
+    pair.follower.leader_seen(pair.now, hub("m"), Seq(70));
+    pair.leader = LeaderSessions::new(hub("m"), Seq(70), SMALL);
+    let units = pair.open();
+    for (_, bytes) in late {
+        pair.follower.message(pair.now, &bytes).expect("an answer");
+    }
+    pair.poll();
+    assert_eq!(pair.results, [], "the same token and number");
+    pair.leader.complete(&units[0].ticket, &done(70), Seq(70));
+    pair.answer();
+    pair.poll();
+    assert_eq!(pair.results, [(1, done(70))]);
+}
+
+#[test]
+fn a_new_session_has_the_whole_window() {
+    let mut pair = Pair::new(ForwardLimits { window_messages: 100, ..SMALL });
+    for caller in 0..7 {
+        pair.push(caller, one(&"x".repeat(200)));
+    }
+    for term in 70..80 {
+        assert_eq!(pair.open().len(), 7, "7 units of 300 bytes");
+        pair.follower.leader_seen(pair.now, hub("l"), Seq(term));
+        pair.leader = LeaderSessions::new(hub("l"), Seq(term), SMALL);
+    }
+}
+
+#[test]
+fn what_is_decided_while_it_is_to_be_sent_again_is_not_sent() {
+    let mut pair = Pair::new(SMALL);
+    pair.push(1, one("x"));
+    let requests = pair.poll();
+    pair.handle(&requests);
+    let late = pair.poll();
+    pair.wait(250);
+    let ask = pair.poll();
+    pair.handle(&ask);
+    pair.answer();
+    assert_eq!(numbers(&pair.handle(&late)), [1]);
+    pair.follower.event_seen(1, 0, receipt(&topic("a"), 60));
+    assert_eq!(pair.poll().len(), 0);
+    pair.push(2, one("y"));
+    let requests = pair.poll();
+    assert_eq!(numbers(&pair.handle(&requests)), [2]);
 }

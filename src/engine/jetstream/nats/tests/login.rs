@@ -25,7 +25,9 @@ async fn a_refused_login_is_an_error_at_once_and_names_no_secret() {
     let connections = || cluster.monitored(0, "/connz").unwrap()["num_connections"].clone();
     assert_eq!(connections(), 1);
     drop(nats);
+    let deadline = Instant::now() + WAIT;
     while connections() != 0 {
+        assert!(Instant::now() < deadline, "a dropped client stays connected");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -67,11 +67,50 @@ async fn loading_brings_the_newest_message_of_10_000_subjects() {
     let mut payloads = Vec::new();
     let reached = nats.last_per_subject("load.e.t7", false, |stored| payloads.push(stored.payload)).await;
     assert_eq!((reached, payloads), (Ok(10_008), vec![Bytes::from_static(b"payload")]));
-    // No consumer is left behind.
-    let names = async || nats.api::<serde_json::Value>("CONSUMER.NAMES.LOAD", &serde_json::json!({})).await.unwrap();
-    while names().await["total"] != 0 {
+    let deadline = Instant::now() + WAIT;
+    while !consumers(&nats).await.is_empty() {
+        assert!(Instant::now() < deadline, "a consumer is left behind");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+async fn consumers(nats: &Nats) -> Vec<String> {
+    let path = format!("CONSUMER.NAMES.{}", nats.stream_name());
+    let names: serde_json::Value = nats.api(&path, &serde_json::json!({})).await.unwrap();
+    serde_json::from_value(names["consumers"].clone()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn loading_begins_again_when_its_consumer_is_gone() {
+    let cluster = NatsCluster::shared();
+    let nats = with_stream(&cluster, "again").await;
+    // More than two requests bring.
+    for group in 0..10 {
+        let messages = (0..1000).map(|index| event(format!("again.e.t{}", group * 1000 + index), ""));
+        nats.write(messages.collect(), group * 1000, WAIT).await.unwrap();
+    }
+    // On a thread of its own, because `each` blocks this one.
+    let delete = |config| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let other = Nats::connect(&config).await.unwrap();
+            let name = consumers(&other).await.pop().unwrap();
+            let path = format!("CONSUMER.DELETE.AGAIN.{name}");
+            let deleted: serde_json::Value = other.api(&path, &serde_json::json!({})).await.unwrap();
+            assert_eq!(deleted["success"], true);
+        });
+    };
+    let config = config(cluster.urls(), "again");
+    let mut seen = Vec::new();
+    let reached = nats.last_per_subject("again.e.>", true, |stored| {
+        if seen.is_empty() {
+            std::thread::scope(|scope| scope.spawn(|| delete(config.clone())).join().unwrap());
+        }
+        seen.push(stored.seq);
+    });
+    assert_eq!(reached.await, Ok(10_000));
+    assert!(seen.len() > 10_000, "it has not begun again");
+    assert!(seen[seen.len() - 10_000..].iter().copied().eq(1..=10_000));
 }
 
 #[tokio::test]

@@ -1,0 +1,124 @@
+//! The messages of the stream, as changes of the log.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    feed::Write,
+    nats::Headers,
+    wire::{
+        EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
+        TombstoneRecord, WireError, decode_keys,
+    },
+};
+use crate::{
+    engine::{
+        Receipt,
+        log::{
+            apply::Replicated,
+            store::{KeyRecord, StoredEvent, TopicKey, TopicRecord, TopicSnapshot},
+        },
+    },
+    event::{Epoch, Event, Seq},
+};
+
+impl HeaderLookup for Headers {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.find(name)
+    }
+}
+
+/// What a write of another hub means.
+pub(super) enum Decoded {
+    /// A change of the log, with the tags of its events.
+    Change { change: Replicated, tags: Vec<(JobTag, TaggedEvent)> },
+    /// Another hub leads, or this one.
+    Leader { record: LeaderRecord, at: Seq },
+    /// The epoch was written.
+    Epoch,
+}
+
+/// An event of which its hub waits for the receipt.
+pub(super) struct TaggedEvent(Arc<Event>);
+
+impl TaggedEvent {
+    pub(super) fn receipt(&self, epoch: Epoch) -> Receipt {
+        let Event { seq, time, new } = &*self.0;
+        Receipt { topic: new.topic.clone(), epoch, seq: *seq, time: *time }
+    }
+}
+
+/// Decodes writes in their order.
+pub(super) struct Decoder {
+    subjects: StreamSubjects,
+}
+
+/// The events and keys of one write.
+#[derive(Default)]
+struct Commit {
+    events: Vec<(TopicKey, StoredEvent)>,
+    states: Vec<(TopicKey, TopicSnapshot)>,
+    tags: Vec<(JobTag, TaggedEvent)>,
+    key_parts: BTreeMap<usize, KeyPart>,
+}
+
+impl Decoder {
+    pub(super) fn new(subjects: &StreamSubjects) -> Self {
+        Self { subjects: subjects.clone() }
+    }
+
+    /// The changes of one write, in order.
+    ///
+    /// # Errors
+    /// When a message of it cannot be understood.
+    pub(super) fn decode(&mut self, write: Write) -> Result<Vec<Decoded>, WireError> {
+        let (mut decoded, mut commit) = (Vec::new(), Commit::default());
+        for stored in write.messages {
+            let seq = Seq(stored.seq);
+            match self.subjects.parse(&stored.subject) {
+                Some(SubjectPlace::Event(topic)) => {
+                    commit.push(EventRecord::decode(topic, seq, &stored.headers, stored.payload)?);
+                }
+                Some(SubjectPlace::Keys(_)) => {
+                    let part = KeyPart::decode(&stored.headers, stored.payload)?;
+                    commit.key_parts.insert(part.index, part);
+                }
+                Some(SubjectPlace::Settings(topic)) => {
+                    let SettingsRecord { settings, key, tail, state } = SettingsRecord::decode(&stored.headers)?;
+                    let record = TopicRecord { name: topic, key, tail, snapshot: state, settings };
+                    decoded.push(Decoded::Change { change: Replicated::Settings(record), tags: Vec::new() });
+                }
+                Some(SubjectPlace::Tombstone(topic, at)) => {
+                    let TombstoneRecord { key, pending, bytes, .. } = TombstoneRecord::decode(&stored.headers)?;
+                    let change = Replicated::Removal { topic, key, seq: at, pending, bytes };
+                    decoded.push(Decoded::Change { change, tags: Vec::new() });
+                }
+                Some(SubjectPlace::Leader) => {
+                    decoded.push(Decoded::Leader { record: LeaderRecord::decode(&stored.headers)?, at: seq });
+                }
+                Some(SubjectPlace::Epoch) => decoded.push(Decoded::Epoch),
+                Some(SubjectPlace::Clock) => {}
+                None => tracing::warn!(subject = stored.subject, "a message of the stream is not gapless's"),
+            }
+        }
+        decoded.extend(commit.finish()?);
+        Ok(decoded)
+    }
+}
+
+impl Commit {
+    fn push(&mut self, record: EventRecord) {
+        let EventRecord { key, stored, state, job } = record;
+        self.tags.extend(job.map(|job| (job, TaggedEvent(Arc::clone(&stored.event)))));
+        self.states.extend(state.map(|state| (key, state)));
+        self.events.push((key, stored));
+    }
+
+    fn finish(self) -> Result<Option<Decoded>, WireError> {
+        let Self { events, states, tags, key_parts } = self;
+        let keys: Vec<KeyRecord> = decode_keys(key_parts.into_values().collect())?;
+        let Some(time) = events.last().map(|(_, last)| last.event.time).or(keys.last().map(|key| key.time)) else {
+            return Ok(None);
+        };
+        Ok(Some(Decoded::Change { change: Replicated::Commit { events, states, keys, time }, tags }))
+    }
+}
