@@ -77,33 +77,58 @@ fn pauses() -> Script {
     script
 }
 
-/// Cut networks and full disks.
+/// Each side of a network that is cut.
 fn cuts() -> Script {
-    Script::lasting(45.0)
+    Script::lasting(27.0)
         .at(1.0, Step::Cut { node: Node::Leader, with_hub: true })
         .at(12.0, Step::Heal)
         .at(14.0, Step::Cut { node: Node::Follower, with_hub: false })
         .at(18.0, Step::CutHub(0))
         .at(24.0, Step::Heal)
-        .at(26.0, Step::FillDisk(Node::Leader))
-        .at(31.0, Step::FreeDisks)
-        .at(32.0, Step::FillDisks)
-        .at(35.0, Step::FreeDisks)
-        .at(36.0, Step::RestoreNodes)
 }
 
-#[test]
-#[ignore = "until `serve` has the engine"]
-fn every_fault_breaks_no_rule() {
-    let seed = crate::seed();
+/// The disk of one node, then of all.
+fn full_disks() -> Script {
+    Script::lasting(25.0)
+        .at(2.0, Step::FillDisk(Node::Leader))
+        .at(9.0, Step::FreeDisks)
+        .at(13.0, Step::FillDisks)
+        .at(18.0, Step::FreeDisks)
+}
+
+/// A round over a cluster of its own.
+fn round(script: Script) {
     let mut site = Site::of_cluster(over_jetstream);
-    run(&mut site, "kills", seed, kills());
-    run(&mut site, "pauses", seed, pauses());
-    run(&mut site, "cuts", seed, cuts());
+    run(&mut site, "w", crate::seed(), script);
 }
 
 #[test]
-#[ignore = "until `serve` has the engine"]
+fn three_hubs_are_one() {
+    round(Script::lasting(10.0));
+}
+
+#[test]
+fn hubs_and_nodes_that_are_killed_break_no_rule() {
+    round(kills());
+}
+
+#[test]
+fn hubs_and_nodes_that_are_silent_or_restarted_break_no_rule() {
+    round(pauses());
+}
+
+#[test]
+fn cut_networks_break_no_rule() {
+    round(cuts());
+}
+
+#[test]
+fn full_disks_break_no_rule() {
+    round(full_disks());
+}
+
+/// Half a minute of everything at random, or the minutes of `GAPLESS_SOAK_MINUTES`.
+#[test]
 fn soak() {
     let minutes: f64 = crate::number("GAPLESS_SOAK_MINUTES").unwrap_or(0.5);
     let (seed, began) = (crate::seed(), Instant::now());

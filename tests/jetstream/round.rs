@@ -63,8 +63,12 @@ async fn round(site: &mut Site, addresses: &[SocketAddr], plan: &Plan) -> Verdic
     plan.script.run(site).await;
     let healed = Instant::now();
     let mut stuck = Vec::new();
-    stuck.extend(site.hubs.ready().await.err());
-    println!("all hubs are ready {:.1?} after the script", healed.elapsed());
+    if let Err(error) = site.hubs.ready().await {
+        println!("{error}\n{}", site.node_logs());
+        stuck.push(error);
+    } else {
+        println!("all hubs are ready {:.1?} after the script", healed.elapsed());
+    }
     world.publishing.set(false);
     let ended = timeout(LAST_PUBLISHES, async {
         while let Some(ended) = publishers.join_next().await {
