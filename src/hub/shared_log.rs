@@ -82,7 +82,9 @@ impl SharingHub {
         let listener = &mut listeners[self.place];
         listener.cut_off = cut_off;
         if !cut_off {
-            std::mem::take(&mut listener.kept).iter().for_each(|report| report.tell(&listener.broker));
+            for report in std::mem::take(&mut listener.kept) {
+                report.tell(&listener.broker);
+            }
         }
         drop(listeners);
         self.engine.cut_off(cut_off);

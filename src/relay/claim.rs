@@ -1,31 +1,19 @@
 //! Whose run it is, when hubs share a log: the journal's order decides. A run that could be asked for at two hubs at once is
 //! entered into the journal before its provider is asked, and each hub decides in the same way when it comes to that entry.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::{
     journal,
     publishing::{Committed, RunPublishing},
-    run::{Run, StartFailure},
+    run::{Claim, Run},
+    signals::StartFailure,
 };
 
 /// Longest wait for the journal to come to an entry that is durable. It takes milliseconds.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Whether a run may begin.
-#[derive(Debug, Clone)]
-pub(super) enum Claim {
-    /// The journal has not come to its entry.
-    Open,
-    /// It may.
-    Won,
-    /// Another hub was asked for the same before, with the same key: it is this run.
-    Joined(Arc<Run>),
-    /// It may not: its key or its topic is another run's.
-    Refused(StartFailure),
-}
 
 /// Claims a run. When this returns an error, the run must not begin.
 ///

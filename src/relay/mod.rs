@@ -12,6 +12,7 @@
 //! | [`upstream`] | a request to a provider, and an answer that is not a stream |
 //! | [`mask`] | keeps a provider's key out of what is passed on |
 //! | [`run`] | one run, and the signals between its task and those who wait for it |
+//! | [`signals`] | what a run's task is told; why a run did not start |
 //! | [`runs`] | the table of runs; whether a request joins one |
 //! | [`shard`] | the relay of the process, and of one core |
 //! | [`start`] | a request joins a run, or a task is spawned for a new one |
@@ -51,6 +52,7 @@ pub mod runs;
 pub mod shard;
 #[cfg(test)]
 mod sharing_tests;
+pub mod signals;
 pub mod start;
 pub mod stats;
 mod task;

@@ -14,9 +14,10 @@ use super::{
     mask::masked_text,
     provider::Provider,
     publishing::{Committed, RunPublishing},
-    run::{Run, RunCommand, next_command},
+    run::{Run, next_command},
     run_ending::{RunEnding, ending_of, is_durable},
     shard::RelayShard,
+    signals::RunCommand,
 };
 use crate::{
     client::pool::{BrokenBody, PooledBody},

@@ -2,8 +2,8 @@
 
 use super::{
     journal::{JournalEntry, RecordedEnding},
-    run::RunCommand,
     runs::Runs,
+    signals::RunCommand,
 };
 use crate::event::{Epoch, Event, EventId, Seq};
 

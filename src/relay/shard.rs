@@ -5,13 +5,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::timeout};
 
-use super::{
-    journal,
-    provider::Provider,
-    run::{Run, RunCommand},
-    runs::Runs,
-    stats::RelayStats,
-};
+use super::{journal, provider::Provider, run::Run, runs::Runs, signals::RunCommand, stats::RelayStats};
 use crate::{
     client::pool::PooledClient,
     engine::{Append, AppendError},

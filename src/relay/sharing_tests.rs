@@ -22,16 +22,19 @@ use super::{
     Relay, RelayLimits, RelayShard, dialect,
     ending::RunStatus,
     following::follow,
+    interrupting::interrupt,
     journal,
     provider::{Provider, UnwatchedPolicy},
     recovery::recover,
-    run::{Run, RunAccount, RunFacts, RunPhase, StartFailure},
+    run::{Run, RunAccount, RunFacts, RunPhase},
     runs::{JoinRefused, RunCursor, RunIdentity, Runs},
+    signals::StartFailure,
     start::{self, RunRequest},
     upstream::UpstreamRequest,
 };
 use crate::{
     client::{ServerAddress, pool},
+    engine::AppendError,
     event::{Event, TopicName},
     hub::{
         batch::ReadLimit,
@@ -129,7 +132,7 @@ impl Node {
             endpoints: Vec::new(),
             key: arc_swap::ArcSwapOption::empty(),
         });
-        let long = Duration::from_secs(60);
+        let long = Duration::from_mins(1);
         let limits = RelayLimits {
             connect_timeout: long,
             first_byte_timeout: long,
@@ -322,6 +325,7 @@ async fn a_run_is_stopped_from_another_hub() {
         .run_until(async {
             let (provider, a, b, _log) = two().await;
             let run = begun(a.ask("run_1", None, None).expect("a run")).await.expect("begun");
+            until(|| provider.asked() == 1).await;
             let there = b.find("run_1").await;
             b.relay().stop(&there, Some("someone".into()), false).await.expect("stored");
             in_time(there.over()).await;
@@ -383,6 +387,29 @@ async fn a_run_whose_hub_is_gone_is_interrupted_once_and_its_hub_gives_it_up_whe
                 let events = b.events(topic).await;
                 assert_eq!(names(&events), ["run.started", "message", "run.ended"]);
             }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn of_two_hubs_that_end_a_run_at_once_one_does() {
+    LocalSet::new()
+        .run_until(async {
+            let (_provider, a, b, log) = two().await;
+            let c = Node::start(log.hub("c", &["a", "b"], false), &FakeProvider::start().await).await;
+            let chat = begun(a.ask("run_1", None, Some("chat")).expect("a run")).await.expect("begun");
+            let end = async |hub: &Node| {
+                let run = hub.find("run_1").await;
+                interrupt(&hub.relay().hub, &hub.relay().runs, &run).await
+            };
+            let (one, other) = tokio::join!(end(&b), end(&c));
+            assert!(matches!(
+                (&one, &other),
+                (Ok(()), Err(AppendError::KeyReused)) | (Err(AppendError::KeyReused), Ok(()))
+            ));
+            in_time(chat.over()).await;
+            let events = b.events(&chat.facts.topic).await;
+            assert_eq!(names(&events).iter().filter(|name| **name == "run.ended").count(), 1);
         })
         .await;
 }

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    claim::{Claim, claim},
+    claim::claim,
     clock::RunClock,
     dialect::usage_of,
     ending::{RunStatus, TokenUsage, UsageSource},
@@ -21,9 +21,10 @@ use super::{
     provider::{Provider, UnwatchedPolicy},
     publishing::{Committed, RunPublishing},
     reading::RunReading,
-    run::{Run, RunAccount, RunCommand, RunPhase, StartFailure, commanded},
+    run::{Claim, Run, RunAccount, RunPhase, commanded},
     run_ending::{RunEnding, begin, end, ending_of, is_durable},
     shard::{RelayLimits, RelayShard},
+    signals::{RunCommand, StartFailure},
     upstream::{self, UpstreamRequest, WholeAnswer, WholeAnswerError},
 };
 use crate::{

@@ -129,7 +129,9 @@ mod tests {
     /// Hears from these every 2 s.
     async fn pass(heard: &HubsHeard, seconds: u64, from: &[&str]) {
         for _ in 0..seconds / 2 {
-            from.iter().for_each(|id| heard.heard(&hub(id), false));
+            for id in from {
+                heard.heard(&hub(id), false);
+            }
             heard.look(true);
             advance(HERE).await;
         }

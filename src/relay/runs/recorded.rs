@@ -10,9 +10,9 @@ use super::{
 use crate::{
     event::{EventId, Millis},
     relay::{
-        claim::Claim,
         ending::RunEnded,
-        run::{Run, RunFacts, RunPhase, StartFailure},
+        run::{Claim, Run, RunFacts, RunPhase},
+        signals::StartFailure,
     },
 };
 
