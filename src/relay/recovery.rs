@@ -15,7 +15,7 @@ use crate::{
 pub(super) const PAGE: ReadLimit = ReadLimit { events: 1000, bytes: 256 << 10 };
 
 /// The journal as far as it was read, and how many runs had no ending.
-pub struct Recovered {
+pub struct RecoveredRuns {
     /// Reads what follows.
     pub tail: TopicTail,
     /// Runs that had no ending, and have one now.
@@ -36,7 +36,7 @@ pub enum RecoverError {
 ///
 /// # Errors
 /// When the log cannot be read.
-pub async fn recover(hub: &Arc<Hub>, runs: &Arc<Runs>) -> Result<Recovered, RecoverError> {
+pub async fn recover(hub: &Arc<Hub>, runs: &Arc<Runs>) -> Result<RecoveredRuns, RecoverError> {
     let mut tail = hub.tail(TopicName::internal(journal::TOPIC));
     loop {
         let page = tail.read(PAGE).await?;
@@ -46,7 +46,7 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Arc<Runs>) -> Result<Recovered, Reco
         }
     }
     if runs.hub().is_some() {
-        return Ok(Recovered { tail, interrupted: 0 });
+        return Ok(RecoveredRuns { tail, interrupted: 0 });
     }
     let unfinished = runs.unfinished();
     let interrupted = unfinished.len();
@@ -56,5 +56,5 @@ pub async fn recover(hub: &Arc<Hub>, runs: &Arc<Runs>) -> Result<Recovered, Reco
         runs.ended(&run);
         run.set_phase(RunPhase::Lost);
     }
-    Ok(Recovered { tail, interrupted })
+    Ok(RecoveredRuns { tail, interrupted })
 }
