@@ -4,17 +4,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
-use super::{Link, Messages, forward::HubId};
+use super::forward::HubId;
 
 /// Between two messages of a hub.
-const HERE: Duration = Duration::from_secs(2);
+pub(super) const HERE: Duration = Duration::from_secs(2);
 
 /// A hub that was not heard for so long is gone: five messages are missing.
 const GONE: Duration = Duration::from_secs(10);
@@ -24,10 +23,6 @@ const HEARD_ALL: Duration = Duration::from_secs(3);
 
 /// Hubs that are kept in memory. With more, none is taken for gone.
 const MOST: usize = 1024;
-
-/// What a hub says: it is here, or it ends.
-const IS_HERE: &[u8] = b"here";
-const ENDS: &[u8] = b"ends";
 
 /// The hubs that were heard of.
 pub(super) struct HubsHeard(Mutex<Heard>);
@@ -47,7 +42,7 @@ impl HubsHeard {
     }
 
     /// A hub has said that it is here, or that it ends.
-    fn heard(&self, hub: &HubId, ends: bool) {
+    pub(super) fn heard(&self, hub: &HubId, ends: bool) {
         let mut heard = self.0.lock();
         let now = Instant::now();
         if ends {
@@ -61,7 +56,7 @@ impl HubsHeard {
 
     /// To be called every [`HERE`]. When this hub was without a connection, or was stopped meanwhile, it may have missed what the
     /// others have said: then it is not known for a while who does not live.
-    fn look(&self, is_connected: bool) {
+    pub(super) fn look(&self, is_connected: bool) {
         let mut heard = self.0.lock();
         let now = Instant::now();
         if !is_connected || now.duration_since(heard.looked) > 2 * HERE {
@@ -78,41 +73,6 @@ impl HubsHeard {
         let is_complete = now >= heard.complete_from && now.duration_since(heard.looked) <= 2 * HERE;
         let alive = heard.hubs.iter().filter(|(_, at)| at.elapsed() < GONE).map(|(hub, _)| hub.clone());
         (alive.collect(), is_complete)
-    }
-}
-
-/// Says that this hub is here, as long as the engine lives.
-pub(super) async fn say(link: Arc<Link>) {
-    let mut times = interval(HERE);
-    times.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        times.tick().await;
-        link.heard.look(link.nats.is_connected());
-        send(&link, IS_HERE).await;
-    }
-}
-
-/// Says that this hub ends. Nothing may be said after it.
-pub(super) async fn end(link: &Link) {
-    send(link, ENDS).await;
-}
-
-async fn send(link: &Link, text: &'static [u8]) {
-    let subject = format!("hub.{}.here.{}", link.prefix, link.hub);
-    if let Err(error) = link.nats.publish(&subject, text.into()).await {
-        tracing::debug!(%error, "the other hubs are not told that this hub is here");
-    }
-}
-
-/// Hears what the other hubs say, as long as the engine lives.
-pub(super) async fn hear(link: Arc<Link>) {
-    let mut messages = Messages::of(&link.nats, format!("hub.{}.here.*", link.prefix));
-    loop {
-        let message = messages.next().await;
-        let Some(hub) = message.subject.rsplit('.').next().and_then(HubId::new) else { continue };
-        if hub != link.hub {
-            link.heard.heard(&hub, message.payload == ENDS);
-        }
     }
 }
 

@@ -32,7 +32,14 @@ impl StoreCore {
             Some(SubjectPlace::Tombstone(topic, of)) => {
                 self.tombstone_is_stored(&topic, of, TombstoneRecord::decode(headers)?);
             }
-            Some(SubjectPlace::Keys(_) | SubjectPlace::Leader | SubjectPlace::Epoch | SubjectPlace::Clock) | None => {}
+            Some(
+                SubjectPlace::Keys(_)
+                | SubjectPlace::Leader
+                | SubjectPlace::Epoch
+                | SubjectPlace::Clock
+                | SubjectPlace::Proof,
+            )
+            | None => {}
         }
         Ok(())
     }

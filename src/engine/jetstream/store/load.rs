@@ -192,6 +192,7 @@ impl Loading {
             }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?.epoch),
+            SubjectPlace::Proof => {}
             SubjectPlace::Clock => self.clock = ClockRecord::decode(&headers)?.0,
         }
         Ok(())

@@ -29,6 +29,8 @@ pub(in crate::engine::jetstream) enum SubjectPlace {
     Epoch,
     /// The log's clock.
     Clock,
+    /// Shows that the stream takes writes.
+    Proof,
 }
 
 impl StreamSubjects {
@@ -92,6 +94,11 @@ impl StreamSubjects {
         format!("{}.x.clock", self.prefix)
     }
 
+    /// Shows that the stream takes writes.
+    pub(in crate::engine::jetstream) fn proof(&self) -> String {
+        format!("{}.x.proof", self.prefix)
+    }
+
     /// What `subject` is for; `None` when gapless does not write it.
     pub(in crate::engine::jetstream) fn parse(&self, subject: &str) -> Option<SubjectPlace> {
         let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix('.')?;
@@ -113,6 +120,7 @@ impl StreamSubjects {
                 "leader" => SubjectPlace::Leader,
                 "epoch" => SubjectPlace::Epoch,
                 "clock" => SubjectPlace::Clock,
+                "proof" => SubjectPlace::Proof,
                 _ => return None,
             },
             _ => return None,
@@ -234,6 +242,7 @@ mod tests {
         assert_eq!(of.parse(&of.leader()), Some(SubjectPlace::Leader));
         assert_eq!(of.parse(&of.epoch()), Some(SubjectPlace::Epoch));
         assert_eq!(of.parse(&of.clock()), Some(SubjectPlace::Clock));
+        assert_eq!(of.parse(&of.proof()), Some(SubjectPlace::Proof));
         for part in [0, 1, 12] {
             assert_eq!(of.parse(&of.keys(Seq(7), part)), Some(SubjectPlace::Keys(Seq(7))));
         }
