@@ -7,7 +7,7 @@ use crate::{
     engine::{jetstream::JetStreamError, sled::OpenError},
     http::net::listen::ListenError,
     lifecycle::descriptors::LimitTooLow,
-    relay::journal::RecoverError,
+    relay::recovery::RecoverError,
 };
 
 /// Why the hub did not start. `Display` says what to do.

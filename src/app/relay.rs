@@ -22,8 +22,8 @@ use crate::{
         dialect::{self, Dialect},
         journal,
         provider::{Provider, UnwatchedPolicy, UpstreamKey},
+        recovery::recover,
         runs::Runs,
-        stats::RelayStats,
     },
 };
 
@@ -45,28 +45,23 @@ pub(super) fn open(config: &Config, hub: &Arc<Hub>, drain: &Drain) -> Result<Opt
         return Ok(None);
     }
     let providers = settings.providers.iter().map(|provider| Ok((provider.name.clone(), Arc::new(of(provider)?))));
-    let relay = Relay {
-        hub: Arc::clone(hub),
-        providers: providers.collect::<Result<_, AppError>>()?,
-        runs: Runs::new(settings.history, settings.runs, settings.keep),
-        limits: RelayLimits {
-            connect_timeout: settings.connect_timeout,
-            first_byte_timeout: settings.first_byte_timeout,
-            silence_timeout: settings.silence_timeout,
-            run_timeout: settings.run_timeout,
-            request_bytes: settings.request_bytes,
-            event_bytes: settings.event_bytes,
-            answer_bytes: settings.answer_bytes,
-        },
-        stats: RelayStats::default(),
-        drain: drain.clone(),
+    let providers = providers.collect::<Result<_, AppError>>()?;
+    let limits = RelayLimits {
+        connect_timeout: settings.connect_timeout,
+        first_byte_timeout: settings.first_byte_timeout,
+        silence_timeout: settings.silence_timeout,
+        run_timeout: settings.run_timeout,
+        request_bytes: settings.request_bytes,
+        event_bytes: settings.event_bytes,
+        answer_bytes: settings.answer_bytes,
     };
+    let runs = Arc::new(Runs::new(hub.members().hub, settings.history, settings.runs, settings.keep));
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let interrupted = runtime.block_on(journal::recover(hub, &relay.runs))?;
-    if interrupted > 0 {
-        tracing::warn!(runs = interrupted, "runs of an earlier process had no ending; they are interrupted");
+    let recovered = runtime.block_on(recover(hub, &runs))?;
+    if recovered.interrupted > 0 {
+        tracing::warn!(runs = recovered.interrupted, "runs of an earlier process had no ending; they are interrupted");
     }
-    Ok(Some(Arc::new(relay)))
+    Ok(Some(Arc::new(Relay::new(Arc::clone(hub), (runs, recovered.tail), providers, limits, drain.clone()))))
 }
 
 /// Adds the retention of the relay's topics: of its journal, and, after the configured rules, of the runs' own topics. The

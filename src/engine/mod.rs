@@ -14,7 +14,7 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | the engine's roles and its observer: what every engine promises |
-//! | `append`, `page`, `topic`, `status`, `commit_times`, `start`, `error` | the vocabulary of these |
+//! | `append`, `page`, `topic`, `status`, `commit_times`, `start`, `error`, `members` | the vocabulary of these |
 //! | `capabilities` | what not every engine can do |
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
 //! | [`memory`] | the volatile store: a reference implementation of the store's contract, and the fault injector |
@@ -32,6 +32,7 @@ mod contract;
 mod error;
 pub mod jetstream;
 pub mod log;
+mod members;
 pub mod memory;
 mod page;
 pub mod sled;
@@ -43,6 +44,7 @@ pub use append::{Append, AppendResult, ExpectedLast, IdempotencyKey, Receipt, Re
 pub use capabilities::{Capabilities, RetentionKinds};
 pub use commit_times::CommitTimes;
 pub use error::{AppendError, ReadError};
+pub use members::Members;
 pub use page::{BackwardPage, BackwardRequest, LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
 pub use status::{DiskSpace, Status};
@@ -59,6 +61,11 @@ pub trait Engine: Log + Admin {
 
     /// What the engine can do. Does not change; callers check it before they ask, and the engine need not.
     fn capabilities(&self) -> Capabilities;
+
+    /// The hubs that share the log. A look-up in memory.
+    fn members(&self) -> Members {
+        Members::alone()
+    }
 
     /// The topics, as far as they are in memory.
     fn catalog(&self) -> Arc<dyn Catalog>;

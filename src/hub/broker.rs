@@ -256,6 +256,7 @@ impl Broker {
     fn wake<'a>(&self, feeds: impl Iterator<Item = &'a Arc<Feed>>) {
         let mut woken = vec![false; self.shards.len()];
         for feed in feeds {
+            feed.announce();
             for index in feed.shards() {
                 self.shards[index].mark(index, feed);
                 woken[index] = true;

@@ -5,6 +5,8 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use tokio::sync::Notify;
+
 use super::{
     batch::{FrameBatch, ReadLimit},
     deletions::DeletionMarks,
@@ -53,6 +55,8 @@ pub struct Feed {
     revision: AtomicU64,
     /// The deletion marks of the names in the selection, as far as they are known.
     pub(super) deletions: DeletionMarks,
+    /// Notified of each commit and change.
+    changed: Notify,
 }
 
 /// The content of a ring after a cursor.
@@ -115,6 +119,7 @@ impl Feed {
             lifecycle_changes: AtomicU64::new(0),
             revision: AtomicU64::new(0),
             deletions: DeletionMarks::default(),
+            changed: Notify::new(),
         }
     }
 
@@ -232,6 +237,22 @@ impl Feed {
             freed += ring.drop_oldest();
         }
         self.budget.used.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    /// Wakes those who wait in [`Feed::past`].
+    pub(super) fn announce(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the newest frame is after `seq`. Cancel safe.
+    pub(super) async fn past(&self, seq: Seq) {
+        loop {
+            let changed = self.changed.notified();
+            if self.newest() > seq {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// The position of the newest frame, or the floor when the ring is empty. A cursor at or after it has nothing to

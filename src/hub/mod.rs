@@ -25,13 +25,14 @@
 //! | [`publisher`] | publishing for every protocol: limits, allowance, batching, acknowledgments |
 //! | `batcher` | makes batches of events that are published one by one |
 //! | [`stats`] | counters and gauges |
+//! | [`tail`] | one topic, read and followed by the hub itself |
 //! | [`top`] | the busiest topics, in bounded memory |
 
 use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, ReadError,
+        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Members, ReadError,
         ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -58,10 +59,13 @@ mod removals;
 pub mod shard;
 pub mod stats;
 pub mod subscription;
+pub mod tail;
 pub mod top;
 
 #[cfg(test)]
 mod replaced_log;
+#[cfg(test)]
+pub(crate) mod shared_log;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -130,6 +134,18 @@ impl Hub {
             drop(hub.engine.remove(topic, EventId { epoch: hub.epoch(), seq }));
         }
         hub
+    }
+
+    /// The hubs that share the engine's log. A look-up in memory.
+    #[must_use]
+    pub fn members(&self) -> Members {
+        self.engine.members()
+    }
+
+    /// Events of one append at most.
+    #[must_use]
+    pub fn max_batch(&self) -> usize {
+        self.capabilities.max_batch.unwrap_or(usize::MAX)
     }
 
     /// Appends events. Resolves when they are durable and pushed to the rings of all live streams. Cancel safe:

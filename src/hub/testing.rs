@@ -1,6 +1,12 @@
 //! Engines that differ from the one they wrap in what a test sets: their capabilities, or the log itself.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -8,8 +14,8 @@ use super::broker::Broker;
 use crate::{
     engine::{
         Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-        Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt,
-        Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
+        Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Members, Observer, ReadError, ReadRequest,
+        Receipt, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
@@ -20,6 +26,9 @@ use crate::{
 pub(crate) struct WrappedEngine {
     inner: Arc<RwLock<Arc<dyn Engine>>>,
     capabilities: Capabilities,
+    members: Mutex<Members>,
+    /// Appends are refused, as without a connection.
+    cut_off: AtomicBool,
 }
 
 /// The catalog of the engine that is wrapped at the time of the look-up.
@@ -43,7 +52,18 @@ struct LogReports {
 
 impl WrappedEngine {
     pub(crate) fn new(inner: Arc<dyn Engine>, capabilities: Capabilities) -> Self {
-        Self { inner: Arc::new(RwLock::new(inner)), capabilities }
+        let members = Mutex::new(Members::alone());
+        Self { inner: Arc::new(RwLock::new(inner)), capabilities, members, cut_off: AtomicBool::new(false) }
+    }
+
+    /// From now on the log is shared with these.
+    pub(crate) fn set_members(&self, members: Members) {
+        *self.members.lock() = members;
+    }
+
+    /// Refuses appends from now on, or no longer.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.cut_off.store(cut_off, Ordering::SeqCst);
     }
 
     fn inner(&self) -> Arc<dyn Engine> {
@@ -142,6 +162,10 @@ impl Engine for WrappedEngine {
         self.capabilities
     }
 
+    fn members(&self) -> Members {
+        self.members.lock().clone()
+    }
+
     fn catalog(&self) -> Arc<dyn Catalog> {
         Arc::new(WrappedCatalog(Arc::clone(&self.inner)))
     }
@@ -161,10 +185,16 @@ impl Log for WrappedEngine {
     }
 
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
+        if self.cut_off.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(AppendError::NotNow { reason: "cut off".into() })));
+        }
         self.inner().append(append)
     }
 
     fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
+        if self.cut_off.load(Ordering::SeqCst) {
+            return Err(Rejected { events, error: AppendError::NotNow { reason: "cut off".into() } });
+        }
         self.inner().append_each(events)
     }
 

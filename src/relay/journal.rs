@@ -1,37 +1,31 @@
 //! The journal: a topic of the hub itself in which the beginning and the end of each run are recorded, each in one commit
-//! with the run's own event. At a start the table of runs is read from it, and each run that has no end gets one.
+//! with the run's own event. Here is what its entries are; [`recovery`](super::recovery) reads them at a start, and
+//! [`following`](super::following) those that other hubs write.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     dialect,
-    ending::{RunEnded, RunError, RunStarted, RunStatus, TokenUsage},
-    run::{Run, RunFacts, RunPhase, RunState},
-    runs::Runs,
+    ending::{RunEnded, RunStarted},
+    run::{Run, RunFacts},
+    runs::RecordedRun,
 };
 use crate::{
-    engine::{Append, AppendError, ReadError},
-    event::{Data, Event, EventId, EventName, Millis, NewEvent, Selection, Seq, TopicName},
-    hub::{
-        Hub,
-        batch::ReadLimit,
-        subscription::{Delivery, Start},
-    },
+    engine::IdempotencyKey,
+    event::{Data, EventName, Millis, NewEvent, TopicName},
 };
 
 /// The name of the journal's topic.
 pub const TOPIC: &str = "$relay/runs";
 
-/// Events and bytes of one read of the journal.
-const PAGE: ReadLimit = ReadLimit { events: 1000, bytes: 256 << 10 };
-
 /// An entry of the journal.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum JournalEntry {
-    /// A run with an `Idempotency-Key` is asked for: it may be billed, and has no events yet.
+pub(super) enum JournalEntry {
+    /// A run with an `Idempotency-Key` is asked for: it may be billed, and has no events yet. When hubs share the log, also one
+    /// in a topic that is not its own.
     Asked(RecordedFacts),
     /// A run has begun. The next event of the commit is its `run.started`.
     Started(RecordedFacts),
@@ -40,13 +34,35 @@ enum JournalEntry {
     /// The provider's id of a run's response.
     Response { run: String, response: String },
     /// A run has ended. The event before it in the commit is its `run.ended`.
-    Ended(RunEnded),
+    Ended(RecordedEnding),
     /// A run's content was deleted.
     Deleted { run: String },
+    /// The hub that runs a run is to stop it.
+    Stop {
+        run: String,
+        /// The name of who stops it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by: Option<String>,
+        /// Its provider is to be read on for its token counts.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        drain: bool,
+    },
+    /// These runs are read at another hub than theirs.
+    Watched { runs: Vec<String> },
+}
+
+/// An ending, and who has written it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct RecordedEnding {
+    #[serde(flatten)]
+    pub(super) ended: RunEnded,
+    /// The id of the hub that has ended it, when hubs share the log.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) hub: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct RecordedFacts {
+pub(super) struct RecordedFacts {
     run: String,
     topic: String,
     provider: String,
@@ -59,6 +75,9 @@ struct RecordedFacts {
     key: Option<String>,
     request_bytes: u64,
     started: u64,
+    /// The id of the hub that runs it, when hubs share the log.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    hub: Option<String>,
 }
 
 /// The entry of a run that is about to be asked for.
@@ -87,10 +106,31 @@ pub fn response(run: &Run, response: &str) -> NewEvent {
     entry(&JournalEntry::Response { run: run.facts.id.clone(), response: response.to_owned() })
 }
 
-/// The entry of a run that ends.
+/// The entry of a run that ends, by `hub` when hubs share the log.
 #[must_use]
-pub fn ended(ended: &RunEnded) -> NewEvent {
-    entry(&JournalEntry::Ended(ended.clone()))
+pub fn ended(ended: &RunEnded, hub: Option<&Arc<str>>) -> NewEvent {
+    entry(&JournalEntry::Ended(RecordedEnding { ended: ended.clone(), hub: hub.map(ToString::to_string) }))
+}
+
+/// The key with which `hub` appends a run's ending, when hubs share the log: the first ending is appended, and another hub's
+/// is refused. It holds for the log's window of keys.
+#[must_use]
+pub fn ending_key(facts: &RunFacts, hub: Option<&Arc<str>>) -> Option<IdempotencyKey> {
+    let digest = |parts: &[&str]| digest(parts).to_be_bytes();
+    let owner = u64::MAX; // no client's
+    hub.map(|hub| IdempotencyKey { key: digest(&["run.ended", &facts.id]), fingerprint: digest(&[hub]), owner })
+}
+
+/// The entry that asks the hub of a run to stop it.
+#[must_use]
+pub fn stop(run: &Run, by: Option<String>, drain: bool) -> NewEvent {
+    entry(&JournalEntry::Stop { run: run.facts.id.clone(), by, drain })
+}
+
+/// The entry that tells of runs which are read here.
+#[must_use]
+pub fn watched(runs: &[Arc<Run>]) -> NewEvent {
+    entry(&JournalEntry::Watched { runs: runs.iter().map(|run| run.facts.id.clone()).collect() })
 }
 
 /// The entry of a run whose content was deleted.
@@ -136,11 +176,12 @@ impl RecordedFacts {
             key: facts.key.clone(),
             request_bytes: facts.request_bytes,
             started: run.state().started.0,
+            hub: run.hub.as_ref().map(ToString::to_string),
         }
     }
 
     /// `None` when a later version wrote what this one does not know.
-    fn read(self) -> Option<(RunFacts, Millis)> {
+    pub(super) fn read(self) -> Option<RecordedRun> {
         let facts = RunFacts {
             topic: TopicName::new(&self.topic).ok()?,
             owns_topic: self.topic == own_topic(&self.run),
@@ -153,7 +194,7 @@ impl RecordedFacts {
             key: self.key,
             request_bytes: self.request_bytes,
         };
-        Some((facts, Millis(self.started)))
+        Some(RecordedRun { facts, hub: self.hub.map(Into::into), started: Millis(self.started) })
     }
 }
 
@@ -163,170 +204,54 @@ pub fn own_topic(run: &str) -> String {
     format!("runs/{run}")
 }
 
-/// A run as the journal tells of it.
-struct Restoring {
-    facts: RunFacts,
-    state: RunState,
-    response: Option<String>,
-}
-
-/// Reads the journal into `runs`, and ends every run that has no end as `interrupted`. Returns how many those were. An
-/// ending that cannot be stored, because the disk is full for example, is written by the next start: a hub that can be read
-/// must start.
-///
-/// # Errors
-/// When the log cannot be read.
-pub async fn recover(hub: &Arc<Hub>, runs: &Runs) -> Result<usize, RecoverError> {
-    let mut found: Vec<Restoring> = Vec::new();
-    let mut index = std::collections::HashMap::new();
-    each_entry(hub, |event, epoch_id| {
-        let Ok(entry) = serde_json::from_str::<JournalEntry>(event.new.data.as_str()) else {
-            tracing::warn!(event.seq = event.seq.0, "an entry of the relay's journal is not known to this version");
-            return;
-        };
-        let near = |seq: u64| EventId { seq: Seq(seq), ..epoch_id };
-        match entry {
-            JournalEntry::Asked(facts) => {
-                let Some((facts, started)) = facts.read() else { return };
-                index.insert(facts.id.clone(), found.len());
-                found.push(Restoring { facts, state: running(started, None), response: None });
-            }
-            JournalEntry::Started(facts) => {
-                let Some((facts, started)) = facts.read() else { return };
-                let first = Some(near(event.seq.0 + 1));
-                if let Some(&at) = index.get(&facts.id) {
-                    (found[at].state.first, found[at].state.last) = (first, first);
-                } else {
-                    index.insert(facts.id.clone(), found.len());
-                    found.push(Restoring { facts, state: running(started, first), response: None });
-                }
-            }
-            JournalEntry::Refused { run } | JournalEntry::Deleted { run } => {
-                if let Some(at) = index.remove(&run) {
-                    found[at].state.status = RunStatus::Running;
-                    found[at].facts.id.clear();
-                }
-            }
-            JournalEntry::Response { run, response } => {
-                if let Some(&at) = index.get(&run) {
-                    found[at].response = Some(response);
-                }
-            }
-            JournalEntry::Ended(ended) => {
-                if let Some(&at) = index.get(&ended.run) {
-                    let state = &mut found[at].state;
-                    (state.status, state.usage, state.error, state.by) =
-                        (ended.status, ended.usage, ended.error, ended.by);
-                    state.finish_reason = ended.finish_reason;
-                    (state.last, state.ended) = (Some(near(event.seq.0 - 1)), Some(event.time));
-                }
-            }
-        }
+/// FNV-1a of 128 bits. The parts are ids that hubs have made.
+fn digest(parts: &[&str]) -> u128 {
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
+    bytes.fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
     })
-    .await?;
-    let mut interrupted = Vec::new();
-    // A refused or deleted run has no id any more.
-    for one in found.into_iter().filter(|one| !one.facts.id.is_empty()) {
-        let unfinished = one.state.status == RunStatus::Running;
-        let run = runs.restore(one.facts, one.state);
-        if let Some(response) = one.response {
-            runs.name_response(&run, &response);
-        }
-        if unfinished {
-            interrupted.push(run);
-        }
-    }
-    let count = interrupted.len();
-    let end = |run: Arc<Run>| (Arc::clone(&run), tokio::spawn(interrupt(Arc::clone(hub), run)));
-    let ending: Vec<_> = interrupted.into_iter().map(end).collect();
-    for (run, ending) in ending {
-        if let Err(error) = ending.await.expect("it does not panic") {
-            tracing::error!(run = run.facts.id, error = %error, "the ending of an interrupted run cannot be stored; the next start writes one");
-            run.update(|state| state.status = RunStatus::Interrupted);
-            run.set_phase(RunPhase::Lost);
-        }
-    }
-    Ok(count)
 }
 
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// It cannot be read.
-    #[error("the relay's journal cannot be read: {0}")]
-    Read(#[from] ReadError),
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn running(started: Millis, first: Option<EventId>) -> RunState {
-    RunState {
-        status: RunStatus::Running,
-        started,
-        ended: None,
-        first,
-        last: first,
-        usage: TokenUsage::default(),
-        finish_reason: None,
-        error: None,
-        by: None,
+    #[test]
+    fn entries_of_earlier_versions_are_read_and_a_hub_alone_writes_the_same() {
+        let text = r#"{"type":"started","run":"run_1","topic":"runs/run_1","provider":"p","model":"m","api":"openai.chat","fingerprint":"f","request_bytes":7,"started":1700000000000}"#;
+        let JournalEntry::Started(facts) = serde_json::from_str(text).expect("an entry") else {
+            panic!("another entry")
+        };
+        let recorded = facts.read().expect("known");
+        assert!(recorded.hub.is_none() && recorded.facts.owns_topic);
+        let run = Run::recorded(0, recorded.facts, recorded.started, None);
+        assert_eq!(json(&JournalEntry::Started(RecordedFacts::of(&run))), text);
+        let text = r#"{"type":"ended","run":"run_1","status":"completed","usage":{"input":1,"output":null,"source":"upstream"}}"#;
+        let JournalEntry::Ended(ending) = serde_json::from_str(text).expect("an entry") else {
+            panic!("another entry")
+        };
+        assert!(ending.hub.is_none());
+        assert_eq!(json(&JournalEntry::Ended(ending)), text);
     }
-}
 
-/// Ends a run of an earlier process.
-async fn interrupt(hub: Arc<Hub>, run: Arc<Run>) -> Result<(), AppendError> {
-    let facts = &run.facts;
-    let message = "the hub ended before the answer was complete".to_owned();
-    let end = RunEnded {
-        run: facts.id.clone(),
-        status: RunStatus::Interrupted,
-        by: None,
-        usage: TokenUsage::default(),
-        finish_reason: None,
-        error: Some(RunError { code: "interrupted".into(), message, status: None }),
-    };
-    let mut events = Vec::new();
-    if run.state().first.is_none() {
-        events.extend(beginning(&run));
-    }
-    events.extend([ending_event(facts, &end), ended(&end)]);
-    let acknowledged = match hub.publish(Append { events, expect: None, key: None }).await {
-        // Its topic was closed by hand: no reader can wait for more.
-        Err(AppendError::Closed { .. }) => {
-            hub.publish(Append { events: vec![ended(&end)], expect: None, key: None }).await?
-        }
-        result => result?,
-    };
-    let id = |at: usize| acknowledged.get(at).map(|one| EventId { epoch: one.receipt.epoch, seq: one.receipt.seq });
-    let time = acknowledged.last().map(|one| one.receipt.time);
-    let count = acknowledged.len();
-    run.update(|state| {
-        state.first = state.first.or_else(|| id(1));
-        state.last = if count > 1 { id(count - 2) } else { state.last };
-        (state.status, state.error, state.ended) = (end.status, end.error, time);
-    });
-    Ok(())
-}
-
-/// Passes each event of the journal to `each`, with its id.
-async fn each_entry(hub: &Arc<Hub>, mut each: impl FnMut(&Event, EventId)) -> Result<(), ReadError> {
-    let unreadable = || ReadError { reason: "the log cannot be read".into() };
-    let selection = Selection::from(TopicName::internal(TOPIC));
-    let mut subscription = hub.subscribe(&selection, Start::Earliest, PAGE, 0).await?;
-    let mut next = poll_fn(|cx| {
-        if subscription.caught_up() {
-            return Poll::Ready(None);
-        }
-        match subscription.poll_next(cx) {
-            Poll::Pending if subscription.caught_up() => Poll::Ready(None),
-            delivery => delivery.map(Some),
-        }
-    });
-    loop {
-        match (&mut next).await {
-            None | Some(Delivery::Finished(_)) => return Ok(()),
-            Some(Delivery::Unreadable) => return Err(unreadable()),
-            Some(Delivery::Events(batch)) => batch.frames().iter().for_each(|frame| each(&frame.event, frame.id)),
-            // Trimmed by age: those runs are forgotten.
-            Some(Delivery::Gap(_) | Delivery::End(_)) => {}
-        }
+    #[test]
+    fn the_key_of_an_ending_is_that_of_its_run_and_differs_between_hubs() {
+        let facts = |id: &str| RunFacts {
+            id: id.into(),
+            topic: TopicName::internal(TOPIC),
+            owns_topic: true,
+            provider: String::new(),
+            model: String::new(),
+            api: dialect::api_by_name("openai.chat").expect("there is one"),
+            holder: None,
+            fingerprint: String::new(),
+            key: None,
+            request_bytes: 0,
+        };
+        let key = |id: &str, hub: &str| ending_key(&facts(id), Some(&hub.into())).expect("shared");
+        assert_eq!(key("run_1", "a").key, key("run_1", "b").key);
+        assert_ne!(key("run_1", "a").fingerprint, key("run_1", "b").fingerprint);
+        assert_ne!(key("run_1", "a").key, key("run_2", "a").key);
+        assert!(ending_key(&facts("run_1"), None).is_none());
     }
 }

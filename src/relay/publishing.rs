@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::Future, pin::Pin, rc::Rc, time::Duration}
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    engine::AppendError,
+    engine::{AppendError, IdempotencyKey},
     event::NewEvent,
     hub::publisher::{Acknowledgments, Allowance, PublishRefused, Publisher},
 };
@@ -15,6 +15,9 @@ use crate::{
 const PENDING_BYTES: usize = 1 << 20;
 const PENDING_EVENTS: usize = 4096;
 
+/// Events of one commit that every engine takes.
+const LEAST_EVENTS: usize = 4;
+
 /// How long a commit is repeated while the store cannot take it: its queue is full, the disk is full, or does not
 /// respond. Meanwhile the provider waits.
 const RETRY_FOR: Duration = Duration::from_mins(1);
@@ -23,6 +26,8 @@ const RETRY_EVERY: Duration = Duration::from_millis(100);
 /// The events of one run that are not durable yet.
 pub(super) struct RunPublishing {
     publisher: Rc<Publisher>,
+    /// Events of one commit at most.
+    most: usize,
     pending: Vec<NewEvent>,
     bytes: usize,
     /// When the oldest of `pending` came.
@@ -54,7 +59,8 @@ impl Allowance for RunAllowance {
 
 impl RunPublishing {
     pub(super) fn new(publisher: Rc<Publisher>) -> Self {
-        Self { publisher, pending: Vec::new(), bytes: 0, since: None, committing: None }
+        let most = publisher.hub().max_batch().max(LEAST_EVENTS);
+        Self { publisher, most, pending: Vec::new(), bytes: 0, since: None, committing: None }
     }
 
     /// Adds an event to the next commit.
@@ -76,15 +82,33 @@ impl RunPublishing {
 
     /// Begins the next commit, unless one is under way or there is nothing to commit.
     pub(super) fn commit(&mut self) {
+        self.commit_part(None);
+    }
+
+    /// The same for the last commit, with a key that makes it the only one of its kind. What does not fit into one commit goes
+    /// before, without the key: returns whether this commit is the last.
+    pub(super) fn commit_last(&mut self, key: Option<IdempotencyKey>) -> bool {
+        self.commit_part(key);
+        self.pending.is_empty()
+    }
+
+    fn commit_part(&mut self, key: Option<IdempotencyKey>) {
         if self.committing.is_some() || self.pending.is_empty() {
             return;
         }
         let since = self.since.take().unwrap_or_else(Instant::now);
         self.bytes = 0;
-        let events = std::mem::take(&mut self.pending);
+        let mut events = std::mem::take(&mut self.pending);
+        if events.len() > self.most {
+            // The last two stay together: they are an ending and its entry in the journal.
+            let rest = events.split_off(self.most.min(events.len() - 2));
+            self.bytes = rest.iter().map(|event| event.data.len()).sum();
+            (self.pending, self.since) = (rest, Some(since));
+        }
+        let key = key.filter(|_| self.pending.is_empty());
         let publisher = Rc::clone(&self.publisher);
         self.committing = Some(Box::pin(async move {
-            let result = publish(&publisher, events).await;
+            let result = publish(&publisher, events, key).await;
             Committed { result, took: since.elapsed() }
         }));
     }
@@ -102,19 +126,25 @@ impl RunPublishing {
     }
 }
 
-/// Appends the events in one commit. Repeats it for a while when the store cannot take it now.
+/// Appends the events in one commit, with a `key` only once. Repeats it for a while when the store cannot take it now.
 ///
 /// # Errors
 /// Why they are not durable.
-pub(super) async fn publish(publisher: &Publisher, events: Vec<NewEvent>) -> Result<Acknowledgments, AppendError> {
+pub(super) async fn publish(
+    publisher: &Publisher,
+    events: Vec<NewEvent>,
+    key: Option<IdempotencyKey>,
+) -> Result<Acknowledgments, AppendError> {
     let deadline = Instant::now() + RETRY_FOR;
     loop {
         let admitted = publisher.admit(events.clone(), None, &RunAllowance).map_err(|refused| match refused {
             PublishRefused::NotAllowed(never) => match never {},
             refused => AppendError::Unavailable { reason: refused.to_string().into() },
         })?;
-        match publisher.publish(admitted, None).await {
-            Err(AppendError::Busy | AppendError::Full | AppendError::NotNow { .. }) if Instant::now() < deadline => {
+        match publisher.publish(admitted, key).await {
+            Err(AppendError::Busy | AppendError::Full | AppendError::NotNow { .. } | AppendError::KeysFull { .. })
+                if Instant::now() < deadline =>
+            {
                 sleep(RETRY_EVERY).await;
             }
             result => return result,

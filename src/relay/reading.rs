@@ -14,9 +14,10 @@ use super::{
     mask::masked_text,
     provider::Provider,
     publishing::{Committed, RunPublishing},
-    run::{Run, RunCommand, next_command},
+    run::{Run, next_command},
     run_ending::{RunEnding, ending_of, is_durable},
     shard::RelayShard,
+    signals::RunCommand,
 };
 use crate::{
     client::pool::{BrokenBody, PooledBody},
@@ -148,6 +149,7 @@ impl<'t> RunReading<'t> {
         match command {
             RunCommand::Continue => None,
             RunCommand::Stop { by } => Some(RunEnding::stopped(by)),
+            RunCommand::GiveUp => Some(RunEnding::given_up()),
             RunCommand::StopAndDrain { by } => {
                 let notice = serde_json::json!({ "run": self.run.facts.id, "by": by });
                 publishing.push(journal::run_event(&self.run.facts, EventName::run_stopping(), notice.to_string()));
@@ -267,7 +269,7 @@ impl<'t> RunReading<'t> {
         }
         match self.run.commands().borrow().clone() {
             RunCommand::StopAndDrain { by } | RunCommand::Stop { by } => RunEnding::stopped(by),
-            RunCommand::Continue => RunEnding::stopped(None),
+            RunCommand::Continue | RunCommand::GiveUp => RunEnding::stopped(None),
         }
     }
 }

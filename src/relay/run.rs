@@ -10,17 +10,24 @@ use std::{
 
 use http::HeaderMap;
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     dialect::GenerationApi,
     ending::{RunError, RunStatus, TokenUsage},
+    signals::{RunCommand, StartFailure},
     upstream::WholeAnswer,
 };
 use crate::event::{EventId, Millis, TopicName};
 
 /// Longest wait for the commit of an ending. One takes milliseconds.
 const SETTLING: Duration = Duration::from_secs(1);
+
+/// How long readers at another hub count, after that hub has told of them: twice the time between two such notes.
+const WATCHED: Duration = Duration::from_secs(12);
 
 /// A run, as long as it is remembered.
 #[derive(Debug)]
@@ -29,6 +36,15 @@ pub struct Run {
     pub(super) number: u64,
     /// What does not change.
     pub facts: RunFacts,
+    /// The hub that runs it, when hubs share the log.
+    pub(super) hub: Option<Arc<str>>,
+    /// Whether this process runs it, or has run it.
+    is_here: bool,
+    claim: watch::Sender<Claim>,
+    /// Another hub has ended it.
+    is_taken: AtomicBool,
+    /// When it was last read at another hub.
+    watched: Mutex<Option<Instant>>,
     state: Mutex<RunState>,
     phase: watch::Sender<RunPhase>,
     command: watch::Sender<RunCommand>,
@@ -101,48 +117,25 @@ pub enum RunPhase {
     Answered(Arc<WholeAnswer>),
     /// There is no run: it could not be asked for, or not be stored.
     NotStarted(Arc<StartFailure>),
+    /// There is no run: another hub was asked for the same before. Its run is this one.
+    Joined(Arc<Run>),
     /// `run.ended` is durable.
     Ended,
     /// It has ended, and its ending cannot be stored: the next start writes one.
     Lost,
 }
 
-/// Why a run did not start.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartFailure {
-    /// There is no connection to the provider; nothing was sent.
-    #[error("the provider cannot be reached: {0}")]
-    Unreachable(String),
-    /// The connection broke after the request was sent, or the provider's answer cannot be read. It may have been billed.
-    #[error("the provider did not answer: {0}")]
-    NoAnswer(String),
-    /// The run cannot be stored. The provider may have been asked.
-    #[error("the run cannot be stored: {0}")]
-    NotStored(String),
-    /// The run's key cannot be stored, and so the provider was not asked.
-    #[error("the Idempotency-Key cannot be stored: {0}")]
-    NotRecorded(String),
-    /// Its asker has reached a limit.
-    #[error("the client that asked for it has reached a limit; retry in a moment")]
-    Limited,
-}
-
-/// What a run's task is told to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum RunCommand {
-    /// Nothing.
-    #[default]
-    Continue,
-    /// Close the provider's stream and end.
-    Stop {
-        /// The name of who stops it.
-        by: Option<String>,
-    },
-    /// End the viewers' streams, and read the provider's on for its token counts.
-    StopAndDrain {
-        /// See [`RunCommand::Stop`].
-        by: Option<String>,
-    },
+/// Whether a run may begin, when hubs share the log.
+#[derive(Debug, Clone)]
+pub(super) enum Claim {
+    /// The journal has not come to its entry.
+    Open,
+    /// It may.
+    Won,
+    /// Another hub was asked for the same before, with the same key: it is this run.
+    Joined(Arc<Run>),
+    /// It may not: its key or its topic is another run's.
+    Refused(StartFailure),
 }
 
 /// Who pays for a run. Dropped when it has ended.
@@ -156,8 +149,21 @@ pub trait RunAccount {
 pub struct Waiting(Arc<Run>);
 
 impl Run {
-    /// A run that was asked for at `started`.
-    pub(super) fn new(number: u64, facts: RunFacts, started: Millis) -> Arc<Self> {
+    /// A run that this process was asked for at `started`; with a `hub`, which shares the log with others.
+    pub(super) fn new(number: u64, facts: RunFacts, started: Millis, hub: Option<Arc<str>>) -> Arc<Self> {
+        let run = Self::with(number, facts, started, hub, true);
+        if run.hub.is_some() && run.is_recorded() {
+            run.claim.send_replace(Claim::Open);
+        }
+        Arc::new(run)
+    }
+
+    /// A run that the journal tells of.
+    pub(super) fn recorded(number: u64, facts: RunFacts, started: Millis, hub: Option<Arc<str>>) -> Arc<Self> {
+        Arc::new(Self::with(number, facts, started, hub, false))
+    }
+
+    fn with(number: u64, facts: RunFacts, started: Millis, hub: Option<Arc<str>>, is_here: bool) -> Self {
         let state = RunState {
             status: RunStatus::Running,
             started,
@@ -169,26 +175,69 @@ impl Run {
             error: None,
             by: None,
         };
-        Self::with(number, facts, state, RunPhase::Asked)
-    }
-
-    /// A run of an earlier process.
-    pub(super) fn restored(number: u64, facts: RunFacts, state: RunState) -> Arc<Self> {
-        Self::with(number, facts, state, RunPhase::Ended)
-    }
-
-    fn with(number: u64, facts: RunFacts, state: RunState, phase: RunPhase) -> Arc<Self> {
-        Arc::new(Self {
+        Self {
             number,
             facts,
+            hub,
+            is_here,
+            claim: watch::Sender::new(Claim::Won),
+            is_taken: AtomicBool::new(false),
+            watched: Mutex::default(),
             state: Mutex::new(state),
-            phase: watch::Sender::new(phase),
+            phase: watch::Sender::new(RunPhase::Asked),
             command: watch::Sender::default(),
             head: OnceLock::new(),
             begun: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             waiting: AtomicU32::new(0),
-        })
+        }
+    }
+
+    /// Whether this process runs it, or has run it.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.is_here
+    }
+
+    /// Whether it is entered into the journal before it begins: it has a key, or could be in a topic with another hub's run.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.facts.key.is_some() || (self.hub.is_some() && !self.facts.owns_topic)
+    }
+
+    /// Whether it must be claimed before it may begin.
+    pub(super) fn is_unclaimed(&self) -> bool {
+        matches!(*self.claim.borrow(), Claim::Open)
+    }
+
+    pub(super) fn set_claim(&self, claim: Claim) {
+        self.claim.send_replace(claim);
+    }
+
+    /// Waits until its claim is decided. Cancel safe.
+    pub(super) async fn claimed(&self) -> Claim {
+        let decided = |claim: &Claim| !matches!(claim, Claim::Open);
+        self.claim.subscribe().wait_for(decided).await.expect("the sender lives in self").clone()
+    }
+
+    /// Records that another hub has ended it: its task gives up.
+    pub(super) fn take(&self) {
+        self.is_taken.store(true, Relaxed);
+        self.command(RunCommand::GiveUp);
+    }
+
+    /// Whether another hub has ended it.
+    pub(super) fn is_taken(&self) -> bool {
+        self.is_taken.load(Relaxed)
+    }
+
+    /// Records that it is read at another hub.
+    pub(super) fn watch_elsewhere(&self) {
+        *self.watched.lock() = Some(Instant::now());
+    }
+
+    /// Whether it is read at another hub, as far as is known.
+    pub(super) fn is_watched_elsewhere(&self) -> bool {
+        self.watched.lock().is_some_and(|at| at.elapsed() < WATCHED)
     }
 
     /// What is known now.
@@ -271,7 +320,9 @@ impl Run {
         self.command.send_if_modified(|now| {
             let changes = matches!(
                 (&*now, &command),
-                (RunCommand::Continue, _) | (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. })
+                (RunCommand::Continue, _)
+                    | (RunCommand::StopAndDrain { .. }, RunCommand::Stop { .. })
+                    | (RunCommand::Stop { .. } | RunCommand::StopAndDrain { .. }, RunCommand::GiveUp)
             );
             if changes {
                 *now = command;
@@ -340,7 +391,7 @@ mod tests {
             key: None,
             request_bytes: 1,
         };
-        let run = Run::new(0, facts, Millis(0));
+        let run = Run::new(0, facts, Millis(0), None);
         let stop = RunCommand::Stop { by: None };
         run.command(stop.clone());
         let mut commands = run.commands();

@@ -1,6 +1,11 @@
 //! The end of a run: why, and the one function that writes it.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::timeout;
 
 use super::{
     clock::{RunClock, RunTime},
@@ -20,6 +25,9 @@ use crate::{
 /// Characters of a provider's error or refusal that are kept in an ending: theirs are shorter. So an ending always fits
 /// into an event.
 const MESSAGE_CHARACTERS: usize = 2000;
+
+/// Longest wait for the journal to tell who has ended a run. It takes milliseconds.
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// Why a run ends.
 #[derive(Debug)]
@@ -58,6 +66,11 @@ impl RunEnding {
         Self { status: RunStatus::Failed, by: None, error: Some(error) }
     }
 
+    /// Another hub has ended the run. It is not written.
+    pub(super) fn given_up() -> Self {
+        Self::new(RunStatus::Interrupted, "interrupted", "another hub has ended the run")
+    }
+
     /// The store refused the answer's events.
     pub(super) fn not_stored(error: &AppendError) -> Self {
         Self::failed("internal", format!("the answer cannot be stored: {error}"))
@@ -83,18 +96,28 @@ pub(super) async fn end(
     ending: RunEnding,
 ) {
     let relay = &shard.relay;
+    if run.is_taken() {
+        return taken(shard, run, account);
+    }
     let RunEnding { status, by, error } = ending;
     let RunState { usage, finish_reason, .. } = run.state();
     let usage = if status == RunStatus::Completed { usage.of_complete_answer() } else { usage };
     let ended = RunEnded { run: run.facts.id.clone(), status, by, usage, finish_reason, error };
     begin(run, &mut publishing);
     publishing.push(journal::ending_event(&run.facts, &ended));
-    publishing.push(journal::ended(&ended));
+    publishing.push(journal::ended(&ended, relay.runs.hub()));
     run.begin_to_end();
     let mut phase = RunPhase::Ended;
-    if let Err(error) = write(shard, run, publishing, &ended).await {
-        tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; the next start writes one");
-        phase = RunPhase::Lost;
+    match write(shard, run, publishing, &ended).await {
+        Ok(()) => {}
+        // Another hub has ended it, and the journal will say so.
+        Err(AppendError::KeyReused) if timeout(SETTLING, run.over()).await.is_ok() => {
+            return taken(shard, run, account);
+        }
+        Err(error) => {
+            tracing::error!(run = run.facts.id, error = %error, "the ending of a run cannot be stored; it is written later, or by the next start");
+            phase = RunPhase::Lost;
+        }
     }
     if let Some(account) = account {
         account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
@@ -105,8 +128,20 @@ pub(super) async fn end(
         state.ended = Some(Millis::from(SystemTime::now()));
     });
     relay.runs.ended(run);
-    run.set_phase(phase);
+    run.set_phase(phase.clone());
+    if matches!(phase, RunPhase::Lost) && relay.runs.hub().is_some() {
+        relay.lost.lock().push(Arc::clone(run));
+    }
     tracing::info!(run = run.facts.id, provider = run.facts.provider, status = ?status, "a run has ended");
+}
+
+/// Another hub has ended the run: this one writes nothing more.
+fn taken(shard: &RelayShard, run: &Run, account: Option<&dyn RunAccount>) {
+    let RunState { usage, status, .. } = run.state();
+    if let Some(account) = account {
+        account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
+    }
+    shard.relay.stats.ended(&run.facts.provider, status, usage);
 }
 
 async fn write(
@@ -115,17 +150,25 @@ async fn write(
     mut publishing: RunPublishing,
     ended: &RunEnded,
 ) -> Result<(), AppendError> {
+    let hub = shard.relay.runs.hub();
+    let key = journal::ending_key(&run.facts, hub);
     let stored = async {
         while publishing.is_committing() {
             note(run, &publishing.committed().await.result?);
         }
-        publishing.commit();
-        note(run, &publishing.committed().await.result?);
-        Ok(())
+        loop {
+            let is_last = publishing.commit_last(key);
+            note(run, &publishing.committed().await.result?);
+            if is_last {
+                return Ok(());
+            }
+        }
     };
     match stored.await {
-        // Its topic was closed by hand: no reader can wait for more.
-        Err(AppendError::Closed { .. }) => publish(&shard.publisher, vec![journal::ended(ended)]).await.map(drop),
+        // Its topic was closed by hand, or by another hub's ending: no reader can wait for more.
+        Err(AppendError::Closed { .. }) => {
+            publish(&shard.publisher, vec![journal::ended(ended, hub)], key).await.map(drop)
+        }
         result => result,
     }
 }
@@ -162,7 +205,8 @@ pub(super) fn ending_of(shard: &RelayShard, run: &Run, clock: &mut RunClock, tim
             Some(RunEnding::new(RunStatus::Interrupted, "interrupted", message))
         }
         RunTime::Tick => {
-            let watched = run.waiting() > 0 || relay.hub.broker().subscribers(&run.facts.topic) > 0;
+            let here = run.waiting() > 0 || relay.hub.broker().subscribers(&run.facts.topic) > 0;
+            let watched = here || run.is_watched_elsewhere();
             let unwatched = clock.unwatched(watched)?;
             let message = format!("nobody watched the answer for {} s", unwatched.as_secs());
             Some(RunEnding::new(RunStatus::Abandoned, "abandoned", message))

@@ -6,9 +6,10 @@ use tokio::task::spawn_local;
 
 use super::{
     provider::{Provider, UnwatchedPolicy},
-    run::{RunAccount, RunFacts, RunPhase, StartFailure},
+    run::{RunAccount, RunFacts, RunPhase},
     runs::{JoinRefused, Joined, RunIdentity},
     shard::RelayShard,
+    signals::StartFailure,
     task::{self, RunTask},
     upstream::UpstreamRequest,
 };

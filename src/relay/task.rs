@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    claim::claim,
     clock::RunClock,
     dialect::usage_of,
     ending::{RunStatus, TokenUsage, UsageSource},
@@ -20,9 +21,10 @@ use super::{
     provider::{Provider, UnwatchedPolicy},
     publishing::{Committed, RunPublishing},
     reading::RunReading,
-    run::{Run, RunAccount, RunCommand, RunPhase, StartFailure, commanded},
+    run::{Claim, Run, RunAccount, RunPhase, commanded},
     run_ending::{RunEnding, begin, end, ending_of, is_durable},
     shard::{RelayLimits, RelayShard},
+    signals::{RunCommand, StartFailure},
     upstream::{self, UpstreamRequest, WholeAnswer, WholeAnswerError},
 };
 use crate::{
@@ -72,10 +74,14 @@ pub(super) async fn supervise(task: RunTask) {
 impl RunTask {
     async fn drive(mut self) {
         let mut publishing = RunPublishing::new(Rc::clone(&self.shard.publisher));
+        let is_shared = self.run.is_unclaimed();
+        if is_shared && let Err(claim) = claim(&self.run, &mut publishing).await {
+            return self.not_claimed(publishing, claim).await;
+        }
         let mut commands = self.run.commands();
         let mut clock =
             RunClock::new(&self.shard.relay, self.on_disconnect, self.shard.relay.limits.first_byte_timeout);
-        let asked = self.ask(&mut publishing, &mut commands, &mut clock).await;
+        let asked = self.ask(is_shared, &mut publishing, &mut commands, &mut clock).await;
         self.memory = None;
         match asked {
             Asked::Answer(answer) if self.run.facts.api.is_whole() => {
@@ -95,8 +101,10 @@ impl RunTask {
     }
 
     /// Sends the request, and waits for the head of the answer. When this returns without one, the connection is closed.
+    /// `is_recorded`: the run's key is in the journal.
     async fn ask(
         &mut self,
+        is_recorded: bool,
         publishing: &mut RunPublishing,
         commands: &mut watch::Receiver<RunCommand>,
         clock: &mut RunClock,
@@ -109,7 +117,7 @@ impl RunTask {
         // The prompt is in the request; it is not kept longer.
         self.request.body = Bytes::new();
         // A key is remembered before the request may be billed: after a crash it must not be asked for again.
-        let mut may_send = self.run.facts.key.is_none();
+        let mut may_send = is_recorded || self.run.facts.key.is_none();
         if !may_send {
             publishing.push(journal::asked(&self.run));
         }
@@ -125,6 +133,7 @@ impl RunTask {
                     RunCommand::Stop { by } | RunCommand::StopAndDrain { by } => {
                         return Asked::Ending(RunEnding::stopped(by));
                     }
+                    RunCommand::GiveUp => return Asked::Ending(RunEnding::given_up()),
                     RunCommand::Continue => {}
                 },
                 head = &mut sending, if may_send => return match head {
@@ -197,6 +206,7 @@ impl RunTask {
                 biased;
                 () = commanded(commands) => match commands.borrow().clone() {
                     RunCommand::Stop { by } | RunCommand::StopAndDrain { by } => return Err(RunEnding::stopped(by)),
+                    RunCommand::GiveUp => return Err(RunEnding::given_up()),
                     RunCommand::Continue => {}
                 },
                 read = &mut reading => return Ok(read),
@@ -264,6 +274,28 @@ impl RunTask {
         self.end(publishing, RunEnding::failed(code, failure.to_string())).await;
     }
 
+    /// The run is another one's, or that cannot be found out. It has not begun.
+    async fn not_claimed(self, publishing: RunPublishing, claim: Claim) {
+        match claim {
+            // No hub has entered it.
+            Claim::Joined(other) => {
+                self.shard.relay.stats.attached();
+                self.remove(RunPhase::Joined(other));
+            }
+            Claim::Refused(failure @ (StartFailure::KeyReused | StartFailure::TopicBusy(_))) => {
+                self.remove(RunPhase::NotStarted(Arc::new(failure)));
+            }
+            Claim::Refused(failure) => self.withdraw(publishing, RunPhase::NotStarted(Arc::new(failure))).await,
+            Claim::Open | Claim::Won => unreachable!("the claim of a run that may not begin is decided"),
+        }
+    }
+
+    fn remove(self, phase: RunPhase) {
+        self.shard.relay.runs.withdraw(&self.run);
+        self.run.update(|state| state.status = RunStatus::Failed);
+        self.run.set_phase(phase);
+    }
+
     /// Whether the run can still be none: it is not `at_once`, and its `run.started` is not on its way into the log.
     fn may_withdraw(&self) -> bool {
         !self.at_once && !self.run.has_begun()
@@ -271,7 +303,7 @@ impl RunTask {
 
     /// Removes a run that never began, and frees its key.
     async fn withdraw(self, mut publishing: RunPublishing, phase: RunPhase) {
-        if self.run.facts.key.is_some() {
+        if self.run.is_recorded() {
             publishing.push(journal::refused(&self.run));
             while publishing.is_committing() {
                 let _entry = publishing.committed().await;
@@ -281,9 +313,7 @@ impl RunTask {
                 tracing::warn!(run = self.run.facts.id, error = %error, "the key of a refused run cannot be freed");
             }
         }
-        self.shard.relay.runs.withdraw(&self.run);
-        self.run.update(|state| state.status = RunStatus::Failed);
-        self.run.set_phase(phase);
+        self.remove(phase);
     }
 
     async fn end(self, publishing: RunPublishing, ending: RunEnding) {

@@ -17,7 +17,10 @@ mod hub;
 mod killed;
 mod limits;
 mod mock;
+#[path = "../support/nats_cluster.rs"]
+mod nats_cluster;
 mod once;
+mod over_jetstream;
 mod pages;
 #[allow(dead_code, reason = "shared with the proxies' tests, which use all of it")]
 #[path = "../proxies/proxy.rs"]

@@ -18,6 +18,7 @@ use super::{
     feed::Write,
     forward::HubId,
     gate::{RoleCommand, RoleGate},
+    members::HubsHeard,
     nats::{Nats, NatsError},
     peers::Peers,
     store::JetStreamStore,
@@ -51,6 +52,8 @@ pub(super) struct Link {
     pub(super) commands: mpsc::Sender<RoleCommand>,
     /// A newer hub writes what this one does not understand.
     pub(super) outdated: AtomicBool,
+    /// The other hubs.
+    pub(super) heard: HubsHeard,
     /// The newest position that was applied while this hub follows.
     pub(super) applied: watch::Sender<u64>,
     pub(super) log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,

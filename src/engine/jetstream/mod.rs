@@ -24,6 +24,7 @@
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `proof` | where the log ends, proved by a write |
+//! | `members`, `here` | which hubs live; what they tell each other for it |
 //! | `health` | when jobs are refused |
 //! | `continuity` | whether the stream is still the one that was loaded |
 //! | [`admin`] | making and checking the stream |
@@ -40,6 +41,7 @@ use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot, watch},
+    task::AbortHandle,
 };
 
 use self::{
@@ -47,6 +49,7 @@ use self::{
     forward::HubId,
     gate::RoleCommand,
     link::Link,
+    members::HubsHeard,
     messages::Messages,
     nats::{Nats, NatsError},
     peers::Peers,
@@ -56,7 +59,7 @@ use self::{
 };
 use super::{
     Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Members, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
     TopicChange, TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine},
 };
@@ -72,7 +75,9 @@ mod feed;
 mod forward;
 mod gate;
 mod health;
+mod here;
 mod link;
+mod members;
 mod messages;
 mod nats;
 #[cfg(test)]
@@ -129,6 +134,8 @@ pub struct JetStreamEngine {
     log: Arc<LogEngine<JetStreamStore>>,
     link: Arc<Link>,
     max_batch: usize,
+    /// Says that this hub is here.
+    here: AbortHandle,
     forwarding: Mutex<Option<JoinHandle<()>>>,
     runtime: Mutex<Option<NatsThread>>,
 }
@@ -172,6 +179,7 @@ impl JetStreamEngine {
             gate: Arc::default(),
             commands: commands.clone(),
             outdated: AtomicBool::new(false),
+            heard: HubsHeard::new(),
             applied: watch::Sender::new(position),
             log: OnceLock::new(),
         });
@@ -196,6 +204,8 @@ impl JetStreamEngine {
         handle.spawn(peers.take_requests());
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(proof::answer(Arc::clone(&link)));
+        handle.spawn(here::hear(Arc::clone(&link)));
+        let here = handle.spawn(here::say(Arc::clone(&link))).abort_handle();
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(continuity::watch(Arc::clone(&link), created));
         handle.spawn(roles::follow(Arc::clone(&link), position));
@@ -203,6 +213,7 @@ impl JetStreamEngine {
             log,
             link,
             max_batch,
+            here,
             forwarding: Mutex::new(Some(forwarding)),
             runtime: Mutex::new(Some(runtime)),
         }))
@@ -292,11 +303,21 @@ impl Engine for JetStreamEngine {
         Capabilities { max_batch: Some(self.max_batch - BESIDE_EVENTS), ..Capabilities::FULL }
     }
 
+    fn members(&self) -> Members {
+        let (others, complete) = self.link.heard.others();
+        Members { hub: Some(self.link.hub.as_str().into()), leads: self.link.shared().leads(), others, complete }
+    }
+
     fn catalog(&self) -> Arc<dyn Catalog> {
         self.log.catalog()
     }
 
     fn close(&self) {
+        self.here.abort();
+        if self.runtime.lock().is_some() {
+            let link = Arc::clone(&self.link);
+            self.link.runtime.spawn(async move { here::end(&link).await });
+        }
         self.log.finish_queue();
         // A write whose fate nobody can tell now would be waited for without end.
         let link = Arc::clone(&self.link);

@@ -331,7 +331,7 @@ async fn handle(
         Route::Runs if request.method() == Method::POST => {
             Box::pin(runs::begin(&shard.relay, scope, caller, request)).await
         }
-        Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())),
+        Route::Runs => runs::list(&shard.relay, &caller, &Query::new(request.uri().query())).await,
         Route::ActiveRun => {
             let (head, _) = request.into_parts();
             Box::pin(runs::active(&shard.relay, scope, caller, &Query::new(head.uri.query()))).await

@@ -21,6 +21,7 @@ use crate::{
     },
     hub::publisher::Publisher,
     quota::{ConnectionPermit, Exceeded},
+    relay::following::follow,
 };
 
 /// The listeners of a core.
@@ -69,6 +70,11 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     spawn_local(end_streams(stream));
     if index == 0 {
         spawn_local(record_history(Arc::clone(&handler.state.app.operators)));
+    }
+    if index == 0
+        && let Some(relay) = &handler.state.app.relay
+    {
+        spawn_local(follow(Arc::clone(relay)));
     }
     if index == 0 && net.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&net)));

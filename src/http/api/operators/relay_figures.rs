@@ -62,7 +62,7 @@ impl RelayFigures {
             providers.entry(name).or_default().output_tokens_total = tokens;
         }
         Self {
-            running: running.len() as u64,
+            running: running.iter().filter(|run| run.is_here()).count() as u64,
             viewers: running.iter().map(viewers).sum(),
             joined_total: relay.stats.attached_count(),
             first_added_ms: quantiles(first_added),

@@ -182,17 +182,23 @@ pub async fn begun(
     run: &Arc<Run>,
     options: ReadOptions,
 ) -> Result<Response, Problem> {
+    let mut run = Arc::clone(run);
     // Counts as a viewer while it waits.
-    let _waiting = run.wait();
-    let phase = if run.facts.api.is_whole() { run.over().await } else { run.decided().await };
+    let mut _waiting = run.wait();
+    let phase = loop {
+        let phase = if run.facts.api.is_whole() { run.over().await } else { run.decided().await };
+        let RunPhase::Joined(other) = phase else { break phase };
+        run = other;
+        _waiting = run.wait();
+    };
     match phase {
         RunPhase::Answered(answer) => Ok(as_it_came(&answer)),
         RunPhase::NotStarted(failure) => Err((&*failure).into()),
         // The provider was asked, and may have billed the answer: no retry is invited.
         RunPhase::Lost => Err(Problem::new(Code::UpstreamFailed, "the answer cannot be stored now")),
-        RunPhase::Ended if run.facts.api.is_whole() => whole(state, run).await,
-        RunPhase::Started | RunPhase::Ended | RunPhase::Asked => {
-            response(state, scope, caller, run, options, true).await
+        RunPhase::Ended if run.facts.api.is_whole() => whole(state, &run).await,
+        RunPhase::Started | RunPhase::Ended | RunPhase::Asked | RunPhase::Joined(_) => {
+            response(state, scope, caller, &run, options, true).await
         }
     }
 }

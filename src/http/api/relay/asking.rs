@@ -120,8 +120,9 @@ fn topic_in_header(text: &str) -> Result<TopicName, Problem> {
 ///
 /// # Errors
 /// Why there is no run.
-pub fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) -> Result<Joined, Problem> {
+pub async fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) -> Result<Joined, Problem> {
     let shard = state.shard()?;
+    shard.relay.current().await;
     if let Some(topic) = &ask.topic {
         caller.authorization.publish(topic)?;
         // Before the provider is asked, for nothing of the answer could be stored.

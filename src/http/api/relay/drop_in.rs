@@ -180,7 +180,7 @@ where
         provider,
     };
     let raw = raw_shape(api, &head.uri)?;
-    let joined = asking::join(state, &caller, ask, headers)?;
+    let joined = asking::join(state, &caller, ask, headers).await?;
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
     answer::begun(state, scope, caller, &joined.run, options).await
 }

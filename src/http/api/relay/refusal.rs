@@ -11,7 +11,7 @@ use crate::{
         net::response::{Response, full},
     },
     hub::stats::Stats,
-    relay::{dialect::Dialect, run::StartFailure, runs::JoinRefused, upstream::WholeAnswer},
+    relay::{dialect::Dialect, runs::JoinRefused, signals::StartFailure, upstream::WholeAnswer},
 };
 
 /// Tells OpenAI's and Anthropic's SDKs whether to send a refused request again. Without it they decide by the status, and
@@ -57,9 +57,12 @@ impl From<JoinRefused> for Problem {
 impl From<&StartFailure> for Problem {
     fn from(failure: &StartFailure) -> Self {
         let code = match failure {
-            StartFailure::Unreachable(_) => Code::UpstreamUnreachable,
+            // Nothing was billed.
+            StartFailure::Unreachable(_) | StartFailure::RefusedElsewhere => Code::UpstreamUnreachable,
             StartFailure::NoAnswer(_) | StartFailure::NotStored(_) => Code::UpstreamFailed,
             StartFailure::NotRecorded(_) => Code::StoreUnavailable,
+            StartFailure::KeyReused => Code::IdempotencyConflict,
+            StartFailure::TopicBusy(_) => Code::TopicBusy,
             StartFailure::Limited => Code::RateLimited,
         };
         Self::new(code, failure.to_string())

@@ -115,9 +115,9 @@ pub async fn respond(
             answer::response(state, scope, caller, &run, options, is_asker).await
         }
         ResponseAction::Cancel => {
-            runs::stop_run(&caller, &run).await?;
-            let state = run.state();
-            let status = match state.status {
+            runs::stop_run(state, &caller, &run).await?;
+            let facts = run.state();
+            let status = match facts.status {
                 crate::relay::ending::RunStatus::Completed => "completed",
                 crate::relay::ending::RunStatus::Stopped => "cancelled",
                 crate::relay::ending::RunStatus::Running => "in_progress",
@@ -126,7 +126,7 @@ pub async fn respond(
             let object = json!({
                 "id": response,
                 "object": "response",
-                "created_at": state.started.0 / 1000,
+                "created_at": facts.started.0 / 1000,
                 "status": status,
                 "model": run.facts.model,
                 "output": [],

@@ -33,7 +33,7 @@ use crate::{
         ending::RunStatus,
         format::RunSnapshot,
         provider::UnwatchedPolicy,
-        run::{Run, RunCommand, RunPhase},
+        run::{Run, RunPhase},
         upstream::UpstreamRequest,
     },
 };
@@ -88,15 +88,19 @@ where
     let options = ReadOptions::of(&Query::new(head.uri.query()))?;
     let mut headers = AskHeaders::of(&head.headers)?;
     let ask = ask(state, &caller, &head, (&body, permit), &mut headers)?;
-    let joined = asking::join(state, &caller, ask, headers)?;
+    let joined = asking::join(state, &caller, ask, headers).await?;
     drop(body);
     if accept::names(&head.headers, "text/event-stream") {
         let options = ReadOptions { after: joined.after, ..options };
         return answer::begun(state, scope, caller, &joined.run, options).await;
     }
-    let run = joined.run;
-    if let RunPhase::NotStarted(failure) = run.decided().await {
-        return Err((&*failure).into());
+    let mut run = joined.run;
+    loop {
+        match run.decided().await {
+            RunPhase::NotStarted(failure) => return Err((&*failure).into()),
+            RunPhase::Joined(other) => run = other,
+            _ => break,
+        }
     }
     let id = &run.facts.id;
     let begun = BegunRun {
@@ -176,7 +180,7 @@ fn ask(
 ///
 /// # Errors
 /// When the query is not valid.
-pub fn list(state: &RelayState, caller: &Caller, query: &Query<'_>) -> Result<Response, Problem> {
+pub async fn list(state: &RelayState, caller: &Caller, query: &Query<'_>) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct RunPage<'r> {
         runs: Vec<RunView<'r>>,
@@ -184,6 +188,7 @@ pub fn list(state: &RelayState, caller: &Caller, query: &Query<'_>) -> Result<Re
     }
     keys::RUNS.check(query)?;
     let relay = &state.shard()?.relay;
+    relay.current().await;
     let topic = query.one("topic")?.map(TopicName::new).transpose()?;
     let status: Option<RunStatus> = query
         .one("status")?
@@ -208,7 +213,7 @@ pub fn list(state: &RelayState, caller: &Caller, query: &Query<'_>) -> Result<Re
 /// # Errors
 /// When there is no such run, the caller may not read it, or the log cannot be read.
 pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Response, Problem> {
-    let run = state.run(id)?;
+    let run = state.run(id).await?;
     may_read(caller, &run)?;
     run.settled().await;
     let hub = &state.stream.hub;
@@ -234,7 +239,7 @@ pub async fn events(
     head: &Parts,
 ) -> Result<Response, Problem> {
     admission::admit(&state.stream.drain, &head.extensions)?;
-    let run = state.run(id)?;
+    let run = state.run(id).await?;
     may_read(&caller, &run)?;
     let query = Query::new(head.uri.query());
     keys::RUN_EVENTS.check(&query)?;
@@ -270,7 +275,9 @@ pub async fn active(
     let topic = TopicName::new(topic)?;
     caller.authorization.subscribe(&Selection::from(topic.clone()))?;
     let options = ReadOptions::of(query)?;
-    let runs = &state.shard()?.relay.runs;
+    let relay = &state.shard()?.relay;
+    relay.current().await;
+    let runs = &relay.runs;
     let run = match query.one("seen")? {
         None => runs.active(&topic),
         Some(seen) => runs.newest(&topic).filter(|run| run.is_running() || run.facts.id != seen),
@@ -278,7 +285,9 @@ pub async fn active(
     let Some(run) = run else { return Ok(nothing()) };
     match run.decided().await {
         RunPhase::Started | RunPhase::Ended => answer::response(state, scope, caller, &run, options, false).await,
-        RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) | RunPhase::Lost => Ok(nothing()),
+        RunPhase::Asked | RunPhase::Answered(_) | RunPhase::NotStarted(_) | RunPhase::Joined(_) | RunPhase::Lost => {
+            Ok(nothing())
+        }
     }
 }
 
@@ -293,12 +302,12 @@ pub async fn stop(state: &RelayState, caller: &Caller, id: &str, query: &Query<'
         status: RunStatus,
     }
     keys::RUN_STOP.check(query)?;
-    let run = state.run(id)?;
+    let run = state.run(id).await?;
     match query.one("mode")? {
-        None => stop_run(caller, &run).await?,
+        None => stop_run(state, caller, &run).await?,
         Some("drain") => {
             may_change(caller, &run)?;
-            run.command(RunCommand::StopAndDrain { by: name_of(caller) });
+            state.shard()?.relay.stop(&run, name_of(caller), true).await?;
         }
         Some(_) => return Err(Problem::new(Code::QueryInvalid, "'mode' must be drain")),
     }
@@ -310,9 +319,9 @@ pub async fn stop(state: &RelayState, caller: &Caller, id: &str, query: &Query<'
 ///
 /// # Errors
 /// When the caller may not stop it, or the ending is not durable in time.
-pub async fn stop_run(caller: &Caller, run: &Arc<Run>) -> Result<(), Problem> {
+pub async fn stop_run(state: &RelayState, caller: &Caller, run: &Arc<Run>) -> Result<(), Problem> {
     may_change(caller, run)?;
-    run.command(RunCommand::Stop { by: name_of(caller) });
+    state.shard()?.relay.stop(run, name_of(caller), false).await?;
     timeout(STOP_TIMEOUT, run.over()).await.map(drop).map_err(|_| {
         Problem::new(Code::StoreUnavailable, "the run is stopped, but its ending is not durable yet; ask again")
     })
@@ -323,8 +332,8 @@ pub async fn stop_run(caller: &Caller, run: &Arc<Run>) -> Result<(), Problem> {
 /// # Errors
 /// When there is no such run, the caller may not delete it, or its content cannot be removed now.
 pub async fn delete(state: &RelayState, caller: &Caller, id: &str) -> Result<Response, Problem> {
-    let run = state.run(id)?;
-    stop_run(caller, &run).await?;
+    let run = state.run(id).await?;
+    stop_run(state, caller, &run).await?;
     let relay = &state.shard()?.relay;
     let hub = &state.stream.hub;
     if run.facts.owns_topic {

@@ -44,12 +44,12 @@ impl RelayState {
         })
     }
 
-    /// The run with this id.
+    /// The run with this id, also of another hub.
     ///
     /// # Errors
     /// When it is not known.
-    pub fn run(&self, id: &str) -> Result<Arc<Run>, Problem> {
+    pub async fn run(&self, id: &str) -> Result<Arc<Run>, Problem> {
         let unknown = || Problem::new(Code::RunUnknown, "there is no run with this id, or it is no longer kept");
-        self.shard()?.relay.runs.get(id).ok_or_else(unknown)
+        self.shard()?.relay.find(id).await.ok_or_else(unknown)
     }
 }
