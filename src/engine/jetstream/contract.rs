@@ -27,10 +27,7 @@ use crate::{
             EngineFactory,
             numbered::{EventNumbers, NumberedEngine, NumberedObserver},
         },
-        log::{
-            LogConfig,
-            contract::StoreFactory,
-        },
+        log::{LogConfig, contract::StoreFactory},
     },
     event::{Epoch, EventId, Seq, TopicName},
 };

@@ -22,6 +22,7 @@
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `health` | when jobs are refused |
+//! | `import` | a closed store of one machine into an empty stream |
 //! | [`admin`] | making and checking the stream |
 
 use std::{
@@ -32,7 +33,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
@@ -51,9 +52,9 @@ use self::{
     wire::StreamSubjects,
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes, Engine,
-    EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange,
-    TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
+    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicQuery, TopicState, When,
     log::{LogConfig, LogEngine, shared::LogShared},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
@@ -66,6 +67,7 @@ mod election;
 mod feed;
 mod forward;
 mod health;
+mod import;
 mod nats;
 #[cfg(test)]
 #[path = "../../../tests/support/nats_cluster.rs"]
@@ -75,6 +77,7 @@ mod roles;
 mod store;
 mod wire;
 
+pub use self::import::{ImportError, ImportReport, import};
 pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// Between two tries of a subscription that has ended.
@@ -163,7 +166,7 @@ impl Link {
 
     /// Whether this hub can lead: the engine is not closed.
     fn may_lead(&self) -> bool {
-        !self.shared().queue.is_finished()
+        !self.shared().queue.is_finished() && !self.is_outdated()
     }
 
     fn is_outdated(&self) -> bool {
@@ -185,11 +188,18 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime = NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
+        let runtime =
+            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
         let store = open_store(&handle, &nats, config, &log)?;
+        if store.old_ids().import().is_some_and(|import| !import.done) {
+            store.stop();
+            return Err(JetStreamError::NotNow(
+                "the import into this stream is not complete; wait for it, or run `gapless import` again".into(),
+            ));
+        }
         let (position, leader) = (store.last(), store.leader().cloned());
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
@@ -229,7 +239,13 @@ impl JetStreamEngine {
         handle.spawn(hear_beats(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self { log, link, max_batch, forwarding: Mutex::new(Some(forwarding)), runtime: Mutex::new(Some(runtime)) }))
+        Ok(Arc::new(Self {
+            log,
+            link,
+            max_batch,
+            forwarding: Mutex::new(Some(forwarding)),
+            runtime: Mutex::new(Some(runtime)),
+        }))
     }
 }
 
@@ -378,9 +394,7 @@ impl Log for JetStreamEngine {
         let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
         Box::pin(async move {
             let mut applied = link.applied.subscribe();
-            let reached = async {
-                while log.head().seq < seq && applied.changed().await.is_ok() {}
-            };
+            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
             if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
                 return Ok(());
             }
@@ -389,6 +403,17 @@ impl Log for JetStreamEngine {
                 Ok(_) => Err(ReadError { reason: "this hub is behind the log".into() }),
                 Err(error) => Err(ReadError { reason: error.to_string().into() }),
             }
+        })
+    }
+
+    fn translate(&self, id: EventId) -> EngineFuture<Option<EventId>, ReadError> {
+        let epoch = self.log.epoch();
+        let found = self.link.shared().store.translate(id, Millis::from(SystemTime::now()));
+        let found = self.link.runtime.spawn(found);
+        Box::pin(async move {
+            let found = found.await.map_err(|_| ReadError { reason: "the engine is closed".into() })?;
+            let found = found.map_err(|error| ReadError { reason: error.to_string().into() })?;
+            Ok(found.map(|seq| EventId { epoch, seq }))
         })
     }
 

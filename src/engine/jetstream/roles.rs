@@ -16,9 +16,9 @@ use super::{
     decode::{Decoded, Decoder},
     election::{BEAT, Beat},
     feed::{Feed, Write},
-    nats::{NatsError, Outgoing, WriteError},
+    nats::{NatsError, Outgoing, Stored, WriteError},
     store::JetStreamStore,
-    wire::{LeaderRecord, WireError, WriteId},
+    wire::{ImportRecord, LeaderRecord, WireError, WriteId},
 };
 use crate::{engine::log::writer::LogWriter, event::Seq};
 
@@ -320,6 +320,13 @@ impl Link {
             if let Ok(record) = LeaderRecord::decode(&stored.headers) {
                 self.view.record(&record.hub, stored.seq, record.resigned);
             }
+        }
+        let subject = self.subjects.import();
+        let imports = |stored: &Stored| ImportRecord::decode(&stored.headers).is_ok_and(|import| !import.done);
+        if write.messages.iter().any(|stored| stored.subject == subject && imports(stored)) {
+            // It was begun while this hub was starting.
+            self.outdated.store(true, Ordering::Release);
+            tracing::error!("an import into the stream has begun; start this hub again when it is complete");
         }
     }
 

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::{
-    nats::{Nats, NatsError, Stored},
-    wire::{
-        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace, TombstoneRecord,
-        WireError, decode_keys,
+use super::{
+    super::{
+        nats::{Nats, NatsError, Stored},
+        wire::{
+            ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord,
+            StreamSubjects, SubjectPlace, TombstoneRecord, WireError, decode_keys,
+        },
     },
+    OldIds,
 };
 use crate::{
     engine::log::store::{KeptClock, KeyRecord, TopicKey, TopicSnapshot},
@@ -60,6 +63,7 @@ pub(super) struct Loaded {
     pub(super) removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     pub(super) keys: Vec<KeyRecord>,
     pub(super) clock: KeptClock,
+    pub(super) old_ids: OldIds,
 }
 
 /// The state while it is read: a subject may come again, with a newer message.
@@ -70,6 +74,7 @@ struct Loading {
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
+    old_ids: OldIds,
     failed: Option<LoadError>,
 }
 
@@ -84,8 +89,8 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
         return Err(error);
     }
     let keys = load_keys(nats, subjects, position).await?;
-    let Loading { epoch, leader, topics, removed, clock, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, leader, topics, removed, keys, clock })
+    let Loading { epoch, leader, topics, removed, clock, old_ids, .. } = loading;
+    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, leader, topics, removed, keys, clock, old_ids })
 }
 
 /// Keys of commits up to `position`, in order of time. Their payloads are needed, which the pass over all subjects leaves out.
@@ -155,6 +160,8 @@ impl Loading {
             SubjectPlace::Keys(_) => {}
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?.epoch),
+            SubjectPlace::Import => self.old_ids.record(ImportRecord::decode(&headers)?),
+            SubjectPlace::OldIds(epoch, number) => self.old_ids.add(epoch, number, OldIdPart::decode(&headers)?, seq),
             SubjectPlace::Clock => self.clock = ClockRecord::decode(&headers)?.0,
         }
         Ok(())
