@@ -186,6 +186,11 @@ fn an_epoch_is_renewed_once_it_is_confirmed() {
     assert!(wrong.code == 1 && wrong.err.contains("the epoch is abcd1234, not abcd9999"), "{wrong:?}");
     assert!(run(&["jetstream", "epoch"]).sound().starts_with("epoch abcd1234"));
 
+    // A running hub would go on with the old one.
+    let running = other.beat("hub.epoch.beat", || run(&["jetstream", "epoch", "--renew", "--confirm", "abcd1234"]));
+    assert!(running.code == 1 && running.err.contains("stop all hubs first"), "{running:?}");
+    assert!(run(&["jetstream", "epoch"]).sound().starts_with("epoch abcd1234"));
+
     let renewed = run(&["jetstream", "epoch", "--renew", "--confirm", "abcd1234"]).sound();
     assert_eq!(run(&["jetstream", "epoch"]).sound(), renewed);
     assert!(!renewed.contains("abcd1234"), "{renewed}");

@@ -1,6 +1,10 @@
 //! The commands, run against a cluster; and the cluster as an operator with other tools sees it.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -75,7 +79,7 @@ impl Other {
             if let Ok(client) = runtime.block_on(async_nats::connect(cluster.urls())) {
                 return Self { runtime, client };
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
         }
         panic!("no server takes a connection");
     }
@@ -100,10 +104,25 @@ impl Other {
             let request = self.client.request_with_headers(subject.to_owned(), map.clone(), body.to_owned().into());
             match self.runtime.block_on(request) {
                 Ok(answer) => return serde_json::from_slice(&answer.payload).unwrap(),
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(500)),
+                Err(_) => thread::sleep(Duration::from_millis(500)),
             }
         }
         panic!("{subject}: no answer");
+    }
+
+    /// Publishes on `subject` each 100 ms while `work` runs, as the leader's heartbeat.
+    pub(crate) fn beat<T: Send>(&self, subject: &str, work: impl FnOnce() -> T + Send) -> T {
+        thread::scope(|scope| {
+            let working = scope.spawn(work);
+            while !working.is_finished() {
+                self.runtime.block_on(async {
+                    self.client.publish(subject.to_owned(), Vec::new().into()).await.unwrap();
+                    self.client.flush().await.unwrap();
+                });
+                thread::sleep(Duration::from_millis(100));
+            }
+            working.join().unwrap()
+        })
     }
 
     /// Makes a stream as somebody else would, with these settings.
@@ -129,7 +148,7 @@ pub(crate) fn settled(cluster: &NatsCluster, here: &[&str]) {
             return;
         }
         assert_ne!(found.code, 1, "{found:?}");
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        thread::sleep(Duration::from_millis(500));
     }
     panic!("the replicas do not catch up");
 }

@@ -35,10 +35,22 @@ pub(crate) struct NatsCluster {
     dir: tempfile::TempDir,
 }
 
+/// Where a node runs.
+#[derive(Debug, Clone)]
+pub(crate) struct NodePlace {
+    /// What executes the server, and keeps its process id: nothing, or a program with its arguments.
+    pub(crate) prefix: Vec<String>,
+    /// Its address, for the others and for the test.
+    pub(crate) address: Ipv4Addr,
+    /// Directory of its data; otherwise one that is deleted with the cluster.
+    pub(crate) store: Option<PathBuf>,
+}
+
 struct Node {
+    prefix: Vec<String>,
     config: PathBuf,
-    client: u16,
-    monitor: u16,
+    client: SocketAddr,
+    monitor: SocketAddr,
     process: Option<Child>,
 }
 
@@ -62,8 +74,13 @@ impl NatsCluster {
 
     /// `nodes` nodes with `more` in their configuration files: users, TLS, limits.
     pub(crate) fn with(nodes: usize, more: &str) -> Self {
+        Self::placed(&vec![NodePlace::default(); nodes], more)
+    }
+
+    /// A node at each of the places.
+    pub(crate) fn placed(places: &[NodePlace], more: &str) -> Self {
         for _ in 0..TRIES {
-            let mut cluster = Self::configured(nodes, more);
+            let mut cluster = Self::configured(places, more);
             for node in &mut cluster.nodes {
                 node.run();
             }
@@ -74,28 +91,30 @@ impl NatsCluster {
         panic!("no NATS cluster has started in {TRIES} tries; its output is above");
     }
 
-    fn configured(nodes: usize, more: &str) -> Self {
+    fn configured(places: &[NodePlace], more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         // Held until all are known, so that they differ.
         let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let held: Vec<[TcpListener; 3]> = (0..nodes).map(|_| [free(), free(), free()]).collect();
+        let held: Vec<[TcpListener; 3]> = places.iter().map(|_| [free(), free(), free()]).collect();
         let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
-        let routes: Vec<String> =
-            held.iter().map(|[_, route, _]| format!("nats://127.0.0.1:{}", port(route))).collect();
+        let nodes = places.iter().zip(&held);
+        let routes = nodes.clone().map(|(place, [_, route, _])| format!("nats://{}:{}", place.address, port(route)));
+        let routes: Vec<String> = routes.collect();
         let routes = routes.join(", ");
-        let configured = held.iter().enumerate().map(|(index, [client, route, monitor])| {
-            let (client, route, monitor) = (port(client), port(route), port(monitor));
-            let store = dir.path().join(format!("n{index}"));
+        let configured = nodes.enumerate().map(|(index, (place, listeners))| {
+            let [client, route, monitor] =
+                listeners.each_ref().map(|listener| SocketAddr::from((place.address, port(listener))));
+            let store = place.store.clone().unwrap_or_else(|| dir.path().join(format!("n{index}")));
             let config = dir.path().join(format!("n{index}.conf"));
-            let mut text = format!("server_name: n{index}\nlisten: 127.0.0.1:{client}\nhttp: 127.0.0.1:{monitor}\n");
+            let mut text = format!("server_name: n{index}\nlisten: \"{client}\"\nhttp: \"{monitor}\"\n");
             let _ =
                 writeln!(text, "jetstream {{ store_dir: {:?}, sync_interval: always }}", store.display().to_string());
             let _ = writeln!(text, "max_payload: 8MB\n{more}");
-            if nodes > 1 {
-                let _ = writeln!(text, "cluster {{ name: c, listen: \"127.0.0.1:{route}\", routes: [{routes}] }}");
+            if places.len() > 1 {
+                let _ = writeln!(text, "cluster {{ name: c, listen: \"{route}\", routes: [{routes}] }}");
             }
             fs::write(&config, text).expect("the configuration is written");
-            Node { config, client, monitor, process: None }
+            Node { prefix: place.prefix.clone(), config, client, monitor, process: None }
         });
         let nodes = configured.collect();
         Self { nodes, dir }
@@ -116,18 +135,18 @@ impl NatsCluster {
         false
     }
 
-    /// `nats://127.0.0.1:port` of every node.
+    /// `nats://address:port` of every node.
     pub(crate) fn urls(&self) -> Vec<String> {
         (0..self.nodes.len()).map(|index| self.url(index)).collect()
     }
 
     pub(crate) fn url(&self, index: usize) -> String {
-        format!("nats://127.0.0.1:{}", self.nodes[index].client)
+        format!("nats://{}", self.nodes[index].client)
     }
 
-    /// `http://127.0.0.1:port` of a node's monitor.
+    /// `http://address:port` of a node's monitor.
     pub(crate) fn monitor(&self, index: usize) -> String {
-        format!("http://127.0.0.1:{}", self.nodes[index].monitor)
+        format!("http://{}", self.nodes[index].monitor)
     }
 
     /// The body of an answer of a node's monitor, as of `/connz`; `None` when it does not answer within 0.5 s.
@@ -149,15 +168,19 @@ impl NatsCluster {
     pub(crate) fn stream_leader(&self, stream: &str) -> usize {
         let deadline = Instant::now() + READY;
         while Instant::now() < deadline {
-            for node in &self.nodes {
-                let Some(body) = node.get("/jsz?streams=true&config=false") else { continue };
-                if let Some(leader) = leader_in(&body, stream) {
-                    return Self::index_of(&leader);
-                }
+            if let Some(leader) = self.stream_leader_now(stream) {
+                return leader;
             }
             std::thread::sleep(LOOK);
         }
         panic!("the stream {stream} has no leader after {READY:?}");
+    }
+
+    /// The same, if there is one now.
+    pub(crate) fn stream_leader_now(&self, stream: &str) -> Option<usize> {
+        let answers = self.nodes.iter().filter_map(|node| node.get("/jsz?streams=true&config=false"));
+        let mut leaders = answers.filter_map(|body| leader_in(&body, stream));
+        leaders.next().map(|leader| Self::index_of(&leader))
     }
 
     /// SIGKILL.
@@ -208,8 +231,9 @@ impl Node {
     fn run(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.config.with_extension("log"));
         let log = log.expect("a log");
-        let mut command = Command::new(binary());
-        command.arg("-c").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let words = self.prefix.iter().map(Into::into).chain([binary().into_os_string()]).collect::<Vec<_>>();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg("-c").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.process = Some(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; run `make install`")));
     }
 
@@ -227,8 +251,7 @@ impl Node {
 
     /// The body of an answer of the monitor.
     fn get(&self, path: &str) -> Option<String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.monitor));
-        let mut stream = TcpStream::connect_timeout(&address, MONITOR).ok()?;
+        let mut stream = TcpStream::connect_timeout(&self.monitor, MONITOR).ok()?;
         stream.set_read_timeout(Some(MONITOR)).ok()?;
         write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
@@ -246,6 +269,13 @@ impl Node {
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+}
+
+impl Default for NodePlace {
+    /// On loopback.
+    fn default() -> Self {
+        Self { prefix: Vec::new(), address: Ipv4Addr::LOCALHOST, store: None }
     }
 }
 

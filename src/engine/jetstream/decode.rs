@@ -54,7 +54,7 @@ pub(super) struct Decoder {
 
 /// The events and keys of one write.
 #[derive(Default)]
-struct Commit {
+struct DecodedCommit {
     events: Vec<(TopicKey, StoredEvent)>,
     states: Vec<(TopicKey, TopicSnapshot)>,
     tags: Vec<(JobTag, TaggedEvent)>,
@@ -71,7 +71,7 @@ impl Decoder {
     /// # Errors
     /// When a message of it cannot be understood.
     pub(super) fn decode(&mut self, write: Write) -> Result<Vec<Decoded>, WireError> {
-        let (mut decoded, mut commit) = (Vec::new(), Commit::default());
+        let (mut decoded, mut commit) = (Vec::new(), DecodedCommit::default());
         for stored in write.messages {
             let seq = Seq(stored.seq);
             match self.subjects.parse(&stored.subject) {
@@ -105,7 +105,7 @@ impl Decoder {
     }
 }
 
-impl Commit {
+impl DecodedCommit {
     fn push(&mut self, record: EventRecord) {
         let EventRecord { key, stored, state, job } = record;
         self.tags.extend(job.map(|job| (job, TaggedEvent(Arc::clone(&stored.event)))));

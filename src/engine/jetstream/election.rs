@@ -140,7 +140,7 @@ mod tests {
         let view = LeaderView::new();
         view.beat(beat(7, false));
         for _ in 0..10 {
-            tokio::time::advance(LOST - Duration::from_millis(1)).await;
+            tokio::time::advance(LOST.checked_sub(Duration::from_millis(1)).unwrap()).await;
             assert!(!view.tries() && view.silence().is_none());
             view.beat(beat(7, false));
         }

@@ -38,7 +38,7 @@ pub(super) struct Write {
 }
 
 /// The stream from a position on.
-pub(super) struct Feed {
+pub(super) struct StreamFeed {
     nats: Nats,
     live: Live,
     subjects: StreamSubjects,
@@ -54,7 +54,7 @@ pub(super) struct Feed {
     unsure: bool,
 }
 
-impl Feed {
+impl StreamFeed {
     /// The stream after `position`.
     ///
     /// # Errors

@@ -47,8 +47,8 @@ use self::{
     forward::HubId,
     nats::{CoreMessage, CoreSubscription, Nats, NatsError},
     peers::Peers,
-    roles::{Command, RoleGate, WAITING_WRITES},
-    store::{JetStreamStore, LoadError},
+    roles::{RoleCommand, RoleGate, WAITING_WRITES},
+    store::{JetStreamStore, StreamLoadError},
     wire::StreamSubjects,
 };
 use super::{
@@ -136,7 +136,7 @@ struct Link {
     address: Box<str>,
     view: LeaderView,
     gate: Arc<RoleGate>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<RoleCommand>,
     /// A newer hub writes what this one does not understand.
     outdated: AtomicBool,
     /// The newest position that was applied while this hub follows.
@@ -232,7 +232,8 @@ impl JetStreamEngine {
                 peers.leader_seen(&leader.hub, Seq(term));
             }
         }
-        let forwarding = peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(Command::Close)));
+        let forwarding =
+            peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(RoleCommand::Close)));
         handle.spawn(Arc::clone(&peers).run());
         handle.spawn(Arc::clone(&peers).take_answers());
         handle.spawn(peers.take_requests());
@@ -280,11 +281,11 @@ fn open_store(
     nats: &Nats,
     config: &JetStreamConfig,
     log: &LogConfig,
-) -> Result<JetStreamStore, LoadError> {
+) -> Result<JetStreamStore, StreamLoadError> {
     let mut tries = 0;
     loop {
         match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
-            Err(LoadError::NoEpoch | LoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+            Err(StreamLoadError::NoEpoch | StreamLoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
                 thread::sleep(RESUBSCRIBE);
             }
@@ -347,12 +348,12 @@ impl From<NatsError> for JetStreamError {
     }
 }
 
-impl From<LoadError> for JetStreamError {
-    fn from(error: LoadError) -> Self {
+impl From<StreamLoadError> for JetStreamError {
+    fn from(error: StreamLoadError) -> Self {
         match error {
-            LoadError::Nats(error) => error.into(),
-            LoadError::Ended => Self::NotNow(error.to_string()),
-            LoadError::NoEpoch | LoadError::Record(..) => Self::Unusable(error.to_string()),
+            StreamLoadError::Nats(error) => error.into(),
+            StreamLoadError::Ended => Self::NotNow(error.to_string()),
+            StreamLoadError::NoEpoch | StreamLoadError::Record(..) => Self::Unusable(error.to_string()),
         }
     }
 }

@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(500);
 const CLOSING: Duration = Duration::from_secs(8);
 
 /// Where the result of a forwarded job goes, and what the job costs in the queue until then.
-pub(super) struct Waiting {
+pub(super) struct WaitingJob {
     cost: usize,
     reply: WaitingReply,
 }
@@ -59,7 +59,7 @@ pub(super) struct Peers {
     nats: Nats,
     prefix: Box<str>,
     pub(super) me: HubId,
-    follower: Mutex<FollowerSession<Waiting>>,
+    follower: Mutex<FollowerSession<WaitingJob>>,
     leader: Mutex<Option<LeaderSessions>>,
     /// Something is to be sent or passed on.
     due: Notify,
@@ -321,7 +321,7 @@ impl Peers {
             // The hub that leads has its own.
             Job::RecordStates(_) | Job::Forwarded(_) => return self.shared.queue.release([cost]),
         };
-        self.follower.lock().push(Instant::now(), unit, Waiting { cost, reply });
+        self.follower.lock().push(Instant::now(), unit, WaitingJob { cost, reply });
         self.due.notify_one();
     }
 
@@ -334,7 +334,7 @@ impl Peers {
     }
 }
 
-impl Waiting {
+impl WaitingJob {
     /// The job of a unit that was not executed.
     fn job(self, unit: Unit) -> Job {
         match (unit, self.reply) {

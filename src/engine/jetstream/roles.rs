@@ -15,7 +15,7 @@ use super::{
     Link, STALE_LEADER,
     decode::{Decoded, Decoder},
     election::{BEAT, Beat},
-    feed::{Feed, Write},
+    feed::{StreamFeed, Write},
     nats::{NatsError, Outgoing, Stored, WriteError},
     store::JetStreamStore,
     wire::{ImportRecord, LeaderRecord, WireError, WriteId},
@@ -38,7 +38,7 @@ const SETTLING: Duration = Duration::from_secs(1);
 pub(super) const WAITING_WRITES: usize = 64;
 
 /// What the engine's thread is to do.
-pub(super) enum Command {
+pub(super) enum RoleCommand {
     /// Apply a write of another hub.
     Apply(Write),
     /// Lead: this hub's leader record is at this position, and is the stream's newest.
@@ -98,23 +98,27 @@ impl RoleGate {
 }
 
 /// The engine's thread: follows and leads until the engine is closed.
-pub(super) fn drive(mut writer: LogWriter<JetStreamStore>, mut commands: mpsc::Receiver<Command>, link: &Arc<Link>) {
+pub(super) fn drive(
+    mut writer: LogWriter<JetStreamStore>,
+    mut commands: mpsc::Receiver<RoleCommand>,
+    link: &Arc<Link>,
+) {
     let mut decoder = Decoder::new(&link.subjects);
     while let Some(command) = commands.blocking_recv() {
         match command {
-            Command::Apply(write) => apply(&mut writer, &mut decoder, write, link),
-            Command::Lead { term } => {
+            RoleCommand::Apply(write) => apply(&mut writer, &mut decoder, write, link),
+            RoleCommand::Lead { term } => {
                 if lead(&mut writer, term, link) {
                     break;
                 }
             }
-            Command::Close => break,
+            RoleCommand::Close => break,
         }
     }
     link.gate.close();
 }
 
-fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: Write, link: &Link) {
+fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Write, link: &Link) {
     let shared = Arc::clone(&writer.shared);
     if link.is_outdated() {
         return;
@@ -127,7 +131,7 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, decoder: &mut Decoder, write: W
     for stored in &write.messages {
         store.saw(stored);
     }
-    let decoded = match decoder.decode(write) {
+    let decoded = match reader.decode(write) {
         Ok(decoded) => decoded,
         Err(WireError::Newer(version)) => {
             // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
@@ -217,7 +221,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
     let id = WriteId::random();
     let (mut tried, mut ends) = (false, EndWatch::default());
     loop {
-        let mut feed = match Feed::after(&link.nats, &link.subjects, position).await {
+        let mut feed = match StreamFeed::after(&link.nats, &link.subjects, position).await {
             Ok(feed) => feed,
             Err(error) => {
                 link.failed(&error).await;
@@ -234,11 +238,11 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                         let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
                         let last = write.messages.last().map_or(0, |stored| stored.seq);
                         link.notice_leader(&write);
-                        if link.commands.send(Command::Apply(write)).await.is_err() {
+                        if link.commands.send(RoleCommand::Apply(write)).await.is_err() {
                             return;
                         }
                         if ours && last == feed.position() {
-                            drop(link.commands.send(Command::Lead { term: last }).await);
+                            drop(link.commands.send(RoleCommand::Lead { term: last }).await);
                             return;
                         }
                     }
@@ -253,7 +257,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                 tried = true;
                 match try_to_lead(&link, position, id).await {
                     Ok(term) => {
-                        drop(link.commands.send(Command::Lead { term }).await);
+                        drop(link.commands.send(RoleCommand::Lead { term }).await);
                         return;
                     }
                     Err(WriteError::WrongLast) => {

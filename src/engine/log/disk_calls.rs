@@ -118,11 +118,10 @@ impl DiskSample {
     /// Asks the store; may wait for the disk.
     pub(super) fn of(store: &impl Store) -> Self {
         let refusing = match store.room() {
-            Ok(()) => None,
+            // Fenced: the hub that writes accepts it.
+            Ok(()) | Err(StoreError::Fenced) => None,
             Err(StoreError::Full) => Some(AppendError::Full),
             Err(StoreError::NotNow(reason)) => Some(AppendError::NotNow { reason }),
-            // The hub that writes accepts it.
-            Err(StoreError::Fenced) => None,
             Err(StoreError::Failed(reason)) => Some(AppendError::Unavailable { reason }),
         };
         Self {

@@ -53,9 +53,10 @@ impl<S: Store> LogWriter<S> {
         let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
         let events = pending.iter().map(|it| it.append.events.len()).sum();
         // What is needed to execute them elsewhere.
-        let kept: Vec<(Append, Option<AppendOrigin>)> = match self.shared.store.keeps_states() {
-            true => pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect(),
-            false => Vec::new(),
+        let kept: Vec<(Append, Option<AppendOrigin>)> = if self.shared.store.keeps_states() {
+            pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect()
+        } else {
+            Vec::new()
         };
         let now = self.shared.now(); // monotonic
         self.idempotency.expire(&now);

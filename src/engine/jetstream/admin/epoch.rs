@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{AdminError, is_passing};
 use crate::{
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// A hub that leads is heard each 500 ms.
+const BEAT_WAIT: Duration = Duration::from_secs(2);
 
 /// For one write.
 const WRITE_WAIT: Duration = Duration::from_secs(5);
@@ -83,7 +86,7 @@ async fn view(nats: &Nats, config: &NatsConfig, state: &StreamState) -> Result<E
 /// Records a new random epoch, if the epoch is `current`. Returns the new state.
 ///
 /// # Errors
-/// [`AdminError::Refused`] when the epoch is another one; then nothing is changed.
+/// [`AdminError::Refused`] when the epoch is another one, or a hub leads; then nothing is changed.
 pub async fn renew_epoch(config: &NatsConfig, current: Epoch) -> Result<EpochView, AdminError> {
     let of = |error| AdminError::of(&error, &config.stream);
     let nats = Nats::connect(config).await.map_err(of)?;
@@ -95,6 +98,14 @@ pub async fn renew_epoch(config: &NatsConfig, current: Epoch) -> Result<EpochVie
             before.epoch.as_str(),
             current.as_str()
         )));
+    }
+    let mut beats = nats.subscribe(&format!("hub.{}.beat", config.prefix)).await.map_err(of)?;
+    if timeout(BEAT_WAIT, beats.next()).await.is_ok_and(|beat| beat.is_some()) {
+        return Err(AdminError::Refused(
+            "a hub is running: it would go on with the old epoch beside hubs with the new one; stop all hubs first. Nothing \
+             was changed"
+                .into(),
+        ));
     }
     let record = EpochRecord { epoch: random()?, created: state.created.clone().into() };
     write(&nats, config, &record, Some(current)).await?;

@@ -45,8 +45,9 @@ mod limits;
 mod tests;
 mod unit;
 
-pub(crate) use codec::ForwardCodecError;
-pub(crate) use follower::{FollowerSession, FollowerStep};
-pub(crate) use leader::{ForwardedUnit, HandledRequest, LeaderSessions, UnitTicket};
+#[cfg(test)]
+use codec::ForwardCodecError;
+pub(crate) use follower::FollowerSession;
+pub(crate) use leader::{ForwardedUnit, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;
 pub(crate) use unit::{HubId, Unit, UnitResult};

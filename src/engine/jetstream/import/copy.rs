@@ -10,9 +10,9 @@ use super::{
         nats::Outgoing,
         wire::{EventRecord, OldIdPart, SettingsRecord},
     },
-    Import, TABLE_MARGIN,
+    ImportRun, TABLE_MARGIN,
     report::ImportError,
-    topics::{OldMark, Topics},
+    topics::{OldMark, CopiedTopics},
 };
 use crate::{
     engine::log::{
@@ -29,19 +29,19 @@ const BATCH_BYTES: usize = 2 << 20;
 const PAGE: ReadLimit = ReadLimit { events: 4000, bytes: 8 << 20 };
 
 /// How far the copy is.
-pub(super) struct Copying {
+pub(super) struct EventCopier {
     /// All entries up to this old position are in the stream or in the batch.
     read: Seq,
     /// The next of the marks.
     mark: usize,
     /// The number of the next part of the table.
     part: u64,
-    batch: Batch,
+    batch: ImportBatch,
 }
 
 /// What is to be written together.
 #[derive(Default)]
-struct Batch {
+struct ImportBatch {
     messages: Vec<Outgoing>,
     /// The old position of each.
     old: Vec<Seq>,
@@ -52,17 +52,17 @@ struct Batch {
     replacing: HashSet<String>,
 }
 
-impl Copying {
+impl EventCopier {
     /// Begins after what is in the stream.
-    pub(super) fn new<S>(import: &Import<'_, S>, topics: &Topics) -> Self {
+    pub(super) fn new<S>(import: &ImportRun<'_, S>, topics: &CopiedTopics) -> Self {
         let newest = import.to.old_ids().newest();
         let read = newest.map_or(Seq::ZERO, |(part, _)| part.last);
         let mark = topics.marks.partition_point(|mark| mark.at <= read);
-        Self { read, mark, part: newest.map_or(0, |(_, number)| number + 1), batch: Batch::default() }
+        Self { read, mark, part: newest.map_or(0, |(_, number)| number + 1), batch: ImportBatch::default() }
     }
 
     /// Copies all that is left.
-    pub(super) fn run<S: Store>(mut self, import: &mut Import<'_, S>, topics: &mut Topics) -> Result<(), ImportError> {
+    pub(super) fn run<S: Store>(mut self, import: &mut ImportRun<'_, S>, topics: &mut CopiedTopics) -> Result<(), ImportError> {
         let head = import.contents.head;
         while self.read < head {
             let mut wanted = |key: TopicKey| topics.old.get(&key).cloned();
@@ -81,8 +81,8 @@ impl Copying {
     /// Adds the marks up to `seq`.
     fn marks_before<S: Store>(
         &mut self,
-        import: &mut Import<'_, S>,
-        topics: &mut Topics,
+        import: &mut ImportRun<'_, S>,
+        topics: &mut CopiedTopics,
         seq: Seq,
     ) -> Result<(), ImportError> {
         while let Some(mark) = topics.marks.get(self.mark).filter(|mark| mark.at <= seq).cloned() {
@@ -94,8 +94,8 @@ impl Copying {
 
     fn add_mark<S: Store>(
         &mut self,
-        import: &mut Import<'_, S>,
-        topics: &mut Topics,
+        import: &mut ImportRun<'_, S>,
+        topics: &mut CopiedTopics,
         mark: &OldMark,
     ) -> Result<(), ImportError> {
         let subject = import.subjects.settings(&mark.topic);
@@ -119,8 +119,8 @@ impl Copying {
 
     fn event<S: Store>(
         &mut self,
-        import: &mut Import<'_, S>,
-        topics: &mut Topics,
+        import: &mut ImportRun<'_, S>,
+        topics: &mut CopiedTopics,
         event: &Arc<Event>,
     ) -> Result<(), ImportError> {
         let (name, old) = (&event.new.topic, event.seq);
@@ -144,15 +144,15 @@ impl Copying {
         Ok(())
     }
 
-    fn position<S: Store>(&self, import: &Import<'_, S>) -> Seq {
+    fn position<S: Store>(&self, import: &ImportRun<'_, S>) -> Seq {
         Seq(import.next() + self.batch.messages.len() as u64)
     }
 
     /// Writes the batch when it is full, but never between two entries of one old position.
     fn make_room<S: Store>(
         &mut self,
-        import: &mut Import<'_, S>,
-        topics: &mut Topics,
+        import: &mut ImportRun<'_, S>,
+        topics: &mut CopiedTopics,
         old: Seq,
     ) -> Result<(), ImportError> {
         let most = import.config.max_batch.max(2 * BESIDE_EVENTS) - BESIDE_EVENTS;
@@ -160,8 +160,8 @@ impl Copying {
         if is_full && self.batch.old.last() != Some(&old) { self.write(import, topics) } else { Ok(()) }
     }
 
-    fn write<S: Store>(&mut self, import: &mut Import<'_, S>, topics: &Topics) -> Result<(), ImportError> {
-        let Batch { mut messages, old, events, .. } = std::mem::take(&mut self.batch);
+    fn write<S: Store>(&mut self, import: &mut ImportRun<'_, S>, topics: &CopiedTopics) -> Result<(), ImportError> {
+        let ImportBatch { mut messages, old, events, .. } = std::mem::take(&mut self.batch);
         if messages.is_empty() {
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl Copying {
     }
 }
 
-impl Batch {
+impl ImportBatch {
     fn push(&mut self, message: Outgoing, old: Seq) {
         self.bytes += message.payload.len();
         self.messages.push(message);
@@ -197,7 +197,7 @@ impl Batch {
     }
 }
 
-impl<S> Import<'_, S> {
+impl<S> ImportRun<'_, S> {
     /// How long a part of the table stays in the stream.
     fn table_ttl(&self) -> std::time::Duration {
         let now = crate::event::Millis::from(std::time::SystemTime::now());

@@ -5,9 +5,9 @@ use super::{
         nats::Outgoing,
         wire::{ImportRecord, encode_keys},
     },
-    Import,
+    ImportRun,
     report::ImportError,
-    topics::{CopiedTopic, Topics},
+    topics::{CopiedTopic, CopiedTopics},
 };
 use crate::{
     engine::log::{
@@ -17,15 +17,15 @@ use crate::{
     event::{Seq, TopicName},
 };
 
-/// Topics whose settings are made at a time.
+/// CopiedTopics whose settings are made at a time.
 const SETTINGS: usize = 500;
 
 /// Parts of the idempotency keys, of half a MiB each, that are imported: those of the newest million or so.
 const KEY_PARTS: usize = 16;
 
-impl<S: Store> Import<'_, S> {
+impl<S: Store> ImportRun<'_, S> {
     /// Writes all that is left after the events.
-    pub(super) fn end(&mut self, topics: &Topics) -> Result<(), ImportError> {
+    pub(super) fn end(&mut self, topics: &CopiedTopics) -> Result<(), ImportError> {
         let records: Vec<TopicRecord> =
             self.contents.topics.iter().filter_map(|old| record(old, topics.copied.get(&old.name))).collect();
         for records in records.chunks(SETTINGS) {

@@ -43,8 +43,8 @@ use crate::{
 
 pub use report::{ImportError, ImportReport};
 
-use copy::Copying;
-use topics::Topics;
+use copy::EventCopier;
+use topics::CopiedTopics;
 
 /// For the write of the leader record.
 const LEAD: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const TABLE_MARGIN: Duration = Duration::from_hours(24);
 
 /// An import in progress.
-struct Import<'a, S> {
+struct ImportRun<'a, S> {
     config: &'a JetStreamConfig,
     from: &'a S,
     contents: StoreContents,
@@ -104,7 +104,7 @@ pub fn import<S: Store>(
     let record = known.unwrap_or(ImportRecord { epoch: contents.epoch, head: contents.head, until, done: false });
     let subjects = StreamSubjects::new(&config.nats.prefix);
     let report = ImportReport { until: record.until, resumed: known.is_some(), ..report };
-    let mut import = Import {
+    let mut import = ImportRun {
         config,
         from,
         contents,
@@ -118,7 +118,7 @@ pub fn import<S: Store>(
     if known.is_none() {
         import.write(vec![import.record_message(&record)])?;
     }
-    let topics = Topics::resume(&import.contents, &import.to, topics.1)?;
+    let topics = CopiedTopics::resume(&import.contents, &import.to, topics.1)?;
     import.run(topics)?;
     let leader = leader_record(config, true);
     if let Err(error) = import.to.resign(&leader) {
@@ -211,12 +211,12 @@ fn patiently<T>(mut attempt: impl FnMut() -> Result<T, NatsError>) -> Result<T, 
     }
 }
 
-impl<S: Store> Import<'_, S> {
-    fn run(&mut self, mut topics: Topics) -> Result<(), ImportError> {
+impl<S: Store> ImportRun<'_, S> {
+    fn run(&mut self, mut topics: CopiedTopics) -> Result<(), ImportError> {
         let (imported, all) = (topics.events(), self.contents.topics.iter().map(|topic| topic.snapshot.events).sum());
         self.progress.begin("importing events", all);
         self.progress.add(imported);
-        Copying::new(self, &topics).run(self, &mut topics)?;
+        EventCopier::new(self, &topics).run(self, &mut topics)?;
         self.progress.step("importing settings and keys");
         self.end(&topics)
     }

@@ -27,7 +27,7 @@ pub struct ImportReport {
     pub events: u64,
     /// Bytes of their data.
     pub bytes: u64,
-    /// Topics in use.
+    /// CopiedTopics in use.
     pub topics: u64,
     /// Marks of deleted topics that were imported by this call.
     pub deleted: u64,

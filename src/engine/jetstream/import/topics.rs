@@ -38,7 +38,7 @@ pub(super) struct OldMark {
 }
 
 /// All topics.
-pub(super) struct Topics {
+pub(super) struct CopiedTopics {
     pub(super) copied: HashMap<TopicName, CopiedTopic>,
     /// The names of the topics that have events, by their old keys.
     pub(super) old: HashMap<TopicKey, TopicName>,
@@ -48,7 +48,7 @@ pub(super) struct Topics {
     pub(super) marks: Vec<OldMark>,
 }
 
-impl Topics {
+impl CopiedTopics {
     /// The state after what is in the stream already; `there` are its topics that have events.
     pub(super) fn resume(
         contents: &StoreContents,

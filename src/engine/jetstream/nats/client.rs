@@ -123,6 +123,7 @@ impl Nats {
     }
 
     /// The state of [`Nats::is_connected`], and its changes.
+    #[cfg(test)]
     pub(in crate::engine) fn connected_changes(&self) -> watch::Receiver<bool> {
         self.inner.signals.connected.subscribe()
     }

@@ -8,6 +8,7 @@ pub struct NatsConfig {
     /// At least one: `nats://host:4222`, `tls://host`, or without a scheme. Further servers of the cluster are found by
     /// the client. No user in the URL: async-nats would ignore it.
     pub servers: Vec<String>,
+    /// How to log in.
     pub credentials: NatsCredentials,
     /// A PEM file of certificates to trust instead of the system's; also requires TLS.
     pub roots: Option<PathBuf>,
@@ -22,15 +23,20 @@ pub struct NatsConfig {
 /// How the client logs in.
 #[derive(Clone)]
 pub enum NatsCredentials {
+    /// Not at all.
     None,
     /// A `.creds` file: a JWT and the seed of its key.
     File(PathBuf),
     /// A file with the seed of an NKEY, and nothing else but white space.
     NKeySeed(PathBuf),
+    /// By name and password.
     UserPassword {
+        /// The name.
         user: String,
+        /// The password.
         password: String,
     },
+    /// By a token.
     Token(String),
 }
 

@@ -38,12 +38,12 @@ pub(in crate::engine) struct Live {
 }
 
 struct Buffer {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingItems>,
     arrived: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingItems {
     items: VecDeque<LiveItem>,
     bytes: usize,
     closed: bool,

@@ -70,7 +70,7 @@ struct NextBody {
 }
 
 /// A consumer that is being read.
-struct Reading {
+struct ConsumerReading {
     /// The subject of requests for messages.
     next: String,
     inbox: String,
@@ -143,7 +143,7 @@ impl Nats {
         let inbox = self.client().new_inbox();
         let (denials, answers) = (self.denials(), self.subscriber(&inbox).await?);
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{name}", self.stream_name());
-        let mut reading = Reading { next, inbox, answers, denials, asked: 0, delivered: 0 };
+        let mut reading = ConsumerReading { next, inbox, answers, denials, asked: 0, delivered: 0 };
         loop {
             if reading.asked < PORTION {
                 reading.ask(self).await?;
@@ -167,7 +167,7 @@ impl Nats {
     }
 }
 
-impl Reading {
+impl ConsumerReading {
     async fn ask(&mut self, nats: &Nats) -> Result<(), NatsError> {
         let body = NextBody { batch: PORTION, expires: EXPIRES.as_nanos(), idle_heartbeat: HEARTBEAT.as_nanos() };
         let body = serde_json::to_vec(&body).map_err(|error| NatsError::Setup(error.to_string()))?;

@@ -20,7 +20,7 @@
 //! | `load` | the newest message of every subject |
 //! | `live` | stored messages as they are republished |
 //! | `stream` | the stream's state, purges, deletions |
-//! | `setup` | the stream's configuration: as we create it, and as it is |
+//! | `stream_config`, `setup` | what is configured of a stream; creating and changing it |
 
 mod api;
 mod client;
@@ -35,6 +35,7 @@ mod plain;
 mod read;
 mod setup;
 mod stream;
+mod stream_config;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -43,8 +44,11 @@ pub(super) use client::Nats;
 pub use config::{NatsConfig, NatsCredentials};
 pub(super) use error::{NatsError, WriteError};
 pub(super) use live::{Live, LiveItem};
-pub(super) use message::{BatchMark, Headers, Outgoing, Stored};
+#[cfg(test)]
+use message::BatchMark;
+pub(super) use message::{Headers, Outgoing, Stored};
 pub(super) use plain::{CoreMessage, CoreSubscription};
-pub(super) use read::{Range, RangePage};
-pub(super) use setup::{StreamConfig, StreamSettings};
+pub(super) use read::Range;
+
 pub(super) use stream::StreamState;
+pub(super) use stream_config::{StreamConfig, StreamSettings};

@@ -7,7 +7,7 @@ use super::{
     api::API_WAIT,
     client::{AskError, Nats},
     error::NatsError,
-    setup::StreamConfig,
+    stream_config::StreamConfig,
 };
 
 /// `err_code` of a deletion at a position that holds no message.

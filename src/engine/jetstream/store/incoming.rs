@@ -1,12 +1,10 @@
 //! What another hub has written, for this hub's reads.
 
-use super::{
-    super::{
-        nats::Stored,
-        wire::{EventRecord, SettingsRecord, SubjectPlace, TombstoneRecord, WireError},
-    },
-    core::StoreCore,
+use super::super::{
+    nats::Stored,
+    wire::{EventRecord, SettingsRecord, SubjectPlace, TombstoneRecord, WireError},
 };
+use super::shared::StoreCore;
 use crate::{engine::log::store::TopicRecord, event::Seq};
 
 impl StoreCore {

@@ -1,17 +1,15 @@
 //! The state of all topics, from the newest message of each subject.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{
-    super::{
-        nats::{Nats, NatsError, Stored},
-        wire::{
-            ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord,
-            StreamSubjects, SubjectPlace, TombstoneRecord, WireError, decode_keys,
-        },
+use super::super::{
+    nats::{Nats, NatsError, Range, Stored},
+    wire::{
+        ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord, StreamSubjects, SubjectPlace,
+        TombstoneRecord, WireError, decode_keys,
     },
-    OldIds,
 };
+use super::old_ids::OldIds;
 use crate::{
     engine::log::store::{KeptClock, KeyRecord, TopicKey, TopicSnapshot},
     event::{Epoch, Millis, Seq, TopicName},
@@ -19,7 +17,7 @@ use crate::{
 
 /// Why the stream's state cannot be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::engine::jetstream) enum LoadError {
+pub(in crate::engine::jetstream) enum StreamLoadError {
     /// NATS does not answer, or refuses.
     #[error(transparent)]
     Nats(#[from] NatsError),
@@ -75,44 +73,79 @@ struct Loading {
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
     old_ids: OldIds,
-    failed: Option<LoadError>,
+    /// Positions of messages with keys.
+    keys: BTreeSet<u64>,
+    failed: Option<StreamLoadError>,
 }
 
-/// Reads the state of the stream. 60,000 subjects a second.
+/// Messages and bytes of one read of keys.
+const KEYS_AT_ONCE: usize = 4096;
+const KEY_BYTES: usize = 4 << 20;
+
+/// Reads the state of the stream. 60,000 subjects a second. The replica that is read may be behind; what it has told is
+/// the state at one position.
 ///
 /// # Errors
-/// See [`LoadError`].
-pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, LoadError> {
+/// See [`StreamLoadError`].
+pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loaded, StreamLoadError> {
     let mut loading = Loading::default();
     let position = nats.last_per_subject(&subjects.all(), true, |message| loading.take(subjects, message)).await?;
     if let Some(error) = loading.failed {
         return Err(error);
     }
-    let keys = load_keys(nats, subjects, position).await?;
-    let Loading { epoch, leader, topics, removed, clock, old_ids, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(LoadError::NoEpoch)?, leader, topics, removed, keys, clock, old_ids })
+    if loading.epoch.is_none() {
+        loading.epoch = epoch(nats, subjects).await?;
+    }
+    let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
+    let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
+    Ok(Loaded { position, epoch: epoch.ok_or(StreamLoadError::NoEpoch)?, topics, removed, keys, clock, leader, old_ids })
 }
 
-/// Keys of commits up to `position`, in order of time. Their payloads are needed, which the pass over all subjects leaves out.
-async fn load_keys(nats: &Nats, subjects: &StreamSubjects, position: u64) -> Result<Vec<KeyRecord>, LoadError> {
-    let (mut parts, mut failed) = (BTreeMap::<Seq, Vec<KeyPart>>::new(), None);
-    let take = |message: Stored| {
-        let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return };
-        if message.seq > position {
-            return;
-        }
-        match KeyPart::decode(&message.headers, message.payload) {
-            Ok(part) => parts.entry(commit).or_default().push(part),
-            Err(error) => failed = Some(LoadError::Record(Seq(message.seq), error)),
-        }
+/// The epoch, by the stream's leader.
+async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<Epoch>, StreamLoadError> {
+    let Some(message) = nats.leader_last(&subjects.epoch()).await? else { return Ok(None) };
+    let record =
+        EpochRecord::decode(&message.headers).map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
+    Ok(Some(record.epoch))
+}
+
+/// The keys in the messages at these positions, in order of time. Their payloads are needed, which the pass over all subjects
+/// leaves out. Another replica may be read than for that pass, so each of them is asked for until it is there, or known to
+/// have expired.
+async fn load_keys(
+    nats: &Nats,
+    subjects: &StreamSubjects,
+    mut wanted: BTreeSet<u64>,
+) -> Result<Vec<KeyRecord>, StreamLoadError> {
+    let mut parts = BTreeMap::<Seq, Vec<KeyPart>>::new();
+    let mut take = |message: Stored| {
+        let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return Ok(()) };
+        let part = KeyPart::decode(&message.headers, message.payload);
+        let part = part.map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
+        parts.entry(commit).or_default().push(part);
+        Ok::<(), StreamLoadError>(())
     };
-    nats.last_per_subject(&subjects.all_keys(), false, take).await?;
-    if let Some(error) = failed {
-        return Err(error);
+    while let Some(first) = wanted.first().copied() {
+        let filter = subjects.all_keys();
+        let range = Range { filter, from: first, max: KEYS_AT_ONCE, max_bytes: KEY_BYTES };
+        let page = nats.range(range).await?;
+        let mut progress = false;
+        for message in page.messages {
+            if wanted.remove(&message.seq) {
+                progress = true;
+                take(message)?;
+            }
+        }
+        if !progress {
+            wanted.remove(&first);
+            if let Some(message) = nats.leader_message(first).await? {
+                take(message)?;
+            }
+        }
     }
     let mut keys = Vec::new();
     for (commit, parts) in parts {
-        keys.extend(decode_keys(parts).map_err(|error| LoadError::Record(commit, error))?);
+        keys.extend(decode_keys(parts).map_err(|error| StreamLoadError::Record(commit, error))?);
     }
     keys.sort_by_key(|record| record.time);
     Ok(keys)
@@ -123,7 +156,7 @@ impl Loading {
         let seq = Seq(message.seq);
         let Err(error) = self.record(subjects, message) else { return };
         match error {
-            WireError::Newer(_) => drop(self.failed.get_or_insert(LoadError::Record(seq, error))),
+            WireError::Newer(_) => drop(self.failed.get_or_insert(StreamLoadError::Record(seq, error))),
             WireError::Malformed(_) => {
                 tracing::warn!(%seq, %error, "a message in the stream that is not gapless's is left out");
             }
@@ -157,7 +190,9 @@ impl Loading {
             SubjectPlace::Tombstone(topic, of) => {
                 self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?);
             }
-            SubjectPlace::Keys(_) => {}
+            SubjectPlace::Keys(_) => {
+                self.keys.insert(seq);
+            }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?.epoch),
             SubjectPlace::Import => self.old_ids.record(ImportRecord::decode(&headers)?),

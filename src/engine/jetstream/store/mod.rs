@@ -5,7 +5,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | `core` | what the parts share; waiting for NATS |
+//! | `shared` | what the parts share; waiting for NATS |
 //! | `chain` | the writes of the hub that leads: fenced, and their fate decided |
 //! | `writes` | commits, settings, tombstones |
 //! | `reclaim` | purges below stored marks, deletion of removed events |
@@ -13,7 +13,7 @@
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
-//! | `old_ids` | where the positions of an imported store are now |
+//! | `old_ids`, `translation` | where the positions of an imported store are now |
 //! | `incoming` | what another hub has written |
 
 use std::{ops::Bound, sync::Arc};
@@ -37,7 +37,6 @@ use crate::{
 };
 
 mod chain;
-mod core;
 mod incoming;
 mod load;
 mod old_ids;
@@ -46,13 +45,15 @@ mod recovery;
 mod removed;
 mod ring;
 mod scans;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod topic_reads;
+mod translation;
 mod writes;
 
-use self::{core::StoreCore, load::Loaded};
-pub(in crate::engine::jetstream) use load::LoadError;
+use self::{load::Loaded, shared::StoreCore};
+pub(in crate::engine::jetstream) use load::StreamLoadError;
 pub(in crate::engine::jetstream) use old_ids::OldIds;
 
 /// A stream as a store.
@@ -72,18 +73,18 @@ impl JetStreamStore {
     /// be called.
     ///
     /// # Errors
-    /// See [`LoadError`].
+    /// See [`StreamLoadError`].
     pub(in crate::engine::jetstream) fn open(
         runtime: Handle,
         nats: Nats,
         prefix: &str,
         config: &LogConfig,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Self, StreamLoadError> {
         let subjects = StreamSubjects::new(prefix);
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         let (of, names) = (nats.clone(), subjects.clone());
         runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
-        let mut loaded = answer.recv().unwrap_or(Err(LoadError::Ended))?;
+        let mut loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
         let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
         let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
@@ -113,7 +114,7 @@ impl JetStreamStore {
     /// As a commit.
     pub(in crate::engine::jetstream) fn resign(&self, leader: &LeaderRecord) -> Result<(), StoreError> {
         let subject = self.core.subjects.leader();
-        let message = self.core.rolled_up(subject, leader.headers());
+        let message = writes::rolled_up(subject, leader.headers());
         let resigned = self.run(|core| async move { core.store(vec![message], None).await });
         self.core.chain.follow();
         resigned.map(drop)

@@ -1,7 +1,9 @@
 //! Freeing the space of events below the marks, and deleting the messages of removed events. Repeating any of it is
 //! harmless, and so is its being carried out by a hub that leads no more: marks only rise, and are stored before.
 
-use super::core::{StoreCore, not_now};
+use std::sync::Arc;
+
+use super::shared::{StoreCore, not_now};
 use crate::{
     engine::log::store::{StoreError, TopicKey, TopicSettings, TopicSnapshot},
     event::{Seq, TopicName},
@@ -24,7 +26,7 @@ pub(super) fn durable_mark(settings: &TopicSettings, state: &TopicSnapshot) -> S
 
 impl StoreCore {
     /// One round of both.
-    pub(super) async fn reclaim(self: std::sync::Arc<Self>) -> Result<(), StoreError> {
+    pub(super) async fn reclaim(self: Arc<Self>) -> Result<(), StoreError> {
         if !self.chain.leads() {
             return Ok(());
         }
@@ -33,7 +35,7 @@ impl StoreCore {
             std::iter::from_fn(|| garbage.pop_first()).take(TOPICS_AT_ONCE).collect()
         };
         let purges = topics.into_iter().map(|((topic, key), mark)| {
-            let core = std::sync::Arc::clone(&self);
+            let core = Arc::clone(&self);
             async move {
                 let result = core.purge(&topic, key, mark).await;
                 if result.is_err() {
@@ -44,17 +46,17 @@ impl StoreCore {
                 result
             }
         });
-        let purged = some_at_once(purges).await;
+        let freed = some_at_once(purges).await;
         let due = self.removed.lock().due(DELETIONS);
         let deletions = due.into_iter().map(|(key, seq)| {
-            let core = std::sync::Arc::clone(&self);
+            let core = Arc::clone(&self);
             async move {
                 core.nats.delete(seq.0).await.map_err(|error| not_now(&error))?;
                 core.removed.lock().erased(key, seq);
                 Ok(())
             }
         });
-        purged.and(some_at_once(deletions).await)
+        freed.and(some_at_once(deletions).await)
     }
 
     /// Purges a topic's events and tombstones up to its mark.

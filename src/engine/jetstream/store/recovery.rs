@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::super::wire::SettingsRecord;
 use super::load::{Loaded, LoadedTopic, NewestEvent};
-use super::{super::wire::SettingsRecord, reclaim::durable_mark};
+use super::reclaim::durable_mark;
 use crate::{
     engine::log::store::{Recovered, TopicKey, TopicSettings, TopicSnapshot, TopicSummary},
     event::{Millis, Seq, TopicName},

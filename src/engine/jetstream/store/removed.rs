@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::super::wire::TombstoneRecord;
 use crate::{
     engine::log::store::{StoredEvent, TopicKey},
-    event::{Seq, TopicName},
+    event::{Millis, Seq, TopicName},
 };
 
 /// How long a removed event's message stays in the stream. In that time hubs that follow hear of its tombstone.
-pub(super) const ERASE_AFTER: Duration = Duration::from_secs(60);
+pub(super) const ERASE_AFTER: Duration = Duration::from_mins(1);
 
 /// The place of a removed event.
 #[derive(Debug, Clone)]
@@ -81,6 +81,12 @@ impl RemovedPlaces {
         self.by_position.range(range).map(place).collect()
     }
 
+    /// The first tombstone from `from` to `through`: its position and time.
+    pub(super) fn first(&self, from: Seq, through: Seq) -> Option<(Seq, Millis)> {
+        let (seq, key) = *self.by_position.range((from, TopicKey(0))..).next().filter(|(seq, _)| *seq <= through)?;
+        Some((seq, self.places[&(key, seq)].record.time))
+    }
+
     /// Positions of a topic's places up to one.
     pub(super) fn positions(&self, key: TopicKey, through: Seq) -> Vec<Seq> {
         self.places.range((key, Seq::ZERO)..=(key, through)).map(|((_, seq), _)| *seq).collect()
@@ -97,17 +103,11 @@ impl RemovedPlaces {
         let is_due = |place: &RemovedPlace| place.erase_at.is_some_and(|at| at <= now);
         self.places.iter().filter(|(_, place)| is_due(place)).map(|(at, _)| *at).take(max).collect()
     }
-
-    /// Removals whose notice may not be committed.
-    pub(super) fn pending(&self) -> Vec<(TopicKey, Seq)> {
-        self.places.iter().filter(|(_, place)| place.record.pending).map(|(at, _)| *at).collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Millis;
 
     fn record(key: u64, pending: bool) -> TombstoneRecord {
         let (key, prev, time) = (TopicKey(key), Seq(0), Millis(1));
@@ -127,7 +127,8 @@ mod tests {
         assert_eq!(seqs(&places.of_topic(TopicKey(1), Seq(9), Seq(5))), [0; 0]);
         let between: Vec<_> = places.between(Seq(5), Seq(9)).iter().map(|(key, it)| (key.0, it.event.seq.0)).collect();
         assert_eq!(between, [(2, 7), (1, 9)]);
-        assert_eq!(places.pending(), [(TopicKey(1), Seq(5))]);
+        assert_eq!(places.first(Seq(6), Seq(9)), Some((Seq(7), Millis(1))));
+        assert_eq!((places.first(Seq(8), Seq(8)), places.first(Seq(10), Seq(9))), (None, None));
         assert_eq!(places.positions(TopicKey(1), Seq(8)), [Seq(5)]);
     }
 

@@ -14,7 +14,7 @@ const BYTES: usize = 8 << 20;
 const OVERHEAD: usize = 256;
 
 /// Every event of a range of positions that ends with the newest one.
-pub(super) struct Ring {
+pub(super) struct EventRing {
     events: VecDeque<(TopicKey, StoredEvent)>,
     /// The positions of each topic's events, ascending.
     topics: HashMap<TopicKey, VecDeque<Seq>>,
@@ -25,7 +25,7 @@ pub(super) struct Ring {
     through: Seq,
 }
 
-impl Ring {
+impl EventRing {
     /// Without events: the stream up to `position` is not known.
     pub(super) fn after(position: Seq) -> Self {
         Self { events: VecDeque::new(), topics: HashMap::new(), bytes: 0, floor: position, through: position }
@@ -136,8 +136,8 @@ mod tests {
         events.map(|stored| stored.event.seq.0).collect()
     }
 
-    fn filled() -> Ring {
-        let mut ring = Ring::after(Seq(100));
+    fn filled() -> EventRing {
+        let mut ring = EventRing::after(Seq(100));
         for (topic, key, seq, prev) in [("a", 1, 103, 50), ("b", 104, 104, 0), ("a", 1, 105, 103), ("a", 1, 109, 105)] {
             ring.push(TopicKey(key), event(topic, seq, prev, 1));
         }

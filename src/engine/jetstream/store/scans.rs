@@ -3,12 +3,12 @@
 //! What a replica has told is complete up to its last message. Whether there is more is known to the caller: the end of a
 //! scan is the position of an event.
 
+use super::super::{
+    nats::{Range, Stored},
+    wire::{EventRecord, SubjectPlace},
+};
 use super::{
-    super::{
-        nats::{Range, Stored},
-        wire::{EventRecord, SubjectPlace},
-    },
-    core::StoreCore,
+    shared::StoreCore,
     topic_reads::{Patience, replaced, skip_foreign},
 };
 use crate::{
@@ -102,8 +102,18 @@ impl StoreCore {
         Ok(found.map_or(Seq(self.known()), |seq| Seq(seq.0 - 1)))
     }
 
-    /// The first event from `from` to `to`, with its time.
+    /// The first event or tombstone from `from` to `to`, with its time.
     async fn event_from(&self, from: Seq, to: Seq) -> Result<Option<(Seq, Millis)>, StoreError> {
+        let removed = self.removed.lock().first(from, to);
+        let event = self.message_from(from, to).await?;
+        Ok(match (event, removed) {
+            (Some(event), Some(removed)) => Some(event.min(removed)),
+            (event, removed) => event.or(removed),
+        })
+    }
+
+    /// The first event from `from` to `to` whose message is there, with its time.
+    async fn message_from(&self, from: Seq, to: Seq) -> Result<Option<(Seq, Millis)>, StoreError> {
         let (mut patience, mut filtered) = (Patience::new(), false);
         loop {
             let filter = if filtered { self.subjects.events() } else { self.subjects.all() };

@@ -8,13 +8,13 @@ use std::{borrow::Borrow, collections::VecDeque, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
+use super::super::{
+    nats::{NatsError, Range, Stored},
+    wire::{EventRecord, SettingsRecord, WireError},
+};
 use super::{
-    super::{
-        nats::{NatsError, Range, Stored},
-        wire::{EventRecord, SettingsRecord, WireError},
-    },
-    core::{StoreCore, not_now},
     reclaim::durable_mark,
+    shared::{StoreCore, not_now},
 };
 use crate::{
     engine::log::store::{EventHeader, Position, ReadLimit, StoreError, StoredEvent, TopicKey},

@@ -1,23 +1,16 @@
 //! Writing commits, settings and tombstones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::{
-    super::{
-        nats::{NatsError, Outgoing},
-        wire::{
-            ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys,
-        },
-    },
-    core::{StoreCore, not_now},
-    reclaim::durable_mark,
+use super::super::{
+    nats::{NatsError, Outgoing},
+    wire::{ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys},
 };
+use super::{reclaim::durable_mark, shared::StoreCore};
 use crate::{
-    engine::log::store::{
-        Commit, KeptClock, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot,
-    },
+    engine::log::store::{Commit, RemoveOutcome, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSnapshot},
     event::{Seq, TopicName},
 };
 
@@ -59,14 +52,14 @@ impl StoreCore {
                 job: jobs.get(&index).cloned(),
             };
             let new = &stored.event.new;
-            self.message(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
+            message(self.subjects.event(&new.topic), record.headers(), new.data.bytes().clone())
         };
         let mut messages: Vec<Outgoing> = commit.events.iter().enumerate().map(event).collect();
         let first = commit.events.first().map_or(Seq::ZERO, |(_, first)| first.event.seq);
         for part in encode_keys(&commit.keys) {
             let mut headers = part.headers();
             headers.push((TTL, format!("{}s", self.key_ttl.as_secs().max(1))));
-            messages.push(self.message(self.subjects.keys(first, part.index), headers, part.payload));
+            messages.push(message(self.subjects.keys(first, part.index), headers, part.payload));
         }
         messages
     }
@@ -77,7 +70,7 @@ impl StoreCore {
             let message = |topic: &TopicRecord| {
                 let TopicRecord { key, tail, snapshot, settings, .. } = topic.clone();
                 let record = SettingsRecord { settings, key, tail, state: snapshot };
-                self.rolled_up(self.subjects.settings(&topic.name), record.headers())
+                rolled_up(self.subjects.settings(&topic.name), record.headers())
             };
             self.store_alone(topics.iter().map(message).collect(), None).await?;
             for topic in topics {
@@ -127,7 +120,7 @@ impl StoreCore {
         }
         let at = self.chain.last() + 1;
         let record = TombstoneRecord::of(&found, Seq(at));
-        self.store_alone(vec![self.rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
+        self.store_alone(vec![rolled_up(self.subjects.tombstone(topic, seq), record.headers())], Some(at)).await?;
         self.tombstone_is_stored(topic, seq, record);
         Ok(RemoveOutcome::Removed(record.bytes))
     }
@@ -143,7 +136,7 @@ impl StoreCore {
         let known = self.removed.lock().get(key, seq).map(|place| (place.topic.clone(), place.record));
         let Some((topic, record)) = known.filter(|(_, record)| record.pending) else { return Ok(()) };
         let record = TombstoneRecord { pending: false, ..record };
-        self.store_alone(vec![self.rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
+        self.store_alone(vec![rolled_up(self.subjects.tombstone(&topic, seq), record.headers())], None).await?;
         self.removed.lock().insert(&topic, seq, record);
         Ok(())
     }
@@ -169,7 +162,7 @@ impl StoreCore {
         let clock = self.clock.lock().clone();
         let more = clock.as_ref().map(|clock| {
             let record = ClockRecord(clock.clone());
-            self.rolled_up(self.subjects.clock(), record.headers())
+            rolled_up(self.subjects.clock(), record.headers())
         });
         messages.extend(more);
         let end = self.chain.write(&self.nats, &self.subjects, messages, first).await?;
@@ -189,13 +182,14 @@ impl StoreCore {
         let record = EventRecord::decode(topic.clone(), seq, &message.headers, message.payload);
         record.map(Some).map_err(|error| NatsError::Malformed(error.to_string()))
     }
+}
 
-    fn message(&self, subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
-        Outgoing { subject, headers, payload }
-    }
+fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
+    Outgoing { subject, headers, payload }
+}
 
-    pub(super) fn rolled_up(&self, subject: String, mut headers: HeaderText) -> Outgoing {
-        headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
-        self.message(subject, headers, Bytes::new())
-    }
+/// A message that replaces all earlier ones of its subject.
+pub(super) fn rolled_up(subject: String, mut headers: HeaderText) -> Outgoing {
+    headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
+    message(subject, headers, Bytes::new())
 }

@@ -1,6 +1,7 @@
 //! Why a message is no record.
 
-use super::fields::VERSION;
+/// The version of the format that is written, and the newest that is read.
+pub(super) const VERSION: u64 = 1;
 
 /// Why a message of the stream could not be read as a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

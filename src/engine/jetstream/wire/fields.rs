@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::error::WireError;
-
-/// The version of the format that is written, and the newest that is read.
-pub(super) const VERSION: u64 = 1;
+use super::error::{VERSION, WireError};
 
 /// Header of every record: the version and its fields.
 pub(super) const GL: &str = "Gl";

@@ -6,13 +6,13 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::{
-    super::{
-        FollowerSession, ForwardCodecError, ForwardLimits, HubId, LeaderSessions, Unit, UnitResult,
-        codec::{FrameReader, ResultOrFeed, read_result, read_unit, write_result, write_unit},
-    },
     append, event,
     log::{epoch, receipt},
     topic,
+};
+use crate::engine::jetstream::forward::{
+    FollowerSession, ForwardCodecError, ForwardLimits, HubId, LeaderSessions, Unit, UnitResult,
+    codec::{FrameReader, ResultOrFeed, read_result, read_unit, write_result, write_unit},
 };
 use crate::{
     engine::{Append, AppendError, ExpectedLast, IdempotencyKey, TopicChange, TopicState},

@@ -10,13 +10,13 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    super::{
-        FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTicket,
-        codec::{ForwardRequest, FrameReader},
-    },
     SMALL, append,
     log::{Record, Table, epoch, receipt},
     topic,
+};
+use crate::engine::jetstream::forward::{
+    FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTicket,
+    codec::{ForwardRequest, FrameReader},
 };
 use crate::{
     engine::{AppendError, ExpectedLast, IdempotencyKey, TopicChange},

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{
-    super::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult},
-    SMALL, append, event,
-    log::receipt,
-    topic,
+use super::{SMALL, append, event, log::receipt, topic};
+use crate::engine::jetstream::forward::{
+    FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult,
 };
 use crate::{
     engine::{Append, AppendError, IdempotencyKey, Receipt},

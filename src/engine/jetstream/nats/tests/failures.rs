@@ -1,4 +1,5 @@
-use super::{super::LiveItem, *};
+use super::*;
+use crate::engine::jetstream::nats::LiveItem;
 
 /// Waits for a state of the connection.
 async fn until(nats: &Nats, connected: bool) {

@@ -1,7 +1,5 @@
-use super::{
-    super::{NatsError, Range},
-    *,
-};
+use super::*;
+use crate::engine::jetstream::nats::{NatsError, Range};
 
 #[tokio::test]
 async fn a_refused_login_is_an_error_at_once_and_names_no_secret() {

@@ -1,7 +1,5 @@
-use super::{
-    super::{LiveItem, Range, Stored},
-    *,
-};
+use super::*;
+use crate::engine::jetstream::nats::{LiveItem, Range, Stored};
 
 /// Pages until the messages are read that the test has written: a replica may be behind.
 async fn read_all(nats: &Nats, filter: &str, max: usize, count: usize) -> Vec<Stored> {

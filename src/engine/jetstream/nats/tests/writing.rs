@@ -1,7 +1,5 @@
-use super::{
-    super::{BatchMark, StreamConfig},
-    *,
-};
+use super::*;
+use crate::engine::jetstream::nats::{BatchMark, StreamConfig};
 
 #[tokio::test]
 async fn a_second_writer_is_refused_and_leaves_nothing() {

@@ -14,16 +14,11 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
-use super::{
-    super::{
-        nats::{Nats, NatsError},
-        wire::StreamSubjects,
-    },
-    chain::Chain,
-    old_ids::OldIds,
-    removed::RemovedPlaces,
-    ring::Ring,
+use super::super::{
+    nats::{Nats, NatsError},
+    wire::StreamSubjects,
 };
+use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
@@ -37,7 +32,7 @@ pub(super) struct StoreCore {
     pub(super) key_ttl: Duration,
     runtime: Handle,
     pub(super) chain: Chain,
-    pub(super) ring: Mutex<Ring>,
+    pub(super) ring: Mutex<EventRing>,
     pub(super) removed: Mutex<RemovedPlaces>,
     /// The deleted-through marks of names, for ever.
     pub(super) marks: RwLock<BTreeMap<TopicName, Seq>>,
@@ -66,7 +61,7 @@ impl StoreCore {
             key_ttl: key_window + KEY_MARGIN,
             runtime,
             chain: Chain::new(),
-            ring: Mutex::new(Ring::after(Seq(position))),
+            ring: Mutex::new(EventRing::after(Seq(position))),
             removed: Mutex::default(),
             marks: RwLock::default(),
             clock: Mutex::default(),
@@ -112,7 +107,7 @@ impl StoreCore {
 }
 
 /// Keys are stored longer than they count by so much: clocks differ.
-const KEY_MARGIN: Duration = Duration::from_secs(60);
+const KEY_MARGIN: Duration = Duration::from_mins(1);
 
 /// A failure to read, or of a request that can be repeated.
 pub(super) fn not_now(error: &NatsError) -> StoreError {

@@ -1,0 +1,81 @@
+//! What is recovered is what was written.
+
+use super::*;
+
+#[test]
+fn the_newest_record_of_a_topic_tells_its_state() {
+    let mut bench = StreamBench::new("state");
+    let seqs = bench.commit(&[("a", "one"), ("b", "two"), ("a", "three"), ("c", "four"), ("d", "five"), ("d", "six")]);
+    bench.trim("a", seqs[0], 1);
+    bench.trim("c", seqs[3], 0);
+    bench.delete("b");
+    let (d, tail) = (bench.key("d"), seqs[5]);
+    assert_eq!(bench.store.remove((d, &topic("d")), tail).expect("stored"), RemoveOutcome::Removed(3));
+    bench.run(bench.nats.delete(tail.0)).expect("deleted");
+    let follower = bench.follower();
+    let (topics, rest) = recovered(&follower);
+    let summary = |name: &str, key, first: Seq, first_prev: Seq, last, events, bytes| TopicSummary {
+        key,
+        name: topic(name),
+        first,
+        first_prev,
+        first_time: Millis(1_000 + seqs[0].0 * 10),
+        last,
+        last_closes: false,
+        events,
+        bytes,
+    };
+    // The state that `trim` has saved keeps the bytes, and the first position after the mark.
+    let a = summary("a", bench.key("a"), seqs[0].next(), seqs[0], seqs[2], 1, 8);
+    assert_eq!(topics, [a, summary("d", d, seqs[4], Seq(0), seqs[5], 2, 4)]);
+    assert_eq!(rest.pending_removals, [(d, tail)]);
+    assert_eq!((rest.newest_mark, rest.head), (seqs[1], seqs[5]));
+    let names: Vec<_> = rest.settings.iter().map(|(name, own)| (name.as_str(), own.emptied_through)).collect();
+    assert_eq!(names, [("c", Some(seqs[3]))]);
+    assert_eq!((follower.mark(&topic("b")), follower.mark(&topic("a"))), (Some(seqs[1]), None));
+    assert_eq!(follower.marks("", seqs[1]), []);
+    bench.store.clear_pending_removal(d, tail);
+    assert_eq!(recovered(&bench.follower()).1.pending_removals, []);
+}
+
+#[test]
+fn keys_of_a_commit_are_recovered_from_all_parts() {
+    let mut bench = StreamBench::new("keys");
+    let mut commit = bench.prepared(&[("a", "one"), ("b", "two")]);
+    let names: Vec<_> = (0..4_000).map(|n| topic(&format!("{n}/{}", "x".repeat(200)))).collect();
+    let record = |n: u8, names: &[TopicName]| KeyRecord {
+        key: IdempotencyKey { key: [n; 16], fingerprint: [n; 16], owner: 7 },
+        time: commit.time,
+        receipts: StoredReceipts::new(commit.events[0].1.event.seq, names.iter()),
+    };
+    commit.keys = vec![record(1, &names[..1]), record(2, &names)];
+    bench.store.commit(&commit).expect("stored");
+    assert_eq!(bench.store.head(), commit.events[1].1.event.seq.0, "keys expire");
+    assert_eq!(bench.store.last(), bench.store.head() + 2, "in two parts");
+    assert_eq!(recovered(&bench.follower()).1.keys, commit.keys);
+    bench.committed(&commit, &[("a", "one"), ("b", "two")]);
+    bench.commit(&[("a", "three")]);
+    let ttl = bench.run(bench.nats.message(bench.store.head() - 1)).expect("read").expect("there");
+    assert_eq!(ttl.headers.get("Nats-TTL"), Some(&*format!("{}s", LogConfig::FIXTURE_WINDOW.as_secs() + 60)));
+}
+
+#[test]
+fn what_another_hub_writes_is_taken_in() {
+    let mut bench = StreamBench::new("seen");
+    let follower = bench.follower();
+    let seqs = bench.commit(&[("a", "one"), ("b", "two"), ("a", "three")]);
+    let a = bench.key("a");
+    bench.store.remove((a, &topic("a")), seqs[0]).expect("stored");
+    bench.delete("b");
+    for seq in follower.last() + 1..=bench.store.last() {
+        follower.saw(&bench.run(bench.nats.leader_message(seq)).expect("read").expect("there"));
+    }
+    assert_eq!((follower.last(), follower.head()), (bench.store.last(), bench.store.head()));
+    assert_eq!(follower.mark(&topic("b")), Some(seqs[1]));
+    let limit = ReadLimit { events: 9, bytes: 999 };
+    let read = |store: &JetStreamStore| store.topic_events((a, &topic("a")), Seq(0), seqs[2], limit).expect("read");
+    let read = (read(&follower), read(&bench.store));
+    assert_eq!(read.0, read.1);
+    assert!(read.0[0].event.is_tombstone());
+    assert_eq!(follower.core.ring.lock().topic(a, Seq(seqs[0].0 - 1), seqs[2]).expect("in memory").count(), 2);
+}

@@ -1,0 +1,45 @@
+//! Faults while publishers publish and readers move between hubs; a checker judges the whole history.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`publishers`], [`posting`], [`lines`] | 32 publishers of every kind |
+//! | [`readers`] | 200 readers that move between hubs in mid-stream |
+//! | [`script`] | faults, each at its time |
+//! | [`site`] | what they act on: [`hubs`], NATS nodes, [`network`], [`disks`] |
+//! | [`round`] | one run: load, script, reconciliation, verdict |
+//! | [`sled`], [`proxy`] | proves that the checker sees what is wrong |
+//! | [`cluster`] | three hubs over three NATS nodes |
+//! | [`history`], [`checker`] | what was recorded, and the rules |
+//!
+//! `GAPLESS_SEED` repeats a run's choices (not its timing).
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod checker;
+mod cluster;
+mod disks;
+mod history;
+mod http;
+mod hubs;
+mod lines;
+#[path = "../support/nats_cluster.rs"]
+mod nats_cluster;
+mod network;
+mod posting;
+mod proxy;
+mod publishers;
+mod readers;
+mod round;
+mod script;
+mod site;
+mod sled;
+mod world;
+
+/// The seed of the environment, or any.
+fn seed() -> u64 {
+    number("GAPLESS_SEED").unwrap_or_else(|| fastrand::u64(..))
+}
+
+fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
+    std::env::var(variable).ok().map(|text| text.parse().ok().expect("a number"))
+}
