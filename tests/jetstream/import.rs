@@ -69,14 +69,22 @@ async fn page(hub: SocketAddr, selection: &str, from: &str) -> Value {
 
 /// What does not depend on the epoch of ids. The data of a tombstone, and of a removal's notice, is an id.
 fn without_ids(page: &Value) -> Answered {
-    let events: Vec<Value> = page["events"].as_array().unwrap().iter().map(|event| {
-        let mut event = event.clone();
-        event.as_object_mut().unwrap().remove("id");
-        if event["event"] == "hub.removed" {
-            event.as_object_mut().unwrap().remove("data");
-        }
-        event
-    }).collect();
+    let events: Vec<Value> = page["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            let mut event = event.clone();
+            event.as_object_mut().unwrap().remove("id");
+            if event["data"].as_str().is_some_and(|data| data.len() > 100) {
+                event["data"] = event["data"].as_str().unwrap().len().into();
+            }
+            if event["event"] == "hub.removed" {
+                event.as_object_mut().unwrap().remove("data");
+            }
+            event
+        })
+        .collect();
     let gaps: Vec<Value> =
         page["gaps"].as_array().unwrap().iter().map(|gap| json!([gap["topic"], gap["reason"]])).collect();
     json!({ "events": events, "gaps": gaps, "closed": page["closed"] })
@@ -111,7 +119,8 @@ fn run(mut command: Command) -> (i32, String) {
 }
 
 fn hub_over(cluster: &NatsCluster, name: &str) -> HubPlace {
-    let mut arguments: Vec<String> = ["--engine", "jetstream", "--nats", &cluster.urls().join(",")].map(Into::into).into();
+    let mut arguments: Vec<String> =
+        ["--engine", "jetstream", "--nats", &cluster.urls().join(",")].map(Into::into).into();
     arguments.extend(stream(name));
     HubPlace { arguments, ..HubPlace::default() }
 }
@@ -187,7 +196,10 @@ async fn answers(hub: SocketAddr, epoch: &str, newest: u64) -> BTreeMap<String, 
         let all = page(hub, selection, "limit=1000&from=earliest").await;
         for event in all["events"].as_array().unwrap() {
             let asked = format!("limit=1000&since={}", encoded(event["time"].as_str().unwrap()));
-            answers.insert(format!("{selection} {asked}"), without_ids(&page(hub, selection, &asked).await));
+            let mut answer = without_ids(&page(hub, selection, &asked).await);
+            // A restarted hub does not know when the last event of an emptied topic was, and tells it more or less often.
+            answer["gaps"].as_array_mut().unwrap().retain(|gap| gap[0] != "emptied");
+            answers.insert(format!("{selection} {asked}"), answer);
         }
     }
     answers
@@ -197,14 +209,10 @@ async fn states(hub: SocketAddr) -> Vec<Value> {
     let mut states = Vec::new();
     for selection in SELECTIONS.iter().filter(|selection| !selection.contains('*')) {
         let (status, mut state) = send(hub, "GET", &format!("/topics/{selection}"), &[], "").await;
-        if let Some(state) = state.as_object_mut() {
-            state.insert("has_first".into(), (!state["first_id"].is_null()).into());
-            state.insert("has_last".into(), (!state["last_id"].is_null()).into());
-            for id in ["first_id", "last_id", "detail", "request_id"] {
-                state.remove(id);
-            }
+        for id in ["first_id", "last_id"] {
+            state[id] = (!state[id].is_null()).into();
         }
-        states.push(json!([status, state]));
+        states.push(if status == 200 { state } else { status.into() });
     }
     states
 }
@@ -217,6 +225,10 @@ fn a_client_of_the_old_hub_gets_from_any_new_one_what_the_old_one_would_have_sen
         let newest = everything(old.address()).await;
         let epoch = page(old.address(), "plain", "limit=1000&from=earliest").await["next"].as_str().unwrap().to_owned();
         let epoch = epoch.rsplit_once('-').unwrap().0.to_owned();
+        // When something was trimmed is known until a restart.
+        old.hubs.terminate(0).await;
+        old.hubs.spawn(0);
+        old.hubs.ready().await.unwrap();
         let (expected, before) = (answers(old.address(), &epoch, newest).await, states(old.address()).await);
 
         init(&cluster, "MOVED");
@@ -237,9 +249,15 @@ fn a_client_of_the_old_hub_gets_from_any_new_one_what_the_old_one_would_have_sen
         hubs.ready().await.unwrap();
         for hub in hubs.addresses() {
             assert_eq!(states(hub).await, before);
-            for (asked, answer) in answers(hub, &epoch, newest).await {
-                assert_eq!(answer, expected[&asked], "{asked}");
-            }
+            let answered = answers(hub, &epoch, newest).await;
+            assert_eq!(answered.len(), expected.len());
+            let differ = |(asked, answer): &(&String, &Answered)| **answer != expected[*asked];
+            let differences: Vec<String> = answered
+                .iter()
+                .filter(differ)
+                .map(|(asked, answer)| format!("{asked}: {answer}\ninstead of {}", expected[asked]))
+                .collect();
+            assert!(differences.is_empty(), "{}", differences.join("\n"));
             let ahead = page(hub, "plain", &format!("last_event_id={epoch}-{}", newest + 1)).await;
             assert_eq!(ahead["gaps"][0]["reason"], "unknown", "the old hub has never given it out: {ahead}");
             let other = page(hub, "plain", &format!("last_event_id=zzzz-{newest}")).await;
@@ -304,7 +322,10 @@ fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
             let (status, answer) = send(old.address(), "POST", "/publish", &[], &json!(events).to_string()).await;
             assert_eq!(status, 200, "{answer}");
         }
-        let first = page(old.address(), "many/*", "limit=1000&from=earliest").await["events"][0]["id"].as_str().unwrap().to_owned();
+        let first = page(old.address(), "many/*", "limit=1000&from=earliest").await["events"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         let epoch = first.rsplit_once('-').unwrap().0.to_owned();
         old.hubs.terminate(0).await;
         init(&cluster, "KILLED");
@@ -318,7 +339,7 @@ fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
         for _ in 0..KILLS {
             let mut child: Child = begin().spawn().unwrap();
             // It listens for hubs for 2.5 s.
-            tokio::time::sleep(Duration::from_millis(random.u64(2600..4500))).await;
+            tokio::time::sleep(Duration::from_millis(random.u64(2600..3400))).await;
             completed += usize::from(child.try_wait().unwrap().is_some());
             drop(child.kill());
             child.wait().unwrap();

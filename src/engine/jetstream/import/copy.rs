@@ -1,6 +1,10 @@
 //! The events and the marks, batch after batch.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 
@@ -12,14 +16,14 @@ use super::{
     },
     ImportRun, TABLE_MARGIN,
     report::ImportError,
-    topics::{OldMark, CopiedTopics},
+    topics::{CopiedTopics, OldMark},
 };
 use crate::{
     engine::log::{
         Store,
         store::{ReadLimit, StoredEvent, TopicKey, TopicSettings},
     },
-    event::{Event, Seq},
+    event::{Event, Millis, Seq},
 };
 
 /// Bytes of data after which a batch is written: what three servers take within a fraction of a second.
@@ -62,30 +66,38 @@ impl EventCopier {
     }
 
     /// Copies all that is left.
-    pub(super) fn run<S: Store>(mut self, import: &mut ImportRun<'_, S>, topics: &mut CopiedTopics) -> Result<(), ImportError> {
+    pub(super) fn run<S: Store>(
+        mut self,
+        import: &mut ImportRun<'_, S>,
+        topics: &mut CopiedTopics,
+    ) -> Result<(), ImportError> {
         let head = import.contents.head;
         while self.read < head {
             let mut wanted = |key: TopicKey| topics.old.get(&key).cloned();
             let scan = import.from.scan(self.read, head, PAGE, &mut wanted).map_err(ImportError::unreadable)?;
             for StoredEvent { event, .. } in scan.events {
-                self.marks_before(import, topics, event.seq)?;
+                self.marks_before(import, topics, event.seq, event.time)?;
                 self.event(import, topics, &event)?;
             }
             // A scan that finds nothing more has reached its end.
             self.read = if scan.through > self.read { scan.through } else { head };
         }
-        self.marks_before(import, topics, Seq(u64::MAX))?;
+        self.marks_before(import, topics, Seq(u64::MAX), Millis::from(SystemTime::now()))?;
         self.write(import, topics)
     }
 
-    /// Adds the marks up to `seq`.
+    /// Adds the marks up to `seq`, whose event is of this time.
     fn marks_before<S: Store>(
         &mut self,
         import: &mut ImportRun<'_, S>,
         topics: &mut CopiedTopics,
         seq: Seq,
+        time: Millis,
     ) -> Result<(), ImportError> {
-        while let Some(mark) = topics.marks.get(self.mark).filter(|mark| mark.at <= seq).cloned() {
+        while let Some(mark) = topics.marks.get(self.mark).filter(|mark| mark.at <= seq) {
+            // What was trimmed of an emptied topic is not newer than the event after it.
+            let unknown = mark.empties && mark.time == Millis(0);
+            let mark = OldMark { time: if unknown { time } else { mark.time }, ..mark.clone() };
             self.mark += 1;
             self.add_mark(import, topics, &mark)?;
         }
@@ -199,8 +211,8 @@ impl ImportBatch {
 
 impl<S> ImportRun<'_, S> {
     /// How long a part of the table stays in the stream.
-    fn table_ttl(&self) -> std::time::Duration {
-        let now = crate::event::Millis::from(std::time::SystemTime::now());
-        std::time::Duration::from_millis(self.record.until.0.saturating_sub(now.0)) + TABLE_MARGIN
+    fn table_ttl(&self) -> Duration {
+        let now = Millis::from(SystemTime::now());
+        Duration::from_millis(self.record.until.0.saturating_sub(now.0)) + TABLE_MARGIN
     }
 }

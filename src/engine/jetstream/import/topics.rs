@@ -33,6 +33,8 @@ pub(super) struct OldMark {
     pub(super) topic: TopicName,
     /// The topic was deleted there.
     pub(super) deletes: bool,
+    /// Nothing is kept of the topic, which is in use.
+    pub(super) empties: bool,
     /// When the newest of them was committed; 0 when unknown.
     pub(super) time: Millis,
 }
@@ -107,11 +109,12 @@ fn marks(contents: &StoreContents) -> Vec<OldMark> {
     for topic in &contents.topics {
         let (at, time) = (topic.snapshot.mark, topic.snapshot.trimmed_time);
         if at > Seq::ZERO {
-            marks.insert((at, topic.name.clone()), OldMark { at, topic: topic.name.clone(), deletes: false, time });
+            let (name, empties) = (topic.name.clone(), topic.snapshot.events == 0);
+            marks.insert((at, name.clone()), OldMark { at, topic: name, deletes: false, empties, time });
         }
     }
     for (name, at) in &contents.deleted {
-        let mark = || OldMark { at: *at, topic: name.clone(), deletes: true, time: Millis(0) };
+        let mark = || OldMark { at: *at, topic: name.clone(), deletes: true, empties: false, time: Millis(0) };
         marks.entry((*at, name.clone())).or_insert_with(mark).deletes = true;
     }
     marks.into_values().collect()

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::{
     nats::{Nats, NatsError, Range, Stored},
     wire::{
-        ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord, StreamSubjects, SubjectPlace,
-        TombstoneRecord, WireError, decode_keys,
+        ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord,
+        StreamSubjects, SubjectPlace, TombstoneRecord, WireError, decode_keys,
     },
 };
 use super::old_ids::OldIds;
@@ -98,7 +98,16 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     }
     let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
     let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
-    Ok(Loaded { position, epoch: epoch.ok_or(StreamLoadError::NoEpoch)?, topics, removed, keys, clock, leader, old_ids })
+    Ok(Loaded {
+        position,
+        epoch: epoch.ok_or(StreamLoadError::NoEpoch)?,
+        topics,
+        removed,
+        keys,
+        clock,
+        leader,
+        old_ids,
+    })
 }
 
 /// The epoch, by the stream's leader.
