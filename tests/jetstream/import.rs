@@ -206,15 +206,15 @@ async fn answers(hub: SocketAddr, epoch: &str, newest: u64) -> BTreeMap<String, 
 }
 
 async fn states(hub: SocketAddr) -> Vec<Value> {
-    let mut states = Vec::new();
+    let mut all = Vec::new();
     for selection in SELECTIONS.iter().filter(|selection| !selection.contains('*')) {
         let (status, mut state) = send(hub, "GET", &format!("/topics/{selection}"), &[], "").await;
         for id in ["first_id", "last_id"] {
             state[id] = (!state[id].is_null()).into();
         }
-        states.push(if status == 200 { state } else { status.into() });
+        all.push(if status == 200 { state } else { status.into() });
     }
-    states
+    all
 }
 
 #[test]

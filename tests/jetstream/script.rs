@@ -42,6 +42,7 @@ pub(crate) enum Step {
     FillDisk(Node),
     /// Fills the disks of all nodes.
     FillDisks,
+    /// Frees them, and restarts the nodes whose disks were full, as their operator has to.
     FreeDisks,
     /// Deletes a directory: no fault that a hub has to survive.
     Delete(PathBuf),

@@ -34,6 +34,8 @@ pub(crate) struct Site {
 struct Nodes {
     cluster: NatsCluster,
     down: [bool; NODES],
+    /// Their disks were filled since they were started.
+    filled: [bool; NODES],
 }
 
 impl Site {
@@ -73,7 +75,7 @@ impl Site {
             }
         });
         let hubs = Hubs::start(places.collect());
-        Self { hubs, nodes: Some(Nodes { cluster, down: [false; NODES] }), network, disks }
+        Self { hubs, nodes: Some(Nodes { cluster, down: [false; NODES], filled: [false; NODES] }), network, disks }
     }
 
     /// The address of a node's monitor.
@@ -136,7 +138,7 @@ impl Site {
             Step::Heal => self.cut(&[]),
             Step::FillDisk(node) => self.fill(&[self.number(*node)]),
             Step::FillDisks => self.fill(&(0..NODES).collect::<Vec<_>>()),
-            Step::FreeDisks => self.disks.iter().for_each(|disks| (0..NODES).for_each(|node| disks.free(node))),
+            Step::FreeDisks => self.free(),
             Step::Delete(directory) => std::fs::remove_dir_all(directory).expect("it exists"),
             Step::Copy(from, to) => crate::sled::copy(from, to),
         }
@@ -187,10 +189,26 @@ impl Site {
         }
     }
 
-    fn fill(&self, nodes: &[usize]) {
-        match &self.disks {
-            Some(disks) => nodes.iter().for_each(|node| disks.fill(*node)),
-            None => println!("         left out: this process may not mount"),
+    /// A server whose disk was full has disabled JetStream, and tells so until it is restarted: that is its operator's part.
+    fn free(&mut self) {
+        let (Some(disks), Some(nodes)) = (&self.disks, &mut self.nodes) else { return };
+        for node in 0..NODES {
+            disks.free(node);
+            if std::mem::take(&mut nodes.filled[node]) && !nodes.down[node] {
+                nodes.cluster.go_on(node);
+                nodes.cluster.terminate(node);
+                nodes.cluster.restart(node);
+            }
+        }
+    }
+
+    fn fill(&mut self, full: &[usize]) {
+        match (&self.disks, &mut self.nodes) {
+            (Some(disks), Some(nodes)) => full.iter().for_each(|node| {
+                disks.fill(*node);
+                nodes.filled[*node] = true;
+            }),
+            _ => println!("         left out: this process may not mount"),
         }
     }
 }

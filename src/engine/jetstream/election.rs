@@ -36,6 +36,9 @@ pub(super) struct Beat {
     /// It ends now, in order.
     #[serde(default)]
     pub(super) resigns: bool,
+    /// Why it cannot write now.
+    #[serde(default)]
+    pub(super) refuses: Option<Box<str>>,
 }
 
 /// The leader, as far as this hub has heard.
@@ -49,6 +52,8 @@ struct View {
     /// When to try to lead, if nothing is heard until then.
     try_at: Instant,
     resigned: bool,
+    /// Why the leader cannot write, and since when.
+    trouble: Option<(Instant, Box<str>)>,
 }
 
 /// A leader.
@@ -66,7 +71,7 @@ impl LeaderView {
     pub(super) fn new() -> Self {
         let now = Instant::now();
         let try_at = now + spread(SPREAD_RESIGNED);
-        Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at, resigned: false })))
+        Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at, resigned: false, trouble: None })))
     }
 
     /// A heartbeat came. Those of an earlier term are ignored.
@@ -79,6 +84,10 @@ impl LeaderView {
         view.heard = now;
         view.resigned = beat.resigns;
         view.try_at = if beat.resigns { now + spread(SPREAD_RESIGNED) } else { now + LOST + spread(SPREAD) };
+        view.trouble = match (beat.refuses, view.trouble.take()) {
+            (Some(reason), Some((since, _))) => Some((since, reason)),
+            (reason, _) => reason.map(|reason| (now, reason)),
+        };
         let Beat { hub, term, head, .. } = beat;
         view.leader = Some(Leader { hub, term, head });
     }
@@ -97,6 +106,12 @@ impl LeaderView {
     /// The leader that was last heard of.
     pub(super) fn leader(&self) -> Option<Leader> {
         self.0.lock().leader.clone()
+    }
+
+    /// Why the leader cannot write, and for how long.
+    pub(super) fn trouble(&self) -> Option<(Duration, Box<str>)> {
+        let view = self.0.lock();
+        view.trouble.as_ref().map(|(since, reason)| (since.elapsed(), reason.clone()))
     }
 
     /// How long nothing was heard of a leader.
@@ -132,7 +147,7 @@ mod tests {
     use super::*;
 
     fn beat(term: u64, resigns: bool) -> Beat {
-        Beat { hub: format!("hub{term}").into(), term, head: term + 5, resigns }
+        Beat { hub: format!("hub{term}").into(), term, head: term + 5, resigns, refuses: None }
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,8 +19,11 @@
 //! | `decode` | messages as changes of the log |
 //! | `election` | who leads, and when to try to |
 //! | `roles` | the engine's thread: following, leading, and the change between them |
+//! | `gate`, `link` | what that thread is told; what all parts share |
+//! | `messages` | the messages of a subject in core NATS |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
+//! | `proof` | where the log ends, proved by a write |
 //! | `health` | when jobs are refused |
 //! | `import` | a closed store of one machine into an empty stream |
 //! | [`admin`] | making and checking the stream |
@@ -28,10 +31,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
@@ -45,9 +45,12 @@ use tokio::{
 use self::{
     election::{Beat, LeaderView},
     forward::HubId,
-    nats::{CoreMessage, CoreSubscription, Nats, NatsError},
+    gate::RoleCommand,
+    link::Link,
+    messages::Messages,
+    nats::{Nats, NatsError},
     peers::Peers,
-    roles::{RoleCommand, RoleGate, WAITING_WRITES},
+    roles::WAITING_WRITES,
     store::{JetStreamStore, StreamLoadError},
     wire::StreamSubjects,
 };
@@ -55,7 +58,7 @@ use super::{
     Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
     Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
     TopicChange, TopicQuery, TopicState, When,
-    log::{LogConfig, LogEngine, shared::LogShared},
+    log::{LogConfig, LogEngine},
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
@@ -66,13 +69,17 @@ mod decode;
 mod election;
 mod feed;
 mod forward;
+mod gate;
 mod health;
 mod import;
+mod link;
+mod messages;
 mod nats;
 #[cfg(test)]
 #[path = "../../../tests/support/nats_cluster.rs"]
 mod nats_cluster;
 mod peers;
+mod proof;
 mod roles;
 mod store;
 mod wire;
@@ -80,8 +87,8 @@ mod wire;
 pub use self::import::{ImportError, ImportReport, import};
 pub use self::nats::{NatsConfig, NatsCredentials};
 
-/// Between two tries of a subscription that has ended.
-const RESUBSCRIBE: Duration = Duration::from_millis(500);
+/// How long closing waits for the log's last writes: an election of NATS, nearly.
+const CLOSING: Duration = Duration::from_secs(8);
 
 /// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
 const BESIDE_EVENTS: usize = 16;
@@ -89,9 +96,8 @@ const BESIDE_EVENTS: usize = 16;
 /// Loads of a stream that is not there yet, or not whole: 2 s.
 const NEW_STREAM: usize = 4;
 
-/// A leader of the stream that was cut off answers for 10 s as if it led (measured on nats-server 2.15.1). What it has said
-/// after a longer time is true.
-const STALE_LEADER: Duration = Duration::from_secs(12);
+/// Between two of them.
+const NEW_STREAM_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the engine needs to know.
 #[derive(Debug, Clone)]
@@ -124,54 +130,6 @@ pub struct JetStreamEngine {
     max_batch: usize,
     forwarding: Mutex<Option<JoinHandle<()>>>,
     runtime: Mutex<Option<NatsThread>>,
-}
-
-/// What the parts of the engine share.
-struct Link {
-    runtime: Handle,
-    nats: Nats,
-    subjects: StreamSubjects,
-    prefix: Box<str>,
-    hub: HubId,
-    address: Box<str>,
-    view: LeaderView,
-    gate: Arc<RoleGate>,
-    commands: mpsc::Sender<RoleCommand>,
-    /// A newer hub writes what this one does not understand.
-    outdated: AtomicBool,
-    /// The newest position that was applied while this hub follows.
-    applied: watch::Sender<u64>,
-    log: OnceLock<(Arc<LogShared<JetStreamStore>>, Arc<Peers>)>,
-}
-
-impl Link {
-    fn shared(&self) -> &Arc<LogShared<JetStreamStore>> {
-        &self.log.get().expect("set when the engine is opened").0
-    }
-
-    fn peers(&self) -> &Arc<Peers> {
-        &self.log.get().expect("set when the engine is opened").1
-    }
-
-    fn beat_subject(&self) -> String {
-        format!("hub.{}.beat", self.prefix)
-    }
-
-    /// The end of the stream, as its leader says. Asked on the runtime of the connection.
-    async fn stream_end(self: &Arc<Self>) -> Result<u64, NatsError> {
-        let link = Arc::clone(self);
-        let asked = self.runtime.spawn(async move { link.nats.stream().await.map(|state| state.last) });
-        asked.await.unwrap_or_else(|_| Err(NatsError::NoAnswer("the engine is closed".into())))
-    }
-
-    /// Whether this hub can lead: the engine is not closed.
-    fn may_lead(&self) -> bool {
-        !self.shared().queue.is_finished() && !self.is_outdated()
-    }
-
-    fn is_outdated(&self) -> bool {
-        self.outdated.load(Ordering::Acquire)
-    }
 }
 
 impl JetStreamEngine {
@@ -238,6 +196,7 @@ impl JetStreamEngine {
         handle.spawn(Arc::clone(&peers).take_answers());
         handle.spawn(peers.take_requests());
         handle.spawn(hear_beats(Arc::clone(&link)));
+        handle.spawn(proof::answer(Arc::clone(&link)));
         handle.spawn(health::watch(Arc::clone(&link)));
         handle.spawn(roles::follow(Arc::clone(&link), position));
         Ok(Arc::new(Self {
@@ -287,7 +246,7 @@ fn open_store(
         match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
             Err(StreamLoadError::NoEpoch | StreamLoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
                 tries += 1;
-                thread::sleep(RESUBSCRIBE);
+                thread::sleep(NEW_STREAM_PAUSE);
             }
             opened => return opened,
         }
@@ -301,40 +260,6 @@ async fn hear_beats(link: Arc<Link>) {
         match serde_json::from_slice::<Beat>(&beats.next().await.payload) {
             Ok(beat) => link.view.beat(beat),
             Err(error) => tracing::warn!(%error, "a heartbeat cannot be understood"),
-        }
-    }
-}
-
-/// The messages of a subject, of which some may be lost.
-struct Messages {
-    nats: Nats,
-    subject: String,
-    subscription: Option<CoreSubscription>,
-}
-
-impl Messages {
-    fn of(nats: &Nats, subject: String) -> Self {
-        Self { nats: nats.clone(), subject, subscription: None }
-    }
-
-    /// The next message. Subscribes, again when the subscription has ended.
-    async fn next(&mut self) -> CoreMessage {
-        loop {
-            if let Some(subscription) = &mut self.subscription
-                && let Some(message) = subscription.next().await
-            {
-                return message;
-            }
-            if self.subscription.take().is_some() {
-                tokio::time::sleep(RESUBSCRIBE).await;
-            }
-            match self.nats.subscribe(&self.subject).await {
-                Ok(subscription) => self.subscription = Some(subscription),
-                Err(error) => {
-                    tracing::debug!(%error, subject = self.subject, "no subscription now");
-                    tokio::time::sleep(RESUBSCRIBE).await;
-                }
-            }
         }
     }
 }
@@ -373,6 +298,12 @@ impl Engine for JetStreamEngine {
 
     fn close(&self) {
         self.log.finish_queue();
+        // A write whose fate nobody can tell now would be waited for without end.
+        let link = Arc::clone(&self.link);
+        self.link.runtime.spawn(async move {
+            tokio::time::sleep(CLOSING).await;
+            link.shared().store.stop();
+        });
         if let Some(forwarding) = self.forwarding.lock().take()
             && forwarding.thread().id() != thread::current().id()
         {
@@ -392,18 +323,10 @@ impl Log for JetStreamEngine {
         if self.log.head().seq >= seq {
             return Box::pin(std::future::ready(Ok(())));
         }
-        let (link, log) = (Arc::clone(&self.link), Arc::clone(&self.log));
+        let reached = self.link.runtime.spawn(proof::reach(Arc::clone(&self.link), seq.0));
         Box::pin(async move {
-            let mut applied = link.applied.subscribe();
-            let reached = async { while log.head().seq < seq && applied.changed().await.is_ok() {} };
-            if tokio::time::timeout(STALE_LEADER, reached).await.is_ok() {
-                return Ok(());
-            }
-            match link.stream_end().await {
-                Ok(end) if end < seq.0 => Ok(()),
-                Ok(_) => Err(ReadError { reason: "this hub is behind the log".into() }),
-                Err(error) => Err(ReadError { reason: error.to_string().into() }),
-            }
+            let closed = |_| Err("the engine is closed".into());
+            reached.await.unwrap_or_else(closed).map_err(|reason| ReadError { reason: reason.into() })
         })
     }
 

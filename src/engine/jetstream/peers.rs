@@ -17,8 +17,9 @@ use tokio::{
 };
 
 use super::{
-    Messages,
     forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
+    gate::RoleGate,
+    messages::Messages,
     nats::Nats,
     store::JetStreamStore,
     wire::JobTag,
@@ -284,7 +285,7 @@ impl Peers {
     /// When the system cannot start a thread.
     pub(super) fn take_jobs(
         self: &Arc<Self>,
-        role: Arc<super::RoleGate>,
+        role: Arc<RoleGate>,
         finished: impl FnOnce() + Send + 'static,
     ) -> JoinHandle<()> {
         let peers = Arc::clone(self);
@@ -319,7 +320,7 @@ impl Peers {
             Job::Delete(topic, reply) => (Unit::Delete(topic), WaitingReply::Done(reply)),
             Job::Remove(topic, seq, reply) => (Unit::Remove(topic, seq), WaitingReply::Done(reply)),
             // The hub that leads has its own.
-            Job::RecordStates(_) | Job::Forwarded(_) => return self.shared.queue.release([cost]),
+            Job::RecordStates(_) | Job::Forwarded(_) | Job::Prove(_) => return self.shared.queue.release([cost]),
         };
         self.follower.lock().push(Instant::now(), unit, WaitingJob { cost, reply });
         self.due.notify_one();

@@ -5,97 +5,32 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use parking_lot::{Condvar, Mutex};
 use tokio::{
     sync::mpsc,
     time::{Duration, Instant},
 };
 
 use super::{
-    Link, STALE_LEADER,
     decode::{Decoded, Decoder},
     election::{BEAT, Beat},
     feed::{StreamFeed, Write},
-    nats::{NatsError, Outgoing, Stored, WriteError},
+    gate::RoleCommand,
+    link::{Link, STALE_LEADER},
+    nats::{NatsError, Outgoing, WriteError},
+    proof,
     store::JetStreamStore,
-    wire::{ImportRecord, LeaderRecord, WireError, WriteId},
+    wire::{WireError, WriteId},
 };
-use crate::{engine::log::writer::LogWriter, event::Seq};
+use crate::{
+    engine::log::{Store, writer::LogWriter},
+    event::Seq,
+};
 
 /// For the write of a leader record. Without a leader of the stream it has no answer.
 const TRY: Duration = Duration::from_secs(2);
 
-/// After a failed read or subscription.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// Without a heartbeat for so long, a server that does not answer a read is left.
-const SILENT_SERVER: Duration = Duration::from_secs(1);
-
-/// Until a server that was left is left again.
-const SETTLING: Duration = Duration::from_secs(1);
-
 /// Writes that wait to be applied. Each has at most 1000 messages; those behind them wait in the subscription.
 pub(super) const WAITING_WRITES: usize = 64;
-
-/// What the engine's thread is to do.
-pub(super) enum RoleCommand {
-    /// Apply a write of another hub.
-    Apply(Write),
-    /// Lead: this hub's leader record is at this position, and is the stream's newest.
-    Lead { term: u64 },
-    /// End.
-    Close,
-}
-
-/// Who takes jobs from the queue: a hub that follows forwards them, a hub that leads executes them.
-#[derive(Default)]
-pub(super) struct RoleGate {
-    state: Mutex<GateState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct GateState {
-    leads: bool,
-    closed: bool,
-    /// Whoever forwards waits.
-    parked: bool,
-}
-
-impl RoleGate {
-    /// Waits while this hub leads. `false` when the engine is closed.
-    pub(super) fn wait_to_follow(&self) -> bool {
-        let mut state = self.state.lock();
-        state.parked = true;
-        self.changed.notify_all();
-        while state.leads && !state.closed {
-            self.changed.wait(&mut state);
-        }
-        state.parked = false;
-        !state.closed
-    }
-
-    /// From now on this hub leads, or follows. Before it leads, it waits until nobody takes jobs any more.
-    fn set_leads(&self, leads: bool) {
-        let mut state = self.state.lock();
-        state.leads = leads;
-        self.changed.notify_all();
-        while leads && !state.parked && !state.closed {
-            self.changed.wait(&mut state);
-        }
-    }
-
-    /// Takes no jobs from now on.
-    pub(super) fn park(&self) {
-        self.state.lock().parked = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn close(&self) {
-        self.state.lock().closed = true;
-        self.changed.notify_all();
-    }
-}
 
 /// The engine's thread: follows and leads until the engine is closed.
 pub(super) fn drive(
@@ -190,7 +125,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     shared.store.follow();
     let head = shared.store.head();
     if closed {
-        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true };
+        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true, refuses: None };
         link.runtime.block_on(link.send_beat(&beat));
         return true;
     }
@@ -205,10 +140,21 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
 /// Sends heartbeats while this hub leads, and notices another leader.
 async fn beats(link: Arc<Link>, term: u64) {
     let mut times = tokio::time::interval(BEAT);
+    let (mut written, mut since) = (0, Instant::now());
     loop {
         times.tick().await;
-        let head = link.shared().store.head();
-        link.send_beat(&Beat { hub: link.hub.as_str().into(), term, head, resigns: false }).await;
+        let store = &link.shared().store;
+        let (head, last) = (store.head(), store.last());
+        if written != last {
+            (written, since) = (last, Instant::now());
+        } else if since.elapsed() > proof::IDLE {
+            since = Instant::now();
+            let idle = Arc::clone(&link);
+            tokio::spawn(async move { drop(proof::prove(&idle).await) });
+        }
+        let refuses = store.room().err().map(|error| error.to_string().into());
+        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: false, refuses };
+        link.send_beat(&beat).await;
         if link.view.leader().is_some_and(|leader| leader.term > term) {
             link.shared().queue.interrupt();
         }
@@ -313,47 +259,5 @@ impl EndWatch {
         };
         self.0 = Some((position, end, since));
         (since.elapsed() > STALE_LEADER).then_some(end)
-    }
-}
-
-impl Link {
-    /// Notes a leader record before it is applied, so that this hub does not try to lead meanwhile.
-    fn notice_leader(&self, write: &Write) {
-        let subject = self.subjects.leader();
-        for stored in write.messages.iter().filter(|stored| stored.subject == subject) {
-            if let Ok(record) = LeaderRecord::decode(&stored.headers) {
-                self.view.record(&record.hub, stored.seq, record.resigned);
-            }
-        }
-        let subject = self.subjects.import();
-        let imports = |stored: &Stored| ImportRecord::decode(&stored.headers).is_ok_and(|import| !import.done);
-        if write.messages.iter().any(|stored| stored.subject == subject && imports(stored)) {
-            // It was begun while this hub was starting.
-            self.outdated.store(true, Ordering::Release);
-            tracing::error!("an import into the stream has begun; start this hub again when it is complete");
-        }
-    }
-
-    fn leader_record(&self, resigned: bool) -> LeaderRecord {
-        LeaderRecord { hub: self.hub.as_str().into(), address: self.address.clone(), resigned }
-    }
-
-    /// Waits a moment after a failure, and leaves a server that answers nothing while the leader is silent, too.
-    async fn failed(&self, error: &NatsError) {
-        tracing::debug!(%error, "the log cannot be followed now");
-        let silent = self.view.unheard() > SILENT_SERVER;
-        if silent && matches!(error, NatsError::NoAnswer(_)) && self.nats.is_connected() {
-            tracing::info!("the NATS server does not answer; another one is tried");
-            self.nats.reconnect().await;
-            tokio::time::sleep(SETTLING).await;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-
-    pub(super) async fn send_beat(&self, beat: &Beat) {
-        let text = serde_json::to_vec(beat).expect("it has no maps");
-        if let Err(error) = self.nats.publish(&self.beat_subject(), text.into()).await {
-            tracing::debug!(%error, "a heartbeat was not sent");
-        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`store`] | the interface of a store |
+//! | [`store`], [`topic_record`] | the interface of a store; what it keeps of a topic beside its events |
 //! | `config` | limits and rules, each with its reason |
 //! | `slot`, `table`, `catalog`, `name_search` | the in-memory table of all topics in use, and look-ups in it |
 //! | `recovery` | rebuilding the table from a store's events and settings |
@@ -80,6 +80,7 @@ pub mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod topic_record;
 mod trim;
 pub(in crate::engine) mod writer;
 

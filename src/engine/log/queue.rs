@@ -48,6 +48,8 @@ pub(in crate::engine) enum Job {
     Remove(TopicName, Seq, AppendReply<bool>),
     /// One of the three above, of another hub: not executed when this hub does not lead any more.
     Forwarded(Box<Job>),
+    /// Show that the store accepts writes.
+    Prove(AppendReply<()>),
     /// Durably record the newest positions of these emptied topics, or their marks. Sent by the retention thread; has no answer.
     RecordStates(Vec<TopicKey>),
 }
@@ -278,6 +280,7 @@ impl Job {
                 topic.as_str().len() + EVENT_OVERHEAD
             }
             Self::Forwarded(job) => job.cost(),
+            Self::Prove(_) => EVENT_OVERHEAD,
             Self::RecordStates(topics) => topics.len() * size_of::<TopicKey>(),
         }
     }
@@ -297,6 +300,7 @@ impl Job {
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Forwarded(job) => job.refuse(error),
+            Self::Prove(reply) => drop(reply.send(Err(error.clone()))),
             Self::RecordStates(_) => {}
         }
     }

@@ -200,6 +200,10 @@ impl<S: Store> LogWriter<S> {
                 }
                 drop(reply.send(result));
             }
+            Job::Prove(reply) => {
+                let result = self.shared.store.prove().map_err(|error| self.failed(error));
+                drop(reply.send(result));
+            }
             Job::RecordStates(topics) => self.record_states(&topics),
         }
         self.shared.queue.release([cost]);

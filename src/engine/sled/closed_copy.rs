@@ -60,8 +60,7 @@ pub fn copy_closed(dir: &Path, to: &Path, progress: &WorkProgress) -> Result<Clo
         || StoreCopyError::NotAStore(format!("{} is not a store of gapless: it has no file `format`", dir.display()));
     match disk::check_format(dir) {
         Ok(Some(_)) => {}
-        Ok(None) => return Err(none()),
-        Err(OpenError::NotAStore { .. }) => return Err(none()),
+        Ok(None) | Err(OpenError::NotAStore { .. }) => return Err(none()),
         Err(error) => return Err(StoreCopyError::NotAStore(error.to_string())),
     }
     let lock = shared_lock(dir)?;

@@ -74,7 +74,10 @@ impl EventCopier {
         let head = import.contents.head;
         while self.read < head {
             let mut wanted = |key: TopicKey| topics.old.get(&key).cloned();
-            let scan = import.from.scan(self.read, head, PAGE, &mut wanted).map_err(ImportError::unreadable)?;
+            let scan = import
+                .from
+                .scan(self.read, head, PAGE, &mut wanted)
+                .map_err(|error| ImportError::unreadable(&error))?;
             for StoredEvent { event, .. } in scan.events {
                 self.marks_before(import, topics, event.seq, event.time)?;
                 self.event(import, topics, &event)?;
@@ -193,7 +196,7 @@ impl EventCopier {
         let subject = import.subjects.old_ids(import.contents.epoch, self.part);
         messages.push(Outgoing { subject, headers, payload });
         let at = first.0 + messages.len() as u64 - 1;
-        import.write(messages)?;
+        import.write(&messages)?;
         import.to.old_ids().add(import.contents.epoch, self.part, part, at);
         self.part += 1;
         import.progress.add(imported);

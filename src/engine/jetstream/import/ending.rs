@@ -36,7 +36,7 @@ impl<S: Store> ImportRun<'_, S> {
         let mut messages = self.key_messages(&keys, first);
         let done = ImportRecord { done: true, ..self.record };
         messages.push(self.record_message(&done));
-        self.write(messages)
+        self.write(&messages)
     }
 
     /// The keys whose receipts all name an imported event, in the new positions.

@@ -24,8 +24,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::{
-    JetStreamConfig, Messages, NatsThread,
+    JetStreamConfig, NatsThread,
     election::{Beat, LOST},
+    messages::Messages,
     nats::{Nats, NatsError, Outgoing, WriteError},
     open_store,
     store::JetStreamStore,
@@ -116,7 +117,7 @@ pub fn import<S: Store>(
         report,
     };
     if known.is_none() {
-        import.write(vec![import.record_message(&record)])?;
+        import.write(&[import.record_message(&record)])?;
     }
     let topics = CopiedTopics::resume(&import.contents, &import.to, topics.1)?;
     import.run(topics)?;
@@ -172,11 +173,10 @@ fn may_take(
         Some(import) if import.head != contents.head => {
             Err(ImportError::Changed { before: import.head, now: contents.head })
         }
-        Some(_) => Ok(()),
         None if !topics.is_empty() || !recovered.settings.is_empty() || recovered.head.0 > 0 => {
             Err(ImportError::NotEmpty)
         }
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 
@@ -227,11 +227,11 @@ impl<S: Store> ImportRun<'_, S> {
     }
 
     /// Stores these messages together, and waits through elections.
-    fn write(&self, messages: Vec<Outgoing>) -> Result<(), ImportError> {
+    fn write(&self, messages: &[Outgoing]) -> Result<(), ImportError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.to.store_imported(messages.clone(), self.next()) {
+            match self.to.store_imported(messages.to_vec(), self.next()) {
                 Err(StoreError::NotNow(reason)) if tries < TRIES => {
                     tracing::debug!(%reason, "the servers do not take a part of the import now");
                     std::thread::sleep(PAUSE);

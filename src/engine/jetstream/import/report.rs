@@ -90,7 +90,7 @@ pub enum ImportError {
 }
 
 impl ImportError {
-    pub(super) fn unreadable(error: StoreError) -> Self {
+    pub(super) fn unreadable(error: &StoreError) -> Self {
         Self::Unreadable(error.to_string())
     }
 }

@@ -16,6 +16,8 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 pub(in crate::engine) struct CoreMessage {
     pub(in crate::engine) subject: String,
     pub(in crate::engine) payload: Bytes,
+    /// Where an answer is awaited.
+    pub(in crate::engine) reply: Option<String>,
 }
 
 /// Messages of a subject, also after reconnects. Dropped messages are not told. Unsubscribes when dropped.
@@ -25,7 +27,8 @@ impl CoreSubscription {
     /// The next message; `None` when the client has ended. Cancel safe.
     pub(in crate::engine) async fn next(&mut self) -> Option<CoreMessage> {
         let message = self.0.next().await?;
-        Some(CoreMessage { subject: message.subject.into_string(), payload: message.payload })
+        let reply = message.reply.map(async_nats::Subject::into_string);
+        Some(CoreMessage { subject: message.subject.into_string(), payload: message.payload, reply })
     }
 }
 
@@ -41,7 +44,6 @@ impl Nats {
     }
 
     /// A request and its first answer. [`NatsError::NoAnswer`] also when nobody has subscribed.
-    #[cfg(test)]
     pub(in crate::engine) async fn request(
         &self,
         subject: &str,

@@ -48,6 +48,8 @@ pub(super) struct Chain {
     last: AtomicU64,
     leads: AtomicBool,
     unwell: Mutex<Option<(Instant, Arc<str>)>>,
+    /// Since when no write has succeeded.
+    failing: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
 }
 
@@ -69,6 +71,7 @@ impl Chain {
             last: AtomicU64::new(0),
             leads: AtomicBool::new(false),
             unwell: Mutex::default(),
+            failing: Mutex::default(),
             closing: watch::Sender::new(false),
         }
     }
@@ -130,6 +133,7 @@ impl Chain {
             Ok(end) => {
                 self.last.store(end, Ordering::Release);
                 *self.unwell.lock() = None;
+                *self.failing.lock() = None;
                 Ok(end)
             }
             Err(error) => {
@@ -144,7 +148,13 @@ impl Chain {
         }
     }
 
+    /// Whether writes fail for longer than an election takes: then none waits for its end.
+    fn fails_long(&self) -> bool {
+        self.failing.lock().is_some_and(|since| since.elapsed() > ELECTION)
+    }
+
     fn feels(&self, reason: &str) {
+        self.failing.lock().get_or_insert_with(Instant::now);
         *self.unwell.lock() = Some((Instant::now(), reason.into()));
     }
 
@@ -183,7 +193,7 @@ impl Chain {
                 WriteError::WrongLast => refusals += 1,
                 WriteError::Full(_) if unknown.is_none() => return Err(StoreError::Full),
                 // Most likely the stream has no leader, and elects one.
-                WriteError::NotNow(_) if began.elapsed() < ELECTION => {}
+                WriteError::NotNow(_) if began.elapsed() < ELECTION && !self.fails_long() => {}
                 _ if unknown.is_none() => return Err(StoreError::NotNow(text)),
                 _ => {}
             }
@@ -193,9 +203,7 @@ impl Chain {
                 Fate::Open if unknown.is_none() && refusals >= REFUSALS => return Err(StoreError::NotNow(text)),
                 Fate::Open => {}
             }
-            if unknown.is_some() {
-                self.feels(&text);
-            }
+            self.feels(&text);
             tokio::select! {
                 () = sleep(AGAIN) => {}
                 _ = closing.changed() => {}

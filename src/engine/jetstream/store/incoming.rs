@@ -34,9 +34,16 @@ impl StoreCore {
                 self.tombstone_is_stored(&topic, of, TombstoneRecord::decode(headers)?);
             }
             Some(place @ (SubjectPlace::Import | SubjectPlace::OldIds(..))) => {
-                self.import_is_stored(&place, message)?
+                self.import_is_stored(&place, message)?;
             }
-            Some(SubjectPlace::Keys(_) | SubjectPlace::Leader | SubjectPlace::Epoch | SubjectPlace::Clock) | None => {}
+            Some(
+                SubjectPlace::Keys(_)
+                | SubjectPlace::Leader
+                | SubjectPlace::Epoch
+                | SubjectPlace::Clock
+                | SubjectPlace::Proof,
+            )
+            | None => {}
         }
         Ok(())
     }

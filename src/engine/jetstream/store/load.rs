@@ -206,6 +206,7 @@ impl Loading {
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?.epoch),
             SubjectPlace::Import => self.old_ids.record(ImportRecord::decode(&headers)?),
             SubjectPlace::OldIds(epoch, number) => self.old_ids.add(epoch, number, OldIdPart::decode(&headers)?, seq),
+            SubjectPlace::Proof => {}
             SubjectPlace::Clock => self.clock = ClockRecord::decode(&headers)?.0,
         }
         Ok(())

@@ -294,6 +294,11 @@ impl Store for JetStreamStore {
         true
     }
 
+    fn prove(&self) -> Result<(), StoreError> {
+        let message = writes::proof(self.core.subjects.proof());
+        self.run(|core| async move { core.store(vec![message], None).await }).map(drop)
+    }
+
     fn next_position(&self, next: Seq) -> Seq {
         if self.leads() { next.max(Seq(self.core.chain.last() + 1)) } else { next }
     }

@@ -51,18 +51,17 @@ impl StoreCore {
             return Ok(Some(part.end()));
         }
         let cached = self.old_ids.lock().cached(seq);
-        let payload = match cached {
-            Some(payload) => payload,
-            None => {
-                let mut found = self.nats.message(seq).await.map_err(|error| not_now(&error))?;
-                if found.is_none() {
-                    found = self.nats.leader_message(seq).await.map_err(|error| not_now(&error))?;
-                }
-                // It has expired.
-                let Some(found) = found else { return Ok(None) };
-                self.old_ids.lock().keep(seq, found.payload.clone());
-                found.payload
+        let payload = if let Some(payload) = cached {
+            payload
+        } else {
+            let mut found = self.nats.message(seq).await.map_err(|error| not_now(&error))?;
+            if found.is_none() {
+                found = self.nats.leader_message(seq).await.map_err(|error| not_now(&error))?;
             }
+            // It has expired.
+            let Some(found) = found else { return Ok(None) };
+            self.old_ids.lock().keep(seq, found.payload.clone());
+            found.payload
         };
         part.find(&payload, old)
             .map(Some)

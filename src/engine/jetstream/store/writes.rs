@@ -6,7 +6,10 @@ use bytes::Bytes;
 
 use super::super::{
     nats::{NatsError, Outgoing},
-    wire::{ClockRecord, EventRecord, HeaderText, JobTag, SettingsRecord, SubjectPlace, TombstoneRecord, encode_keys},
+    wire::{
+        ClockRecord, EventRecord, HeaderText, JobTag, ProofRecord, SettingsRecord, SubjectPlace, TombstoneRecord,
+        encode_keys,
+    },
 };
 use super::{reclaim::durable_mark, shared::StoreCore};
 use crate::{
@@ -186,6 +189,11 @@ impl StoreCore {
 
 fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
     Outgoing { subject, headers, payload }
+}
+
+/// A message without content, which shows that the stream takes writes.
+pub(super) fn proof(subject: String) -> Outgoing {
+    rolled_up(subject, ProofRecord.headers())
 }
 
 /// A message that replaces all earlier ones of its subject.

@@ -35,6 +35,18 @@ pub(in crate::engine::jetstream) struct EpochRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::engine::jetstream) struct ClockRecord(pub(in crate::engine::jetstream) KeptClock);
 
+/// Shows that the stream takes writes; tells nothing else.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine::jetstream) struct ProofRecord;
+
+impl ProofRecord {
+    /// The headers of the message, which has no payload.
+    #[expect(clippy::unused_self, reason = "as the other records")]
+    pub(in crate::engine::jetstream) fn headers(self) -> HeaderText {
+        vec![(GL, FieldText::versioned().finish())]
+    }
+}
+
 impl LeaderRecord {
     /// The headers of the message, which has no payload.
     pub(in crate::engine::jetstream) fn headers(&self) -> HeaderText {

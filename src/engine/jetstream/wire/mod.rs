@@ -26,7 +26,7 @@ mod settings;
 mod subject;
 mod tombstone;
 
-pub(in crate::engine::jetstream) use control::{ClockRecord, EpochRecord, LeaderRecord};
+pub(in crate::engine::jetstream) use control::{ClockRecord, EpochRecord, LeaderRecord, ProofRecord};
 pub(in crate::engine::jetstream) use error::WireError;
 pub(in crate::engine::jetstream) use event::{EventRecord, JobTag, WriteId};
 pub(in crate::engine::jetstream) use fields::{HeaderLookup, HeaderText};

@@ -33,6 +33,8 @@ pub(in crate::engine::jetstream) enum SubjectPlace {
     Import,
     /// Where old positions of this epoch are now; parts are numbered from 0.
     OldIds(Epoch, u64),
+    /// Shows that the stream takes writes.
+    Proof,
 }
 
 impl StreamSubjects {
@@ -106,6 +108,11 @@ impl StreamSubjects {
         format!("{}.m.{epoch}.{part}", self.prefix)
     }
 
+    /// Shows that the stream takes writes.
+    pub(in crate::engine::jetstream) fn proof(&self) -> String {
+        format!("{}.x.proof", self.prefix)
+    }
+
     /// What `subject` is for; `None` when gapless does not write it.
     pub(in crate::engine::jetstream) fn parse(&self, subject: &str) -> Option<SubjectPlace> {
         let rest = subject.strip_prefix(&*self.prefix)?.strip_prefix('.')?;
@@ -132,6 +139,7 @@ impl StreamSubjects {
                 "epoch" => SubjectPlace::Epoch,
                 "clock" => SubjectPlace::Clock,
                 "import" => SubjectPlace::Import,
+                "proof" => SubjectPlace::Proof,
                 _ => return None,
             },
             _ => return None,
@@ -258,8 +266,9 @@ mod tests {
         assert_eq!(of.parse(&of.clock()), Some(SubjectPlace::Clock));
         assert_eq!(of.parse(&of.import()), Some(SubjectPlace::Import));
         let epoch = Epoch::new("abcd").expect("valid");
+        assert_eq!(of.parse(&of.proof()), Some(SubjectPlace::Proof));
+        assert_eq!(of.parse(&of.old_ids(epoch, 12)), Some(SubjectPlace::OldIds(epoch, 12)));
         for part in [0, 1, 12] {
-            assert_eq!(of.parse(&of.old_ids(epoch, part)), Some(SubjectPlace::OldIds(epoch, part)));
             assert_eq!(of.parse(&of.keys(Seq(7), part)), Some(SubjectPlace::Keys(Seq(7))));
         }
     }
