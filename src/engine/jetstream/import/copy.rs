@@ -1,10 +1,6 @@
 //! The events and the marks, batch after batch.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
@@ -14,8 +10,8 @@ use super::{
         nats::Outgoing,
         wire::{EventRecord, OldIdPart, SettingsRecord},
     },
-    ImportRun, TABLE_MARGIN,
     report::ImportError,
+    run::ImportRun,
     topics::{CopiedTopics, OldMark},
 };
 use crate::{
@@ -209,13 +205,5 @@ impl ImportBatch {
         self.bytes += message.payload.len();
         self.messages.push(message);
         self.old.push(old);
-    }
-}
-
-impl<S> ImportRun<'_, S> {
-    /// How long a part of the table stays in the stream.
-    fn table_ttl(&self) -> Duration {
-        let now = Millis::from(SystemTime::now());
-        Duration::from_millis(self.record.until.0.saturating_sub(now.0)) + TABLE_MARGIN
     }
 }

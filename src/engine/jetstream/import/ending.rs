@@ -5,8 +5,8 @@ use super::{
         nats::Outgoing,
         wire::{ImportRecord, encode_keys},
     },
-    ImportRun,
     report::ImportError,
+    run::ImportRun,
     topics::{CopiedTopic, CopiedTopics},
 };
 use crate::{

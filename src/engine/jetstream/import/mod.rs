@@ -12,11 +12,13 @@
 //! | `copy` | the events and the marks, batch after batch |
 //! | `topics` | the topics' states while they are copied |
 //! | `ending` | the topics' settings, the idempotency keys, the last write |
+//! | `run` | an import in progress, and its writes |
 //! | `report` | what was done, and why not |
 
 mod copy;
 mod ending;
 mod report;
+mod run;
 mod topics;
 
 use std::time::{Duration, SystemTime};
@@ -36,7 +38,7 @@ use crate::{
     engine::log::{
         LogConfig, Store,
         contents::{StoreContents, contents},
-        store::{Recovered, StoreError, TopicSummary},
+        store::{Recovered, TopicSummary},
     },
     event::Millis,
     progress::WorkProgress,
@@ -45,6 +47,7 @@ use crate::{
 pub use report::{ImportError, ImportReport};
 
 use copy::EventCopier;
+use run::ImportRun;
 use topics::CopiedTopics;
 
 /// For the write of the leader record.
@@ -55,23 +58,6 @@ const TRIES: usize = 10;
 
 /// Between them.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// The table of old positions stays so much longer in the stream than it counts.
-const TABLE_MARGIN: Duration = Duration::from_hours(24);
-
-/// An import in progress.
-struct ImportRun<'a, S> {
-    config: &'a JetStreamConfig,
-    from: &'a S,
-    contents: StoreContents,
-    to: JetStreamStore,
-    subjects: StreamSubjects,
-    record: ImportRecord,
-    /// How long an idempotency key is stored.
-    key_ttl: Duration,
-    progress: &'a WorkProgress,
-    report: ImportReport,
-}
 
 /// Imports `from`, which is closed otherwise, into the configured stream, which has no events of its own. Old ids are
 /// translated for `old_ids`. Goes on where an earlier call has stopped. Blocks; not to be called on a thread of a tokio
@@ -219,31 +205,5 @@ impl<S: Store> ImportRun<'_, S> {
         EventCopier::new(self, &topics).run(self, &mut topics)?;
         self.progress.step("importing settings and keys");
         self.end(&topics)
-    }
-
-    /// The position of the next message.
-    fn next(&self) -> u64 {
-        self.to.last() + 1
-    }
-
-    /// Stores these messages together, and waits through elections.
-    fn write(&self, messages: &[Outgoing]) -> Result<(), ImportError> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match self.to.store_imported(messages.to_vec(), self.next()) {
-                Err(StoreError::NotNow(reason)) if tries < TRIES => {
-                    tracing::debug!(%reason, "the servers do not take a part of the import now");
-                    std::thread::sleep(PAUSE);
-                }
-                result => return result.map_err(ImportError::from),
-            }
-        }
-    }
-
-    fn record_message(&self, record: &ImportRecord) -> Outgoing {
-        let mut headers = record.headers();
-        headers.push(("Nats-Rollup", "sub".into()));
-        Outgoing { subject: self.subjects.import(), headers, payload: Bytes::new() }
     }
 }
