@@ -4,12 +4,12 @@ use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 
+use super::super::{
+    BESIDE_EVENTS,
+    nats::Outgoing,
+    wire::{EventRecord, OldIdPart, SettingsRecord},
+};
 use super::{
-    super::{
-        BESIDE_EVENTS,
-        nats::Outgoing,
-        wire::{EventRecord, OldIdPart, SettingsRecord},
-    },
     report::ImportError,
     run::ImportRun,
     topics::{CopiedTopics, OldMark},

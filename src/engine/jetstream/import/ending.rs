@@ -1,10 +1,10 @@
 //! The end of an import: the topics' settings, the idempotency keys, and the write after which hubs use the stream.
 
+use super::super::{
+    nats::Outgoing,
+    wire::{ImportRecord, KeyPart, encode_keys},
+};
 use super::{
-    super::{
-        nats::Outgoing,
-        wire::{ImportRecord, encode_keys},
-    },
     report::ImportError,
     run::ImportRun,
     topics::{CopiedTopic, CopiedTopics},
@@ -71,7 +71,7 @@ impl<S: Store> ImportRun<'_, S> {
     }
 
     fn key_messages(&self, keys: &[KeyRecord], commit: Seq) -> Vec<Outgoing> {
-        let message = |part: super::super::wire::KeyPart| {
+        let message = |part: KeyPart| {
             let mut headers = part.headers();
             headers.push(("Nats-TTL", format!("{}s", self.key_ttl.as_secs().max(1))));
             Outgoing { subject: self.subjects.keys(commit, part.index), headers, payload: part.payload }

@@ -4,15 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use super::{
-    super::{
-        JetStreamConfig,
-        nats::Outgoing,
-        store::JetStreamStore,
-        wire::{ImportRecord, StreamSubjects},
-    },
-    report::{ImportError, ImportReport},
+use super::super::{
+    JetStreamConfig,
+    nats::Outgoing,
+    store::JetStreamStore,
+    wire::{ImportRecord, StreamSubjects},
 };
+use super::report::{ImportError, ImportReport};
 use crate::{
     engine::log::{contents::StoreContents, store::StoreError},
     event::Millis,
