@@ -10,12 +10,14 @@ use std::{fmt::Display, io::Write, path::Path, process::ExitCode, sync::Arc};
 use gapless::{
     app::{
         self, AppError, Reload, RunningHub,
+        import::ImportCommandError,
         jetstream::{self, InitWishes, StreamCommandError, hub_permissions},
         store_check::{self, CheckError, ScratchDir},
     },
     cli::{
         self, Cli, CliError, Command,
         check::{CheckArgs, CheckTarget},
+        import::ImportArgs,
         jetstream::{EpochArgs, InitArgs, JetStreamCommand},
         print_error,
         progress::{self, CountedUnit, ProgressLine},
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
             JetStreamCommand::Init(args) => init_stream(&args),
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
         },
+        Command::Import(args) => import_store(&args),
         Command::Completions(args) => finish(cli::completions::run(&args, Cli::definition())),
         Command::Man(args) => finish(cli::man::run(&args, Cli::definition())),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
@@ -121,6 +124,31 @@ fn init_stream(args: &InitArgs) -> ExitCode {
     match jetstream::init(&config, &wishes) {
         Ok(report) => finish(cli::jetstream::print(report)),
         Err(error) => stream_failed(&error),
+    }
+}
+
+/// Moves a store into the stream, and prints what was done.
+fn import_store(args: &ImportArgs) -> ExitCode {
+    let config = match config::load(&args.flags) {
+        Ok((config, _)) => config,
+        Err(errors) => return misconfigured(errors),
+    };
+    let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = match ScratchDir::new(&scratch, &args.from) {
+        Ok(scratch) => scratch,
+        Err(error) => return not_checked(&error),
+    };
+    let progress = Arc::new(WorkProgress::default());
+    let line = ProgressLine::start(&progress, CountedUnit::Items);
+    let imported = app::import::import(&config, &args.from, &scratch, &progress);
+    drop((line, scratch));
+    match imported {
+        Ok(report) => finish(cli::jetstream::print(report)),
+        Err(ImportCommandError::Config(errors)) => misconfigured(errors),
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(error.exit_code())
+        }
     }
 }
 

@@ -119,7 +119,7 @@ fn open_jetstream(config: &Config, broker: &Arc<Broker>) -> Result<Arc<dyn Engin
 /// Between two attempts to reach the NATS servers.
 const SERVERS_PAUSE: Duration = Duration::from_secs(1);
 
-fn log_config(config: &Config) -> LogConfig {
+pub(super) fn log_config(config: &Config) -> LogConfig {
     let publish = &config.publish;
     LogConfig::new(
         relay::with_rules(config.retention_rules(), config),
@@ -128,7 +128,7 @@ fn log_config(config: &Config) -> LogConfig {
     )
 }
 
-fn sled_config(config: &Config) -> SledConfig {
+pub(super) fn sled_config(config: &Config) -> SledConfig {
     SledConfig {
         dir: config.hub.data.clone(),
         rotate_bytes: config.store.rotate_bytes,

@@ -49,6 +49,7 @@ mod certificate;
 mod engine;
 mod error;
 pub mod greeting;
+pub mod import;
 pub mod jetstream;
 mod listening;
 mod policy;

@@ -7,6 +7,7 @@
 //! | this file | the command line |
 //! | [`check`] | `gapless check`: prints the effective configuration, or what is damaged in a store |
 //! | [`jetstream`] | `gapless jetstream`: makes the stream of the engine jetstream |
+//! | [`import`] | `gapless import`: moves a store of one machine into the stream |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
 //! | [`top`] | `gapless top`: a hub at a glance |
@@ -33,6 +34,7 @@ mod client;
 pub mod completions;
 mod delay;
 mod error;
+pub mod import;
 pub mod jetstream;
 pub mod man;
 mod output;
@@ -127,6 +129,8 @@ pub enum Command {
     /// Make the stream of the engine jetstream, or renew its epoch
     #[command(name = "jetstream")]
     JetStream(jetstream::JetStreamArgs),
+    /// Move the store of one machine into the stream of the engine jetstream
+    Import(import::ImportArgs),
     /// Print a script that completes commands and options in a shell
     Completions(completions::CompletionsArgs),
     /// Print a manual page, or write all of them

@@ -96,6 +96,16 @@ pub trait Log: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// The id in the present epoch in place of `id`, which is of another one: that of the newest event that came over from
+    /// the log of that epoch, at or before `id`. What follows it here is what followed `id` there. `None` when nothing
+    /// came over, or `id` was not given out there.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    fn translate(&self, _id: EventId) -> EngineFuture<Option<EventId>, ReadError> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Appends all events of `append` in one commit, in order, or none. Resolves when they are durable, readable and
     /// passed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError>;

@@ -263,6 +263,18 @@ impl Hub {
         self.engine.head()
     }
 
+    /// `id` in the epoch of the log: itself, or what an imported log's id is here now. An id that is neither stays what it
+    /// is.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    pub async fn present_id(&self, id: EventId) -> Result<EventId, ReadError> {
+        if id.epoch == self.epoch() {
+            return Ok(id);
+        }
+        Ok(self.engine.translate(id).await?.unwrap_or(id))
+    }
+
     /// The engine's name.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {

@@ -9,6 +9,7 @@
 //! | [`round`] | one run: load, script, reconciliation, verdict |
 //! | [`sled`], [`proxy`] | proves that the checker sees what is wrong |
 //! | [`cluster`] | three hubs over three NATS nodes |
+//! | [`import`] | a store that is moved into the stream |
 //! | [`history`], [`checker`] | what was recorded, and the rules |
 //!
 //! `GAPLESS_SEED` repeats a run's choices (not its timing).
@@ -21,6 +22,7 @@ mod disks;
 mod history;
 mod http;
 mod hubs;
+mod import;
 mod lines;
 #[path = "../support/nats_cluster.rs"]
 mod nats_cluster;

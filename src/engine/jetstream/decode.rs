@@ -96,7 +96,7 @@ impl Decoder {
                     decoded.push(Decoded::Leader { record: LeaderRecord::decode(&stored.headers)?, at: seq });
                 }
                 Some(SubjectPlace::Epoch) => decoded.push(Decoded::Epoch),
-                Some(SubjectPlace::Clock | SubjectPlace::Proof) => {}
+                Some(SubjectPlace::Clock | SubjectPlace::Proof | SubjectPlace::Import | SubjectPlace::OldIds(..)) => {}
                 None => tracing::warn!(subject = stored.subject, "a message of the stream is not gapless's"),
             }
         }

@@ -19,10 +19,10 @@ use super::{
     forward::HubId,
     gate::{RoleCommand, RoleGate},
     members::HubsHeard,
-    nats::{Nats, NatsError},
+    nats::{Nats, NatsError, Stored},
     peers::Peers,
     store::JetStreamStore,
-    wire::{LeaderRecord, StreamSubjects},
+    wire::{ImportRecord, LeaderRecord, StreamSubjects},
 };
 use crate::engine::log::shared::LogShared;
 
@@ -50,7 +50,7 @@ pub(super) struct Link {
     pub(super) view: LeaderView,
     pub(super) gate: Arc<RoleGate>,
     pub(super) commands: mpsc::Sender<RoleCommand>,
-    /// A newer hub writes what this one does not understand.
+    /// A newer hub writes what this one does not understand, or an import has begun.
     pub(super) outdated: AtomicBool,
     /// The other hubs.
     pub(super) heard: HubsHeard,
@@ -72,7 +72,7 @@ impl Link {
         format!("hub.{}.beat", self.prefix)
     }
 
-    /// Whether this hub can lead: the engine is not closed, and understands the log.
+    /// Whether this hub can lead: the engine is not closed, and knows the whole log.
     pub(super) fn may_lead(&self) -> bool {
         !self.shared().queue.is_finished() && !self.is_outdated()
     }
@@ -90,6 +90,13 @@ impl Link {
             if let Ok(record) = LeaderRecord::decode(&stored.headers) {
                 self.view.record(&record.hub, stored.seq, record.resigned);
             }
+        }
+        let subject = self.subjects.import();
+        let imports = |stored: &Stored| ImportRecord::decode(&stored.headers).is_ok_and(|import| !import.done);
+        if write.messages.iter().any(|stored| stored.subject == subject && imports(stored)) {
+            // It was begun while this hub was starting.
+            self.outdated.store(true, Ordering::Release);
+            tracing::error!("an import into the stream has begun; start this hub again when it is complete");
         }
     }
 

@@ -27,6 +27,7 @@
 //! | `members`, `here` | which hubs live; what they tell each other for it |
 //! | `health` | when jobs are refused |
 //! | `continuity` | whether the stream is still the one that was loaded |
+//! | `import` | a closed store of one machine into an empty stream |
 //! | [`admin`] | making and checking the stream |
 
 use std::{
@@ -34,7 +35,7 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock, atomic::AtomicBool},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
@@ -76,6 +77,7 @@ mod forward;
 mod gate;
 mod health;
 mod here;
+mod import;
 mod link;
 mod members;
 mod messages;
@@ -91,6 +93,7 @@ mod store;
 mod tests;
 mod wire;
 
+pub use self::import::{ImportError, ImportReport, import};
 pub use self::nats::{NatsConfig, NatsCredentials};
 
 /// How long closing waits for the log's last writes: an election of NATS, nearly.
@@ -160,6 +163,12 @@ impl JetStreamEngine {
         let nats = handle.block_on(Nats::connect(&config.nats))?;
         let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
         let store = open_store(&handle, &nats, config, &log)?;
+        if store.old_ids().import().is_some_and(|import| !import.done) {
+            store.stop();
+            return Err(JetStreamError::NotNow(
+                "the import into this stream is not complete; wait for it, or run `gapless import` again".into(),
+            ));
+        }
         let (position, leader) = (store.last(), store.leader().cloned());
         let created = handle.block_on(nats.stream())?.created;
         if !continuity::is_same(store.created(), &created) {
@@ -348,6 +357,17 @@ impl Log for JetStreamEngine {
         Box::pin(async move {
             let closed = |_| Err("the engine is closed".into());
             reached.await.unwrap_or_else(closed).map_err(|reason| ReadError { reason: reason.into() })
+        })
+    }
+
+    fn translate(&self, id: EventId) -> EngineFuture<Option<EventId>, ReadError> {
+        let epoch = self.log.epoch();
+        let found = self.link.shared().store.translate(id, Millis::from(SystemTime::now()));
+        let found = self.link.runtime.spawn(found);
+        Box::pin(async move {
+            let found = found.await.map_err(|_| ReadError { reason: "the engine is closed".into() })?;
+            let found = found.map_err(|error| ReadError { reason: error.to_string().into() })?;
+            Ok(found.map(|seq| EventId { epoch, seq }))
         })
     }
 

@@ -52,6 +52,7 @@ pub(in crate::engine) mod apply;
 mod catalog;
 mod clock;
 mod config;
+pub(in crate::engine) mod contents;
 #[cfg(test)]
 pub(crate) mod contract;
 mod disk_calls;

@@ -23,6 +23,7 @@
 //! | `housekeeping` | background work: sealing segments and recording the head |
 //! | `presence`, `waits` | a missing directory and a disk that does not respond are not treated as damage |
 //! | `check` | checking a closed store without changing it |
+//! | `closed_copy` | a copy of a closed store, to be opened in its place |
 //! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
 use std::io;
@@ -39,6 +40,7 @@ use crate::progress::WorkProgress;
 mod block;
 mod check;
 mod clock;
+mod closed_copy;
 mod config;
 mod continuity;
 mod copy;
@@ -86,6 +88,7 @@ pub use check::{
     CheckError, EXIT_UNCHECKED, Finding, FindingKind, Severity, StoreReport, StoreVerdict, check, check_scratch_bytes,
 };
 pub use clock::kept_clock;
+pub use closed_copy::{ClosedCopy, StoreCopyError, copy_closed};
 pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig};
 pub use open_error::OpenError;
 

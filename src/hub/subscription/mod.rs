@@ -128,8 +128,15 @@ impl Hub {
         limit: ReadLimit,
         shard: usize,
     ) -> Result<Subscription, ReadError> {
-        if let Start::Cursor(cursor) = &start
-            && let Some(id) = cursor.id()
+        let cursor_id = match &start {
+            Start::Cursor(cursor) => cursor.id(),
+            _ => None,
+        };
+        let cursor_id = match cursor_id {
+            Some(id) => Some(self.present_id(id).await?),
+            None => None,
+        };
+        if let Some(id) = cursor_id
             && let head = self.head()
             && id.epoch == head.epoch
             && id.seq > head.seq
@@ -141,7 +148,7 @@ impl Hub {
         self.learn_deletions(&feed_handle.feed, feed_handle.epoch.number).await?;
         let resumed = matches!(start, Start::Cursor(_));
         let from_kept = matches!(start, Start::Kept(_));
-        let (from, after, cursor_gap) = self.resolve_start(start, feed_handle.epoch.epoch, now);
+        let (from, after, cursor_gap) = self.resolve_start(start, cursor_id, feed_handle.epoch.epoch, now);
         let position = match from {
             engine::ReadFrom::After(seq) => seq,
             engine::ReadFrom::Earliest | engine::ReadFrom::Since(_) => Seq::ZERO,
@@ -176,10 +183,12 @@ impl Hub {
     }
 
     /// Resolves a start in `epoch`, whose newest position is `now`, to a position in the log, the cursor that a gap repeats,
-    /// and the gap to report for an invalid cursor.
+    /// and the gap to report for an invalid cursor. `cursor_id`: the id of a client's cursor, [in the present
+    /// epoch](Hub::present_id) if there is one.
     fn resolve_start(
         &self,
         start: Start,
+        cursor_id: Option<EventId>,
         epoch: Epoch,
         now: Seq,
     ) -> (engine::ReadFrom, Option<Box<GapStart>>, Option<GapReason>) {
@@ -193,7 +202,7 @@ impl Hub {
             Start::Kept(id) => return (engine::ReadFrom::After(id.seq), None, None),
             Start::Cursor(cursor) => cursor,
         };
-        let (from, cursor_gap) = match cursor.id() {
+        let (from, cursor_gap) = match cursor_id {
             Some(id) if id.epoch != epoch => unknown,
             None => unknown,
             Some(id) if id.seq > self.head().seq => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),

@@ -14,7 +14,8 @@ impl StoreCore {
         if let Err(error) = self.take_in(message) {
             tracing::debug!(seq = message.seq, %error, "a message of the stream is no record");
         }
-        let expires = matches!(self.subjects.parse(&message.subject), Some(SubjectPlace::Keys(_)));
+        let place = self.subjects.parse(&message.subject);
+        let expires = matches!(place, Some(SubjectPlace::Keys(_) | SubjectPlace::OldIds(..)));
         self.reach(message.seq, if expires { 0 } else { message.seq });
     }
 
@@ -31,6 +32,9 @@ impl StoreCore {
             }
             Some(SubjectPlace::Tombstone(topic, of)) => {
                 self.tombstone_is_stored(&topic, of, TombstoneRecord::decode(headers)?);
+            }
+            Some(place @ (SubjectPlace::Import | SubjectPlace::OldIds(..))) => {
+                self.import_is_stored(&place, message)?;
             }
             Some(
                 SubjectPlace::Keys(_)

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::super::{
     nats::{Nats, NatsError, Range, Stored},
     wire::{
-        ClockRecord, EpochRecord, EventRecord, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
-        TombstoneRecord, WireError, decode_keys,
+        ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord,
+        StreamSubjects, SubjectPlace, TombstoneRecord, WireError, decode_keys,
     },
 };
+use super::old_ids::OldIds;
 use crate::{
     engine::log::store::{KeptClock, KeyRecord, TopicKey, TopicSnapshot},
     event::{Epoch, Millis, Seq, TopicName},
@@ -62,6 +63,7 @@ pub(super) struct Loaded {
     pub(super) removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     pub(super) keys: Vec<KeyRecord>,
     pub(super) clock: KeptClock,
+    pub(super) old_ids: OldIds,
 }
 
 /// The state while it is read: a subject may come again, with a newer message.
@@ -74,6 +76,7 @@ struct Loading {
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
+    old_ids: OldIds,
     /// Positions of messages with keys.
     keys: BTreeSet<u64>,
     failed: Option<StreamLoadError>,
@@ -98,9 +101,9 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
         loading.epoch = epoch(nats, subjects).await?;
     }
     let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
-    let Loading { epoch, topics, removed, clock, leader, .. } = loading;
+    let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
     let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
-    Ok(Loaded { position, epoch, created, topics, removed, keys, clock, leader })
+    Ok(Loaded { position, epoch, created, topics, removed, keys, clock, leader, old_ids })
 }
 
 /// The epoch, by the stream's leader.
@@ -202,6 +205,8 @@ impl Loading {
             }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?),
+            SubjectPlace::Import => self.old_ids.record(ImportRecord::decode(&headers)?),
+            SubjectPlace::OldIds(epoch, number) => self.old_ids.add(epoch, number, OldIdPart::decode(&headers)?, seq),
             SubjectPlace::Proof => {}
             SubjectPlace::Clock => self.clock = ClockRecord::decode(&headers)?.0,
         }

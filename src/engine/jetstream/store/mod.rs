@@ -13,6 +13,7 @@
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
+//! | `old_ids`, `translation` | where the positions of an imported store are now |
 //! | `incoming` | what another hub has written |
 
 use std::{
@@ -24,7 +25,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{
-    nats::{Nats, Stored},
+    nats::{Nats, Outgoing, Stored},
     wire::{LeaderRecord, StreamSubjects},
 };
 use crate::{
@@ -35,12 +36,13 @@ use crate::{
             Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
         },
     },
-    event::{Millis, Seq, TopicName},
+    event::{EventId, Millis, Seq, TopicName},
 };
 
 mod chain;
 mod incoming;
 mod load;
+mod old_ids;
 mod reclaim;
 mod recovery;
 mod removed;
@@ -50,10 +52,12 @@ mod shared;
 #[cfg(test)]
 mod tests;
 mod topic_reads;
+mod translation;
 mod writes;
 
 use self::{load::Loaded, shared::StoreCore};
 pub(in crate::engine::jetstream) use load::StreamLoadError;
+pub(in crate::engine::jetstream) use old_ids::OldIds;
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
@@ -85,13 +89,14 @@ impl JetStreamStore {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         let (of, names) = (nats.clone(), subjects.clone());
         runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
-        let loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
+        let mut loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
         let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
         let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
             removed.insert(topic, *seq, *record);
         }
         drop(removed);
+        *core.old_ids.lock() = std::mem::take(&mut loaded.old_ids);
         let (leader, created) = (loaded.leader.clone(), loaded.created.clone());
         Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader, created })
     }
@@ -161,6 +166,45 @@ impl JetStreamStore {
     /// Takes in the next message of the stream, of another hub. Readable when this returns.
     pub(in crate::engine::jetstream) fn saw(&self, message: &Stored) {
         self.core.saw(message);
+    }
+
+    /// What is known of an imported store.
+    pub(in crate::engine::jetstream) fn old_ids(&self) -> parking_lot::MutexGuard<'_, OldIds> {
+        self.core.old_ids.lock()
+    }
+
+    /// Where an imported position is now. Runs in the engine's runtime.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    pub(in crate::engine::jetstream) fn translate(
+        &self,
+        id: EventId,
+        now: Millis,
+    ) -> impl Future<Output = Result<Option<Seq>, StoreError>> + Send + use<> {
+        Arc::clone(&self.core).translate(id, now)
+    }
+
+    /// Stores messages of an import together, the first at `first`.
+    ///
+    /// # Errors
+    /// As a commit.
+    pub(in crate::engine::jetstream) fn store_imported(
+        &self,
+        messages: Vec<Outgoing>,
+        first: u64,
+    ) -> Result<(), StoreError> {
+        let stored = self.run(|core| async move { core.store(messages, Some(first)).await })?;
+        self.core.reach(stored.end, 0);
+        Ok(())
+    }
+
+    /// Where the newest imported position at or below `old` is now, while the import runs.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    pub(in crate::engine::jetstream) fn old_position(&self, old: Seq) -> Result<Option<Seq>, StoreError> {
+        self.run(|core| async move { core.old_position(old).await })
     }
 
     /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.

@@ -18,7 +18,7 @@ use super::super::{
     nats::{Nats, NatsError},
     wire::StreamSubjects,
 };
-use super::{chain::Chain, removed::RemovedPlaces, ring::EventRing};
+use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
@@ -40,6 +40,7 @@ pub(super) struct StoreCore {
     pub(super) clock: Mutex<Option<KeptClock>>,
     /// Incarnations of topics whose events up to a position are garbage, by a mark that is stored.
     pub(super) garbage: Mutex<BTreeMap<(TopicName, TopicKey), Seq>>,
+    pub(super) old_ids: Mutex<OldIds>,
     /// The newest position that was written or taken in here.
     known: AtomicU64,
     /// The newest of them whose message does not expire.
@@ -69,6 +70,7 @@ impl StoreCore {
             marks: RwLock::default(),
             clock: Mutex::default(),
             garbage: Mutex::default(),
+            old_ids: Mutex::default(),
             known: AtomicU64::new(position),
             lasting: AtomicU64::new(0),
             applied: AtomicU64::new(position),

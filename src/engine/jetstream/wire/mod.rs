@@ -12,6 +12,7 @@
 //! | `settings` | a topic's settings and state |
 //! | `tombstone` | the place of a removed event |
 //! | `keys` | the idempotency keys of a commit, in payloads of bounded size |
+//! | `import` | an import of another store, and where its positions are now |
 //! | `control` | the leader, the epoch, the log's clock |
 //! | `error` | why a message is no record |
 
@@ -19,6 +20,7 @@ mod control;
 mod error;
 mod event;
 mod fields;
+mod import;
 mod keys;
 mod settings;
 mod subject;
@@ -28,6 +30,7 @@ pub(in crate::engine::jetstream) use control::{ClockRecord, EpochRecord, LeaderR
 pub(in crate::engine::jetstream) use error::WireError;
 pub(in crate::engine::jetstream) use event::{EventRecord, JobTag, WriteId};
 pub(in crate::engine::jetstream) use fields::{HeaderLookup, HeaderText};
+pub(in crate::engine::jetstream) use import::{ImportRecord, OldIdPart};
 pub(in crate::engine::jetstream) use keys::{KeyPart, decode_keys, encode_keys};
 pub(in crate::engine::jetstream) use settings::SettingsRecord;
 pub(in crate::engine::jetstream) use subject::{StreamSubjects, SubjectPlace};

@@ -4,7 +4,7 @@
 //! Unicode, ends a subject for some clients, and because `.`, `*`, `>` and `$` have a meaning.
 
 use super::fields::{decode, encode, number};
-use crate::event::{Seq, TopicName};
+use crate::event::{Epoch, Seq, TopicName};
 
 /// The subjects of one stream: all begin with its prefix.
 #[derive(Debug, Clone)]
@@ -29,6 +29,10 @@ pub(in crate::engine::jetstream) enum SubjectPlace {
     Epoch,
     /// The log's clock.
     Clock,
+    /// The import of another store.
+    Import,
+    /// Where old positions of this epoch are now; parts are numbered from 0.
+    OldIds(Epoch, u64),
     /// Shows that the stream takes writes.
     Proof,
 }
@@ -89,6 +93,16 @@ impl StreamSubjects {
         format!("{}.x.clock", self.prefix)
     }
 
+    /// The import of another store.
+    pub(in crate::engine::jetstream) fn import(&self) -> String {
+        format!("{}.x.import", self.prefix)
+    }
+
+    /// Part `part` of the table of old positions of an epoch.
+    pub(in crate::engine::jetstream) fn old_ids(&self, epoch: Epoch, part: u64) -> String {
+        format!("{}.m.{epoch}.{part}", self.prefix)
+    }
+
     /// Shows that the stream takes writes.
     pub(in crate::engine::jetstream) fn proof(&self) -> String {
         format!("{}.x.proof", self.prefix)
@@ -111,10 +125,15 @@ impl StreamSubjects {
                     position(part).filter(|part| part.0 > 0).and(position(seq)).map(SubjectPlace::Keys)?
                 }
             },
+            "m" => {
+                let (epoch, part) = tokens.split_once('.')?;
+                SubjectPlace::OldIds(Epoch::new(epoch)?, position(part)?.0)
+            }
             "x" => match tokens {
                 "leader" => SubjectPlace::Leader,
                 "epoch" => SubjectPlace::Epoch,
                 "clock" => SubjectPlace::Clock,
+                "import" => SubjectPlace::Import,
                 "proof" => SubjectPlace::Proof,
                 _ => return None,
             },
@@ -218,6 +237,9 @@ mod tests {
             "gapless.k.7.0",
             "gapless.k.7.1.2",
             "gapless.x.other",
+            "gapless.m.abcd",
+            "gapless.m.abcd.01",
+            "gapless.m.a.1",
             "gapless.z.a",
             "gapless.e.a%2Ab",
         ] {
@@ -237,7 +259,10 @@ mod tests {
         assert_eq!(of.parse(&of.leader()), Some(SubjectPlace::Leader));
         assert_eq!(of.parse(&of.epoch()), Some(SubjectPlace::Epoch));
         assert_eq!(of.parse(&of.clock()), Some(SubjectPlace::Clock));
+        assert_eq!(of.parse(&of.import()), Some(SubjectPlace::Import));
+        let epoch = Epoch::new("abcd").expect("valid");
         assert_eq!(of.parse(&of.proof()), Some(SubjectPlace::Proof));
+        assert_eq!(of.parse(&of.old_ids(epoch, 12)), Some(SubjectPlace::OldIds(epoch, 12)));
         for part in [0, 1, 12] {
             assert_eq!(of.parse(&of.keys(Seq(7), part)), Some(SubjectPlace::Keys(Seq(7))));
         }

@@ -42,6 +42,7 @@ use crate::{
         },
     },
     hub::{
+        Hub,
         batch::ReadLimit,
         subscription::{Start, Subscription},
     },
@@ -182,10 +183,22 @@ async fn older(
     protocol: &Protocol,
 ) -> Result<Response, Problem> {
     let hub = &events.stream.hub;
+    let before = within_timeout(present_before(hub, before)).await?;
     older::check_epoch(before, hub.head())?;
     let limit = ReadLimit { events: limit, bytes: page::PAGE_BYTES };
     let read = within_timeout(hub.older(selection, before.seq, limit)).await?;
     older::response(events, selection, before, read, caller, protocol.page)
+}
+
+/// The id before which the page is, in the epoch of the log. What is at or before the imported event before it, is before
+/// it, also when the event itself was not imported.
+async fn present_before(hub: &Hub, before: EventId) -> Result<EventId, ReadError> {
+    if before.epoch == hub.epoch() || before.seq == Seq::ZERO {
+        return Ok(before);
+    }
+    let newest = EventId { seq: Seq(before.seq.0 - 1), ..before };
+    let present = hub.present_id(newest).await?;
+    Ok(if present.epoch == newest.epoch { before } else { EventId { seq: present.seq.next(), ..present } })
 }
 
 /// The cursor that a stream's client is assigned.

@@ -1,0 +1,379 @@
+//! `gapless import`: what a client of the old hub is told by the hubs over the stream, and an import that is killed.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    http::{self, Outcome, encoded},
+    hubs::{HubPlace, Hubs},
+    nats_cluster::NatsCluster,
+    sled::copy,
+};
+
+/// For one request.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A hub over a store, to be imported.
+struct OldHub {
+    home: TempDir,
+    hubs: Hubs,
+}
+
+/// What a hub answers to a cursor: events without their ids, gaps without theirs.
+type Answered = Value;
+
+impl OldHub {
+    async fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let hubs = Hubs::over_sled(&[home.path().join("store")]);
+        hubs.ready().await.unwrap();
+        Self { home, hubs }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home.path().join("store")
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.hubs.addresses()[0]
+    }
+}
+
+async fn send(hub: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+    match http::request(hub, method, target, headers, body.as_bytes().to_vec(), LIMIT).await {
+        Outcome::Answered(answer) => (answer.status, answer.json),
+        other => panic!("{method} {target}: {other:?}"),
+    }
+}
+
+async fn publish(hub: SocketAddr, topic: &str, data: &str) -> String {
+    let (status, receipt) = send(hub, "POST", &format!("/publish?topic={}", encoded(topic)), &[], data).await;
+    assert_eq!(status, 200, "{receipt}");
+    receipt["id"].as_str().unwrap().to_owned()
+}
+
+async fn page(hub: SocketAddr, selection: &str, from: &str) -> Value {
+    let target = format!("/events?topic={}&{from}", encoded(selection));
+    let (status, page) = send(hub, "GET", &target, &[("accept", "application/json")], "").await;
+    assert_eq!(status, 200, "{target}: {page}");
+    page
+}
+
+/// What does not depend on the epoch of ids. The data of a tombstone, and of a removal's notice, is an id.
+fn without_ids(page: &Value) -> Answered {
+    let events: Vec<Value> = page["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| {
+            let mut event = event.clone();
+            event.as_object_mut().unwrap().remove("id");
+            if event["data"].as_str().is_some_and(|data| data.len() > 100) {
+                event["data"] = event["data"].as_str().unwrap().len().into();
+            }
+            if event["event"] == "hub.removed" {
+                event.as_object_mut().unwrap().remove("data");
+            }
+            event
+        })
+        .collect();
+    let gaps: Vec<Value> =
+        page["gaps"].as_array().unwrap().iter().map(|gap| json!([gap["topic"], gap["reason"]])).collect();
+    json!({ "events": events, "gaps": gaps, "closed": page["closed"] })
+}
+
+fn gapless(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn init(cluster: &NatsCluster, name: &str) {
+    let made = gapless(&["jetstream", "init", "--nats", &cluster.urls().join(",")]).args(stream(name)).status();
+    assert!(made.unwrap().success());
+}
+
+fn stream(name: &str) -> [String; 4] {
+    ["--nats-stream", name, "--nats-prefix", &name.to_lowercase()].map(Into::into)
+}
+
+fn import(cluster: &NatsCluster, name: &str, store: &std::path::Path) -> Command {
+    let mut command = gapless(&["import", "--from", store.to_str().unwrap(), "--nats", &cluster.urls().join(",")]);
+    command.args(stream(name)).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the command; its exit code, and what it prints.
+fn run(mut command: Command) -> (i32, String) {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8(text).unwrap())
+}
+
+fn hub_over(cluster: &NatsCluster, name: &str) -> HubPlace {
+    let mut arguments: Vec<String> =
+        ["--engine", "jetstream", "--nats", &cluster.urls().join(",")].map(Into::into).into();
+    arguments.extend(stream(name));
+    HubPlace { arguments, ..HubPlace::default() }
+}
+
+/// Runs a test on one thread.
+fn test(body: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, body);
+}
+
+const SELECTIONS: [&str; 8] = ["plain", "trimmed", "gone", "used/again", "closed", "emptied", "made", "**"];
+
+/// A store with everything that a topic can have. Returns the newest position.
+async fn everything(hub: SocketAddr) -> u64 {
+    for round in 0..6 {
+        for topic in ["plain", "trimmed", "gone", "used/again", "closed", "emptied"] {
+            publish(hub, topic, &format!("{topic} {round}")).await;
+        }
+    }
+    let removed = publish(hub, "plain", "a secret").await;
+    publish(hub, "größe/ü", &"long ".repeat(40_000)).await;
+    let (status, _) = send(hub, "DELETE", &format!("/events/{removed}?topic=plain"), &[], "").await;
+    assert_eq!(status, 204);
+    for (topic, settings) in [
+        ("trimmed", json!({ "retention": { "max_events": 3 } })),
+        ("emptied", json!({ "retention": { "max_age": "1s" } })),
+        ("made", json!({ "retry": 7000 })),
+    ] {
+        let (status, state) = send(hub, "PUT", &format!("/topics/{topic}"), &[], &settings.to_string()).await;
+        assert_eq!(status, 200, "{state}");
+    }
+    for topic in ["gone", "used/again"] {
+        let (status, _) = send(hub, "DELETE", &format!("/topics/{topic}"), &[], "").await;
+        assert_eq!(status, 204);
+    }
+    for round in 6..9 {
+        for topic in ["plain", "trimmed", "used/again"] {
+            publish(hub, topic, &format!("{topic} {round}")).await;
+        }
+    }
+    let (status, _) = send(hub, "POST", "/publish?topic=closed&close=true&event=last", &[], "the end").await;
+    assert_eq!(status, 200);
+    let key = [("idempotency-key", "once")];
+    let (status, _) = send(hub, "POST", "/publish?topic=plain", &key, "under a key").await;
+    assert_eq!(status, 200);
+    // Until what is past its limits is trimmed.
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, trimmed) = send(hub, "GET", "/topics/trimmed", &[], "").await;
+        let (_, emptied) = send(hub, "GET", "/topics/emptied", &[], "").await;
+        if trimmed["events"] == 3 && emptied["events"] == 0 {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < until, "{trimmed} {emptied}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let newest = publish(hub, "plain", "the newest").await;
+    newest.rsplit_once('-').unwrap().1.parse().unwrap()
+}
+
+/// The answers to every cursor, of every selection, and to every time.
+async fn answers(hub: SocketAddr, epoch: &str, newest: u64) -> BTreeMap<String, Answered> {
+    let mut answers = BTreeMap::new();
+    for selection in SELECTIONS {
+        for seq in 0..=newest {
+            for form in ["last_event_id", "before"] {
+                let asked = format!("limit=1000&{form}={epoch}-{seq}");
+                if seq > 0 || form != "before" {
+                    answers.insert(format!("{selection} {asked}"), without_ids(&page(hub, selection, &asked).await));
+                }
+            }
+        }
+        let all = page(hub, selection, "limit=1000&from=earliest").await;
+        for event in all["events"].as_array().unwrap() {
+            let asked = format!("limit=1000&since={}", encoded(event["time"].as_str().unwrap()));
+            let mut answer = without_ids(&page(hub, selection, &asked).await);
+            // A restarted hub does not know when the newest trimmed event was, until it trims again: it tells it more or
+            // less often.
+            let unsteady = |gap: &Value| gap[0] == "emptied" || gap[0] == "trimmed";
+            answer["gaps"].as_array_mut().unwrap().retain(|gap| !unsteady(gap));
+            answers.insert(format!("{selection} {asked}"), answer);
+        }
+    }
+    answers
+}
+
+async fn states(hub: SocketAddr) -> Vec<Value> {
+    let mut all = Vec::new();
+    for selection in SELECTIONS.iter().filter(|selection| !selection.contains('*')) {
+        let (status, mut state) = send(hub, "GET", &format!("/topics/{selection}"), &[], "").await;
+        for id in ["first_id", "last_id"] {
+            state[id] = (!state[id].is_null()).into();
+        }
+        all.push(if status == 200 { state } else { status.into() });
+    }
+    all
+}
+
+#[test]
+fn a_client_of_the_old_hub_gets_from_any_new_one_what_the_old_one_would_have_sent() {
+    test(async {
+        let cluster = NatsCluster::start();
+        let mut old = OldHub::start().await;
+        let newest = everything(old.address()).await;
+        let epoch = page(old.address(), "plain", "limit=1000&from=earliest").await["next"].as_str().unwrap().to_owned();
+        let epoch = epoch.rsplit_once('-').unwrap().0.to_owned();
+        // When something was trimmed is known until a restart.
+        old.hubs.terminate(0).await;
+        old.hubs.spawn(0);
+        old.hubs.ready().await.unwrap();
+        let (expected, before) = (answers(old.address(), &epoch, newest).await, states(old.address()).await);
+
+        init(&cluster, "MOVED");
+        let (code, told) = run(import(&cluster, "MOVED", &old.store()));
+        assert_eq!(code, 75, "{told}");
+        assert!(told.contains("a hub is using the store"), "{told}");
+        old.hubs.terminate(0).await;
+        let untouched = old.home.path().join("untouched");
+        copy(&old.store(), &untouched);
+
+        let (code, told) = run(import(&cluster, "MOVED", &old.store()));
+        assert_eq!(code, 0, "{told}");
+        println!("{told}");
+        let differ = Command::new("diff").args(["-r"]).args([&untouched, &old.store()]).status().unwrap();
+        assert!(differ.success(), "the import has changed the store");
+
+        let hubs = Hubs::start(vec![hub_over(&cluster, "MOVED"), hub_over(&cluster, "MOVED")]);
+        hubs.ready().await.unwrap();
+        for hub in hubs.addresses() {
+            assert_eq!(states(hub).await, before);
+            let answered = answers(hub, &epoch, newest).await;
+            assert_eq!(answered.len(), expected.len());
+            let differ = |(asked, answer): &(&String, &Answered)| **answer != expected[*asked];
+            let differences: Vec<String> = answered
+                .iter()
+                .filter(differ)
+                .map(|(asked, answer)| format!("{asked}: {answer}\ninstead of {}", expected[asked]))
+                .collect();
+            assert!(differences.is_empty(), "{}", differences.join("\n"));
+            let ahead = page(hub, "plain", &format!("last_event_id={epoch}-{}", newest + 1)).await;
+            assert_eq!(ahead["gaps"][0]["reason"], "unknown", "the old hub has never given it out: {ahead}");
+            let other = page(hub, "plain", &format!("last_event_id=zzzz-{newest}")).await;
+            assert_eq!(other["gaps"][0]["reason"], "unknown", "{other}");
+        }
+        // A retry of a publish at the old hub is known at the new one, and a new publish follows what was imported.
+        let (one, two) = (hubs.addresses()[0], hubs.addresses()[1]);
+        let key = [("idempotency-key", "once")];
+        let (status, receipt) = send(two, "POST", "/publish?topic=plain", &key, "under a key").await;
+        assert_eq!(status, 200, "{receipt}");
+        publish(two, "plain", "after the move").await;
+        let next = page(one, "plain", &format!("last_event_id={epoch}-{newest}")).await;
+        assert_eq!(without_ids(&next)["gaps"], json!([]));
+        let data: Vec<&str> =
+            next["events"].as_array().unwrap().iter().map(|event| event["data"].as_str().unwrap()).collect();
+        assert_eq!(data, ["after the move"], "the retry has added nothing");
+
+        let (code, told) = run(import(&cluster, "MOVED", &old.store()));
+        assert_eq!(code, 75, "{told}");
+        assert!(told.contains("uses the stream; stop all hubs"), "{told}");
+        drop(hubs);
+        let (code, told) = run(import(&cluster, "MOVED", &old.store()));
+        assert_eq!((code, told.contains("imported already")), (0, true), "{told}");
+
+        // Another store, and a stream with events of its own.
+        let other = OldHub::start().await;
+        publish(other.address(), "plain", "of another store").await;
+        let other_store = other.store();
+        let OldHub { home: _home, mut hubs } = other;
+        hubs.terminate(0).await;
+        let (code, told) = run(import(&cluster, "MOVED", &other_store));
+        assert_eq!((code, told.contains("has the import of another store")), (1, true), "{told}");
+        init(&cluster, "USED");
+        let mut used = Hubs::start(vec![hub_over(&cluster, "USED")]);
+        used.ready().await.unwrap();
+        publish(used.addresses()[0], "plain", "its own").await;
+        used.terminate(0).await;
+        let (code, told) = run(import(&cluster, "USED", &other_store));
+        assert_eq!((code, told.contains("has events or settings already")), (1, true), "{told}");
+        let (code, told) = run(import(&cluster, "USED", other_store.parent().unwrap()));
+        assert_eq!((code, told.contains("is not a store of gapless")), (1, true), "{told}");
+    });
+}
+
+/// Events in each of some topics.
+const MANY: usize = 20_000;
+
+/// Kills of one import.
+const KILLS: usize = 10;
+
+#[test]
+fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
+    test(async {
+        let mut random = fastrand::Rng::with_seed(crate::seed());
+        println!("GAPLESS_SEED={}", random.get_seed());
+        let cluster = NatsCluster::start();
+        let mut old = OldHub::start().await;
+        for batch in 0..MANY / 1000 {
+            let events: Vec<Value> = (0..1000)
+                .map(|n| json!({ "topic": format!("many/{}", n % 7), "data": format!("{}", batch * 1000 + n) }))
+                .collect();
+            let (status, answer) = send(old.address(), "POST", "/publish", &[], &json!(events).to_string()).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+        let first = page(old.address(), "many/*", "limit=1000&from=earliest").await["events"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let epoch = first.rsplit_once('-').unwrap().0.to_owned();
+        old.hubs.terminate(0).await;
+        init(&cluster, "KILLED");
+
+        let begin = || {
+            let mut command = import(&cluster, "KILLED", &old.store());
+            command.args(["--nats-max-batch", "40"]);
+            command
+        };
+        let mut completed = 0;
+        for _ in 0..KILLS {
+            let mut child: Child = begin().spawn().unwrap();
+            // It listens for hubs for 2.5 s.
+            tokio::time::sleep(Duration::from_millis(random.u64(2600..3400))).await;
+            completed += usize::from(child.try_wait().unwrap().is_some());
+            drop(child.kill());
+            child.wait().unwrap();
+        }
+        assert!(completed < KILLS, "no import was killed");
+        let waiting = Hubs::start(vec![hub_over(&cluster, "KILLED")]);
+        let (code, told) = run(begin());
+        println!("{completed} of {KILLS} had ended; {told}");
+        assert_eq!(code, 0, "{told}");
+        if completed == 0 {
+            assert!(told.contains("more events"), "{told}");
+        }
+
+        waiting.ready().await.unwrap();
+        let hub = waiting.addresses()[0];
+        let (mut from, mut seen) = (format!("limit=1000&last_event_id={epoch}-0"), Vec::new());
+        while seen.len() < MANY + 1 {
+            let page = page(hub, "many/*", &from).await;
+            assert_eq!(page["gaps"], json!([]));
+            let events = page["events"].as_array().unwrap();
+            if events.is_empty() {
+                break;
+            }
+            seen.extend(events.iter().map(|event| event["data"].as_str().unwrap().parse::<usize>().unwrap()));
+            from = format!("limit=1000&last_event_id={}", page["next"].as_str().unwrap());
+        }
+        assert!(seen.into_iter().eq(0..MANY), "each event once, in order");
+        let from: u64 = first.rsplit_once('-').unwrap().1.parse().unwrap();
+        for _ in 0..200 {
+            let at = random.u64(0..MANY as u64 - 1);
+            let page = page(hub, "many/*", &format!("limit=1&last_event_id={epoch}-{}", from + at)).await;
+            assert_eq!(page["events"][0]["data"], (at + 1).to_string(), "{page}");
+        }
+    });
+}
