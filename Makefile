@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run test simulate lint console screenshots bench soak report fuzz install
+.PHONY: help run test jetstream simulate lint console screenshots bench soak report fuzz install
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -25,10 +25,19 @@ SIMULATION := --locked --features simulation --test simulation --config profile.
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
+	@$(MAKE) --no-print-directory jetstream
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
 	npm --prefix console test
 	npm --prefix console run e2e
+
+# Files of tests/promises: one for each area of the protocol.
+AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream
+OVER_JETSTREAM := --test promises --test crash -- $(if $(AREAS),$(AREAS:%=%::) killed_at_random)
+
+jetstream: ## the promises of AREAS, and kills, with hubs over NATS JetStream; all of them with AREAS=
+	export GAPLESS_TEST_ENGINE=jetstream NEXTEST_TEST_THREADS=4 RUST_TEST_THREADS=4; if cargo nextest --version >/dev/null 2>&1; then \
+		cargo nextest run --locked $(OVER_JETSTREAM); else cargo test --locked $(OVER_JETSTREAM); fi
 
 SEEDS ?= 100000
 

@@ -30,6 +30,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// `http/api/request_log.rs`, because a reload may change `log.requests`.
 const REQUESTS: &str = "gapless::requests=info";
 
+/// The client of NATS tells as information what the hub tells in its own words. `log.level` may ask for more.
+const QUIET: &str = "async_nats=warn";
+
 /// The log queue of the process, once it is initialised.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
@@ -44,7 +47,7 @@ pub fn init(log: &Log, out: impl io::Write + Send + 'static) -> io::Result<()> {
     }
     let queue = LogQueue::start(out)?;
     let queue = QUEUE.get_or_init(|| queue).clone();
-    let filter = EnvFilter::try_new(&log.level).expect("checked by the configuration");
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level)).expect("checked by the configuration");
     let filter = filter.add_directive(REQUESTS.parse().expect("a directive"));
     let lines = fmt().with_env_filter(filter).with_writer(queue).log_internal_errors(false);
     // An error means that a subscriber is already set, as may be the case in tests.

@@ -1,4 +1,4 @@
-//! The real binary on one address and one store, killed and started again.
+//! The real binary on one address and one log, killed and started again.
 
 use std::{
     fs::File,
@@ -10,12 +10,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, engine, test_stream::TestStream};
 
-/// The hub's process, and what outlives it: address, store, log.
+/// The hub's process, and what outlives it: address, log of events, log.
 pub(crate) struct Process {
     address: SocketAddr,
     home: TempDir,
+    /// The log of events, unless it is in `home`.
+    stream: Option<TestStream>,
     arguments: &'static [&'static str],
     child: Option<Child>,
     spawned: Instant,
@@ -27,6 +29,7 @@ impl Process {
         Self {
             address: free_address(),
             home: tempfile::tempdir().unwrap(),
+            stream: engine::is_jetstream().then(TestStream::make),
             arguments,
             child: None,
             spawned: Instant::now(),
@@ -41,9 +44,13 @@ impl Process {
     /// Starts it, and waits for nothing.
     pub(crate) fn spawn(&mut self) {
         let log = File::options().create(true).append(true).open(self.home.path().join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_gapless"))
-            .args(["serve", "--listen", &self.address.to_string(), "--data"])
-            .arg(self.home.path().join("data"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        match &self.stream {
+            Some(stream) => stream.configure(&mut command),
+            None => drop(command.env("GAPLESS_DATA", self.home.path().join("data"))),
+        }
+        let child = command
+            .args(["serve", "--listen", &self.address.to_string()])
             .args(self.arguments)
             .stdout(Stdio::null())
             .stderr(log)

@@ -133,11 +133,13 @@ impl<K: EngineFactory> Harness<K> {
         self.settle();
     }
 
-    /// Lets every reader read everything there is.
+    /// Lets every reader read everything there is, and closes the engine.
     pub(crate) fn finish(&mut self) {
         for reader in 0..READERS {
             self.with(reader, |reader, runtime, model| while reader.read(runtime, model) {});
         }
+        self.readers = Default::default();
+        self.engine.close();
     }
 
     fn with(&mut self, reader: usize, act: impl FnOnce(&mut Reader, &Runtime, &Model)) {

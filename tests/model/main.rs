@@ -10,7 +10,14 @@
 mod harness;
 mod interleaving;
 mod model;
+#[path = "../support/nats_cluster.rs"]
+mod nats_cluster;
+mod over_jetstream;
 mod reader;
+#[path = "../support/standing_cluster.rs"]
+mod standing_cluster;
+#[path = "../support/test_stream.rs"]
+mod test_stream;
 
 use std::time::Duration;
 

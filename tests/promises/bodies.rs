@@ -11,6 +11,7 @@ use socket2::{Domain, Socket, Type};
 use super::support::{
     PATIENCE, assert_problem, eventually,
     hub::Hub,
+    needs,
     wire::{self, Upload},
 };
 
@@ -82,6 +83,7 @@ fn bodies_in_memory_are_bounded_and_their_room_is_given_back() {
 
 #[test]
 fn a_batch_of_as_many_events_as_are_allowed_is_taken_by_an_idle_hub() {
+    needs!(LargeBatches);
     let hub = Hub::start();
     let event = format!(r#"{{"topic":"t","data":"{}"}}"#, "x".repeat(140));
     let batch = format!("[{}]", vec![event; 100_000].join(","));

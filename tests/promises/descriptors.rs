@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::support::{PATIENCE, eventually, hub::Hub};
+use super::support::{PATIENCE, eventually, hub::Hub, needs};
 
 #[test]
 fn more_clients_than_descriptors_leave_the_store_what_it_needs() {
@@ -58,6 +58,7 @@ fn with_next_to_no_descriptors_a_hub_does_not_start_and_says_what_to_raise() {
 
 #[test]
 fn a_removal_without_a_descriptor_is_refused_for_now_and_done_when_it_is_asked_for_again() {
+    needs!(Disk);
     let hub = Hub::start();
     let id = hub.publish("t", "secret");
     let mut kept = TcpStream::connect(hub.address).unwrap();

@@ -43,6 +43,7 @@ mod reload;
 mod removal;
 mod replay;
 mod request_log;
+mod several_hubs;
 mod site;
 mod slow_reader;
 mod starting;

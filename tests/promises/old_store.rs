@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::support::{assert_problem, eventually, hub::Hub};
+use super::support::{assert_problem, eventually, hub::Hub, needs};
 
 const STORE: &str = "0001-names-and-time";
 
@@ -16,6 +16,7 @@ fn data(hub: &Hub, query: &str) -> Vec<String> {
 
 #[test]
 fn a_topic_with_a_dot_segment_can_be_read_limited_and_deleted_but_not_used_on() {
+    needs!(Disk);
     let hub = Hub::start_over(STORE, &[]);
     assert_eq!(data(&hub, "topic=**&from=earliest"), ["one", "two", "k1", "k2", "k3", "ahead", "stuck"]);
     assert_eq!(data(&hub, "topic=a/*/b&from=earliest"), ["one", "k1", "k2"]);
@@ -36,6 +37,7 @@ fn a_topic_with_a_dot_segment_can_be_read_limited_and_deleted_but_not_used_on() 
 
 #[test]
 fn stamps_of_ten_years_ahead_heal() {
+    needs!(Disk);
     let hub = Hub::start_over(STORE, &["--retention-max-age", "5s"]);
     eventually("it is told", || hub.log().contains("stamped ahead of this machine's clock"));
     hub.publish("plain", "new");

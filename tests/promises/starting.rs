@@ -1,9 +1,10 @@
 //! One process per store, and errors at the start are reported at once.
 
-use super::support::hub::Hub;
+use super::support::{hub::Hub, needs};
 
 #[test]
 fn a_second_process_on_a_store_ends_at_once_and_names_the_lock() {
+    needs!(Disk);
     let hub = Hub::start();
     let data = hub.data();
     let (code, said) = Hub::refused(&["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()]);

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::support::{PATIENCE, assert_problem, eventually, hub::Hub};
+use super::support::{PATIENCE, assert_problem, eventually, hub::Hub, needs};
 
 /// Longer than `--store-rotate-age 1s`.
 const ROTATES: Duration = Duration::from_millis(1100);
@@ -58,6 +58,7 @@ fn epoch_zero(id: &str) -> String {
 
 #[test]
 fn a_closed_topic_whose_segment_is_damaged_is_told_as_lost() {
+    needs!(Disk);
     let mut hub = Hub::start();
     let id = hub.publish("doc", "one");
     hub.publish("doc", "two");
@@ -83,6 +84,7 @@ fn a_closed_topic_whose_segment_is_damaged_is_told_as_lost() {
 
 #[test]
 fn a_topic_that_was_closed_before_a_segment_of_others_is_told_nothing_of_its_loss() {
+    needs!(Disk);
     let mut hub = Hub::start_with(&["--store-rotate-age", "1s"]);
     let id = hub.publish("doc", "one");
     hub.put("doc", "{\"closed\":true}");
@@ -107,6 +109,7 @@ fn a_topic_that_was_closed_before_a_segment_of_others_is_told_nothing_of_its_los
 
 #[test]
 fn a_missing_segment_is_told_as_lost_once() {
+    needs!(Disk);
     let mut hub = Hub::start_with(&["--store-rotate-age", "1s"]);
     let first = hub.publish("before", "x");
     thread::sleep(ROTATES);
@@ -137,6 +140,7 @@ fn a_missing_segment_is_told_as_lost_once() {
 
 #[test]
 fn a_data_directory_that_is_moved_away_takes_no_receipts_until_it_is_back() {
+    needs!(Disk);
     let mut hub = Hub::start();
     hub.publish("t", "1");
     let (data, moved) = (hub.data(), hub.data().with_extension("moved"));
@@ -170,6 +174,7 @@ fn a_data_directory_that_is_moved_away_takes_no_receipts_until_it_is_back() {
 
 #[test]
 fn a_disk_mounted_over_the_data_directory_takes_no_receipts() {
+    needs!(Disk);
     let hub = Hub::start();
     hub.publish("t", "1");
     let Some(mount) = Mount::tmpfs(&hub.data(), "16m") else { return };
@@ -182,6 +187,7 @@ fn a_disk_mounted_over_the_data_directory_takes_no_receipts() {
 
 #[test]
 fn a_segment_that_is_removed_under_the_hub_takes_no_receipts() {
+    needs!(Disk);
     let hub = Hub::start();
     hub.publish("t", "1");
     fs::remove_dir_all(&segments(&hub.data())[0]).unwrap();
@@ -191,6 +197,7 @@ fn a_segment_that_is_removed_under_the_hub_takes_no_receipts() {
 
 #[test]
 fn a_lack_of_descriptors_passes_without_a_restart() {
+    needs!(Disk);
     let mut hub = Hub::start_with(&["--store-rotate-age", "1s"]);
     let mut kept = OpenConnection::connect(&hub);
     kept.publish("1");
@@ -217,6 +224,7 @@ fn a_lack_of_descriptors_passes_without_a_restart() {
 /// A file system that blocks writes: `fsfreeze`, on its own device.
 #[test]
 fn a_disk_that_does_not_answer_is_waited_for_and_nothing_is_lost() {
+    needs!(Disk);
     let home = tempfile::tempdir().unwrap();
     let Some(disk) = Mount::ext4(home.path()) else { return };
     let data = disk.0.join("data");
@@ -255,6 +263,7 @@ fn a_disk_that_does_not_answer_is_waited_for_and_nothing_is_lost() {
 
 #[test]
 fn a_full_disk_is_logged_when_it_begins_and_when_it_passes() {
+    needs!(Disk);
     let home = tempfile::tempdir().unwrap();
     let Some(disk) = Mount::tmpfs(home.path(), "256m") else { return };
     let data = disk.0.join("data");
@@ -299,6 +308,7 @@ fn an_unusable_data_directory_is_reported_with_the_systems_error_and_what_to_do(
 
 #[test]
 fn a_new_store_is_called_new_and_a_killed_one_not_clean() {
+    needs!(Disk);
     let mut hub = Hub::start();
     eventually("it is logged", || hub.log().contains("the store is open"));
     assert!(hub.log().contains("created a new store") && !hub.log().contains("clean"), "{}", hub.log());

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::support::{PATIENCE, eventually, hub::Hub, wire};
+use super::support::{PATIENCE, eventually, hub::Hub, needs, wire};
 
 /// Longer than `--store-rotate-age 1s`.
 const ROTATES: Duration = Duration::from_millis(1100);
@@ -21,6 +21,7 @@ fn never_opens(path: &Path) {
 
 #[test]
 fn a_hub_that_is_stopped_while_a_commit_waits_for_the_disk_ends_and_loses_nothing() {
+    needs!(Disk);
     let mut hub = Hub::start_with(&["--drain", "1s", "--store-rotate-age", "1s"]);
     hub.publish("t", "1");
     thread::sleep(ROTATES);
@@ -42,6 +43,7 @@ fn a_hub_that_is_stopped_while_a_commit_waits_for_the_disk_ends_and_loses_nothin
 
 #[test]
 fn a_hub_that_is_stopped_while_its_store_is_being_opened_ends_and_loses_nothing() {
+    needs!(Disk);
     let mut hub = Hub::start();
     hub.publish("t", "1");
     hub.terminate();

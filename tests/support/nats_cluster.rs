@@ -8,7 +8,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -33,6 +33,13 @@ const MONITOR: Duration = Duration::from_millis(500);
 pub(crate) struct NatsCluster {
     nodes: Vec<Node>,
     dir: tempfile::TempDir,
+}
+
+/// Where a node listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NodeAddresses {
+    pub(crate) client: SocketAddr,
+    pub(crate) monitor: SocketAddr,
 }
 
 /// Where a node runs.
@@ -93,6 +100,17 @@ impl NatsCluster {
 
     fn configured(places: &[NodePlace], more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
+        let nodes = places.iter().zip(Self::configure(dir.path(), places, more));
+        let node = |(place, (config, at)): (&NodePlace, _)| {
+            let NodeAddresses { client, monitor } = at;
+            Node { prefix: place.prefix.clone(), config, client, monitor, process: None }
+        };
+        let nodes = nodes.map(node).collect();
+        Self { nodes, dir }
+    }
+
+    /// Writes the configuration of each node, `n0.conf` and so on, into a directory, with ports that are free now.
+    pub(crate) fn configure(dir: &Path, places: &[NodePlace], more: &str) -> Vec<(PathBuf, NodeAddresses)> {
         // Held until all are known, so that they differ.
         let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let held: Vec<[TcpListener; 3]> = places.iter().map(|_| [free(), free(), free()]).collect();
@@ -104,8 +122,8 @@ impl NatsCluster {
         let configured = nodes.enumerate().map(|(index, (place, listeners))| {
             let [client, route, monitor] =
                 listeners.each_ref().map(|listener| SocketAddr::from((place.address, port(listener))));
-            let store = place.store.clone().unwrap_or_else(|| dir.path().join(format!("n{index}")));
-            let config = dir.path().join(format!("n{index}.conf"));
+            let store = place.store.clone().unwrap_or_else(|| dir.join(format!("n{index}")));
+            let config = dir.join(format!("n{index}.conf"));
             let mut text = format!("server_name: n{index}\nlisten: \"{client}\"\nhttp: \"{monitor}\"\n");
             let _ =
                 writeln!(text, "jetstream {{ store_dir: {:?}, sync_interval: always }}", store.display().to_string());
@@ -114,10 +132,9 @@ impl NatsCluster {
                 let _ = writeln!(text, "cluster {{ name: c, listen: \"{route}\", routes: [{routes}] }}");
             }
             fs::write(&config, text).expect("the configuration is written");
-            Node { prefix: place.prefix.clone(), config, client, monitor, process: None }
+            (config, NodeAddresses { client, monitor })
         });
-        let nodes = configured.collect();
-        Self { nodes, dir }
+        configured.collect()
     }
 
     /// Waits for a meta leader. `false` when a node has ended: its ports were taken.
@@ -155,7 +172,7 @@ impl NatsCluster {
     }
 
     /// Where configurations and data are.
-    pub(crate) fn dir(&self) -> &std::path::Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
@@ -246,17 +263,12 @@ impl Node {
     }
 
     fn is_ready(&self) -> bool {
-        self.get("/healthz").is_some_and(|answer| answer.contains("\"ok\""))
+        is_healthy(self.monitor)
     }
 
     /// The body of an answer of the monitor.
     fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect_timeout(&self.monitor, MONITOR).ok()?;
-        stream.set_read_timeout(Some(MONITOR)).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+        monitored(self.monitor, path)
     }
 
     fn signal(&self, signal: Signal) {
@@ -287,6 +299,21 @@ impl Drop for NatsCluster {
     }
 }
 
+/// Whether the server with this monitor has a meta leader, and has caught up.
+pub(crate) fn is_healthy(monitor: SocketAddr) -> bool {
+    monitored(monitor, "/healthz").is_some_and(|answer| answer.contains("\"ok\""))
+}
+
+/// The body of an answer of a monitor.
+fn monitored(monitor: SocketAddr, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&monitor, MONITOR).ok()?;
+    stream.set_read_timeout(Some(MONITOR)).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+}
+
 /// The name of a stream's leader in an answer of `/jsz`.
 fn leader_in(body: &str, stream: &str) -> Option<String> {
     let answer: serde_json::Value = serde_json::from_str(body).ok()?;
@@ -297,7 +324,7 @@ fn leader_in(body: &str, stream: &str) -> Option<String> {
 }
 
 /// Without it the test fails; no test passes by doing nothing.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/nats-server"));
     assert!(path.is_file(), "{} is not here: run `make install`", path.display());
     path

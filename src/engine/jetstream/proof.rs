@@ -60,12 +60,19 @@ pub(super) async fn answer(link: Arc<Link>) {
 /// When neither happens in time.
 pub(super) async fn reach(link: Arc<Link>, position: u64) -> Result<(), String> {
     let (until, mut applied) = (Instant::now() + PATIENCE, link.applied.subscribe());
+    let is_read = || link.shared().head().0 >= position;
+    let mut led_past = false;
     loop {
-        if link.shared().head().0 >= position {
+        // Applied, and not read: it is the position of a record, which no reader was given.
+        if is_read() || *applied.borrow_and_update() >= position {
             return Ok(());
         }
-        if end(&link).await.is_ok_and(|end| end < position) {
-            return Ok(());
+        match end(&link).await {
+            Ok(end) if end < position => return Ok(()),
+            // So it is when the hub that leads has written it before it wrote its proof.
+            Ok(_) if led_past && link.shared().leads() => return Ok(()),
+            Ok(_) => led_past = link.shared().leads(),
+            Err(_) => {}
         }
         if Instant::now() >= until {
             return Err("this hub is behind the log, or nobody can say where it ends".into());

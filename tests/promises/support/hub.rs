@@ -1,4 +1,4 @@
-//! The real binary on a free port with a store of its own; killed when dropped.
+//! The real binary on a free port with a log of its own; killed when dropped.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -14,7 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    comes_true, eventually,
+    comes_true, engine, eventually,
+    test_stream::TestStream,
     wire::{self, Answer, EventStream},
 };
 
@@ -32,19 +33,26 @@ pub(crate) struct Hub {
     printed: Arc<Mutex<Vec<u8>>>,
 }
 
-/// The directories of a hub, for those that are started over the same store.
+/// The log of a hub, for those that are started over the same one.
 struct Place {
     /// For the file with the clock's offset.
     own: TempDir,
     data: PathBuf,
+    /// The log, unless it is in `data`.
+    stream: Option<TestStream>,
 }
 
 impl Place {
-    /// A fresh store.
+    /// A fresh log.
     fn fresh() -> Arc<Self> {
+        Arc::new(Self { stream: engine::is_jetstream().then(TestStream::make), ..Self::on_disk() })
+    }
+
+    /// A fresh store on the disk, whatever the engine of the other hubs.
+    fn on_disk() -> Self {
         let own = tempfile::tempdir().expect("a directory");
         let data = own.path().join("data");
-        Arc::new(Self { own, data })
+        Self { own, data, stream: None }
     }
 
     /// The file from which faketime reads the clock's offset.
@@ -60,12 +68,12 @@ impl Place {
 }
 
 impl Hub {
-    /// A hub with a fresh store and no configuration.
+    /// A hub with a fresh log and no configuration.
     pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// A hub with a fresh store and these arguments.
+    /// A hub with a fresh log and these arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         Self::start_at("127.0.0.1:0", arguments)
     }
@@ -78,11 +86,11 @@ impl Hub {
     /// A hub over the store in `data`, which is made if there is none.
     #[allow(dead_code, reason = "for the tests of the terminal")]
     pub(crate) fn start_on(data: &Path, arguments: &[&str]) -> Self {
-        let place = Place { own: tempfile::tempdir().expect("a directory"), data: data.into() };
+        let place = Place { data: data.into(), ..Place::on_disk() };
         Self::spawn(Arc::new(place), owned(arguments), "127.0.0.1:0", None)
     }
 
-    /// A hub with a fresh store on a machine whose clock is wrong by `offset`: `+1h`, `-56y`.
+    /// A hub with a fresh log on a machine whose clock is wrong by `offset`: `+1h`, `-56y`.
     pub(crate) fn start_with_clock(offset: &str, arguments: &[&str]) -> Self {
         Self::spawn(Place::fresh(), owned(arguments), "127.0.0.1:0", Some(offset.into()))
     }
@@ -95,7 +103,7 @@ impl Hub {
 
     /// A hub over a copy of the store in `migrations/fixtures/<name>`, which an older gapless wrote.
     pub(crate) fn start_over(fixture: &str, arguments: &[&str]) -> Self {
-        let place = Place::fresh();
+        let place = Arc::new(Place::on_disk());
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/fixtures").join(fixture);
         let copied = Command::new("cp").arg("-r").arg(fixture).arg(&place.data).status();
         assert!(copied.expect("cp runs").success());
@@ -120,16 +128,19 @@ impl Hub {
         hub
     }
 
-    /// A hub with a fresh store, executed by another program such as `prlimit`.
+    /// A hub with a fresh log, executed by another program such as `prlimit`.
     pub(crate) fn start_under(wrapper: &[&str], arguments: &[&str]) -> Self {
         Self::spawn_by(under(wrapper), Place::fresh(), owned(arguments), "127.0.0.1:0")
     }
 
     fn spawn_by(mut command: Command, place: Arc<Place>, arguments: Vec<String>, listen: &str) -> Self {
+        match &place.stream {
+            Some(stream) => stream.configure(&mut command),
+            None => drop(command.env("GAPLESS_DATA", &place.data)),
+        }
         let mut process = command
             .args(["serve", "--listen", listen])
             .args(&arguments)
-            .env("GAPLESS_DATA", &place.data)
             .env_remove("GAPLESS_URL")
             .env_remove("NO_COLOR")
             .stdout(Stdio::piped())
@@ -194,8 +205,9 @@ impl Hub {
         (code.expect("it gives up").code(), stderr)
     }
 
-    /// The store's directory.
+    /// The store's directory. A test that asks for it `needs!(Disk)`.
     pub(crate) fn data(&self) -> PathBuf {
+        assert!(self.place.stream.is_none(), "over JetStream there is none");
         self.place.data.clone()
     }
 

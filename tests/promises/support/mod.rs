@@ -1,7 +1,17 @@
 //! Test helpers: the real binary, plain sockets, and bounded waits.
 
+pub(crate) mod engine;
 pub(crate) mod hub;
+#[path = "../../support/nats_cluster.rs"]
+mod nats_cluster;
+#[path = "../../support/standing_cluster.rs"]
+mod standing_cluster;
+#[path = "../../support/test_stream.rs"]
+pub(crate) mod test_stream;
 pub(crate) mod wire;
+
+#[allow(unused_imports, reason = "for the promises")]
+pub(crate) use self::engine::needs;
 
 use std::time::{Duration, Instant};
 

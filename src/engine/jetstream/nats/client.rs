@@ -248,13 +248,20 @@ impl Signals {
         if matches!(event, Event::Connected | Event::Disconnected | Event::SlowConsumer(_)) {
             self.breaks.fetch_add(1, Ordering::Release);
         }
+        let is_loss = !matches!(event, Event::Closed);
         if let Event::ServerError(error) = event {
             let text = error.to_string();
             if text.to_ascii_lowercase().contains("permissions violation") {
                 let _ = self.denials.send(text.into());
             }
         }
-        self.connected.send_if_modified(|known| std::mem::replace(known, connected) != connected);
+        if self.connected.send_if_modified(|known| std::mem::replace(known, connected) != connected) {
+            if connected {
+                tracing::info!("connected to NATS");
+            } else if is_loss {
+                tracing::warn!("the connection to NATS is lost, and is sought again");
+            }
+        }
     }
 }
 

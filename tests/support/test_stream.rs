@@ -1,0 +1,51 @@
+//! A stream that is the log of one test's hubs.
+
+use std::process::{Command, Stdio};
+
+use super::standing_cluster::StandingCluster;
+
+/// The stream. Deleted when this is dropped.
+pub(crate) struct TestStream {
+    cluster: StandingCluster,
+    name: String,
+}
+
+impl TestStream {
+    /// Makes a stream, as an operator does.
+    pub(crate) fn make() -> Self {
+        let made = Self { cluster: StandingCluster::join(), name: format!("t{:016x}", fastrand::u64(..)) };
+        let mut init = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        made.configure(&mut init);
+        let done = init.args(["jetstream", "init"]).stdin(Stdio::null()).output().expect("it runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        made
+    }
+
+    /// Sets the environment of a hub.
+    pub(crate) fn configure(&self, command: &mut Command) {
+        command
+            .env_remove("GAPLESS_TEST_ENGINE")
+            .env("GAPLESS_ENGINE", "jetstream")
+            .env("GAPLESS_NATS", self.cluster.urls().join(","))
+            .env("GAPLESS_NATS_STREAM", &self.name)
+            .env("GAPLESS_NATS_PREFIX", &self.name);
+    }
+
+    /// `nats://127.0.0.1:port` of every server.
+    #[allow(dead_code, reason = "for the model test")]
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.cluster.urls()
+    }
+
+    /// The stream's name, and its prefix.
+    #[allow(dead_code, reason = "for the model test")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for TestStream {
+    fn drop(&mut self) {
+        self.cluster.delete(&self.name);
+    }
+}
