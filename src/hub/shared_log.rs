@@ -118,6 +118,10 @@ impl Observer for Reports {
         self.report(&Report::Committed(events.to_vec()));
     }
 
+    fn skipped(&self, head: Seq) {
+        unreachable!("the log engine that leads shows everything: {head}");
+    }
+
     fn removed(&self, topic: &TopicName, seq: Seq) {
         self.report(&Report::Removed(topic.clone(), seq));
     }

@@ -19,9 +19,9 @@ pub enum RunCursor {
 /// What identifies a request for a generation.
 #[derive(Debug, Clone)]
 pub struct RunIdentity {
-    /// See [`RunFacts::fingerprint`].
+    /// See [`RunFacts::fingerprint`](crate::relay::run::RunFacts::fingerprint).
     pub fingerprint: String,
-    /// See [`RunFacts::key`].
+    /// See [`RunFacts::key`](crate::relay::run::RunFacts::key).
     pub key: Option<String>,
     /// Its `Last-Event-ID`.
     pub cursor: RunCursor,

@@ -152,7 +152,7 @@ mod tests {
             let [first, last, to, count] = part.map(Seq);
             let part = OldIdPart { first, last, to, count: count.0 };
             if let Ok(part) = OldIdPart::decode(part.headers().as_slice()) {
-                drop(part.find(&payload, Seq(old.max(first.0))));
+                let _ = part.find(&payload, Seq(old.max(first.0)));
             }
         }
     }
