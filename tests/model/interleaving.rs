@@ -157,6 +157,8 @@ struct NullObserver;
 impl Observer for NullObserver {
     fn committed(&self, _: &[Arc<Event>]) {}
 
+    fn skipped(&self, _: Seq) {}
+
     fn removed(&self, _: &TopicName, _: Seq) {}
 
     fn lifecycle_changed(&self, _: &TopicName, _: LifecycleChange) {}
