@@ -28,6 +28,8 @@ pub(crate) struct Nobody;
 impl Observer for Nobody {
     fn committed(&self, _: &[Arc<Event>]) {}
 
+    fn skipped(&self, _: Seq) {}
+
     fn removed(&self, _: &TopicName, _: Seq) {}
 
     fn lifecycle_changed(&self, _: &TopicName, _: LifecycleChange) {}

@@ -42,6 +42,7 @@ struct Listener {
 #[derive(Clone)]
 enum Report {
     Committed(Vec<Arc<Event>>),
+    Skipped(Seq),
     Removed(TopicName, Seq),
     Lifecycle(TopicName, LifecycleChange),
 }
@@ -107,6 +108,7 @@ impl Report {
     fn tell(&self, broker: &Broker) {
         match self {
             Self::Committed(events) => broker.committed(events),
+            Self::Skipped(head) => broker.skipped(*head),
             Self::Removed(topic, seq) => broker.removed(topic, *seq),
             Self::Lifecycle(topic, change) => broker.lifecycle_changed(topic, *change),
         }
@@ -119,7 +121,7 @@ impl Observer for Reports {
     }
 
     fn skipped(&self, head: Seq) {
-        unreachable!("the log engine that leads shows everything: {head}");
+        self.report(&Report::Skipped(head));
     }
 
     fn removed(&self, topic: &TopicName, seq: Seq) {

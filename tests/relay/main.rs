@@ -17,8 +17,6 @@ mod hub;
 mod killed;
 mod limits;
 mod mock;
-#[path = "../support/nats_cluster.rs"]
-mod nats_cluster;
 mod once;
 mod over_jetstream;
 mod pages;

@@ -11,10 +11,9 @@ use crate::{
     facts::begun,
     hub::Relay,
     mock::Mock,
-    nats_cluster::NatsCluster,
     recordings::Recording,
     running::{rest, run_of},
-    support::comes_true,
+    support::{comes_true, nats_cluster::NatsCluster},
 };
 
 const RECORDING: Recording = Recording::OpenAiChat;

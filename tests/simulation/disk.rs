@@ -137,8 +137,10 @@ impl Store for Disk {
 
     fn save_settings(&self, topics: &[TopicRecord]) -> Result<(), StoreError> {
         self.write(|| {
-            if let Some(mark) = settings.deleted_through {
-                self.ledger.deleting(topic, position(self.log, mark));
+            for TopicRecord { name, settings, .. } in topics {
+                if let Some(mark) = settings.deleted_through {
+                    self.ledger.deleting(name, position(self.log, mark));
+                }
             }
             self.store.save_settings(topics)
         })

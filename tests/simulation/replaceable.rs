@@ -115,6 +115,10 @@ impl Observer for LogReports {
         self.pass(|broker| broker.committed(events));
     }
 
+    fn skipped(&self, head: Seq) {
+        self.pass(|broker| broker.skipped(head));
+    }
+
     fn removed(&self, topic: &TopicName, seq: Seq) {
         self.pass(|broker| broker.removed(topic, seq));
     }

@@ -15,7 +15,7 @@ use super::{
     JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials, NatsThread,
     contract::{NoObserver, make_stream, until},
     feed::StreamFeed,
-    nats::{Nats, Outgoing},
+    nats::{Nats, Outgoing, WriteError},
     nats_cluster::NatsCluster,
     wire::StreamSubjects,
 };
@@ -73,9 +73,18 @@ impl Bench {
     }
 
     /// Stores messages as another hub would.
-    fn write(&self, messages: Vec<Outgoing>) -> u64 {
-        let last = self.last();
-        self.thread.handle.block_on(self.nats.write(messages, last, Duration::from_secs(5))).expect("stored")
+    fn write(&self, messages: &[Outgoing]) -> u64 {
+        let (last, began) = (self.last(), Instant::now());
+        loop {
+            let write = self.nats.write(messages.to_vec(), last, Duration::from_secs(5));
+            match self.thread.handle.block_on(write) {
+                // The leader of a new stream may not be known everywhere yet.
+                Err(WriteError::NotNow(_)) if began.elapsed() < Duration::from_secs(10) => {
+                    thread::sleep(Duration::from_millis(100));
+                }
+                written => return written.expect("stored"),
+            }
+        }
     }
 
     fn event(&self, headers: &str) -> Outgoing {
@@ -89,7 +98,7 @@ fn a_feed_that_begins_again_within_a_write_brings_the_whole_write() {
     let bench = Bench::new("again");
     let first = bench.last();
     for _ in 0..2 {
-        bench.write((0..600).map(|_| bench.event("1 k=1 t=5")).collect());
+        bench.write(&vec![bench.event("1 k=1 t=5"); 600]);
     }
     let subjects = StreamSubjects::new(&bench.config.nats.prefix);
     bench.thread.handle.block_on(async {
@@ -107,7 +116,7 @@ fn a_feed_that_begins_again_within_a_write_brings_the_whole_write() {
 fn a_hub_that_does_not_understand_the_log_does_not_lead() {
     let bench = Bench::new("outdated");
     let hub = bench.leading();
-    bench.write(vec![bench.event("2 k=1 t=5 something new")]);
+    bench.write(&[bench.event("2 k=1 t=5 something new")]);
     // It notices with its next write, which waits for a hub that leads.
     drop(hub.append(plain(vec![event("a", "1")])));
     until("it leads no more", || !hub.leads());
@@ -175,7 +184,7 @@ fn a_stream_whose_epoch_is_of_another_one_is_not_opened() {
     let mut headers = record.headers();
     headers.push(("Nats-Rollup", "sub".into()));
     let subject = StreamSubjects::new(&bench.config.nats.prefix).epoch();
-    bench.write(vec![Outgoing { subject, headers, payload: Bytes::new() }]);
+    bench.write(&[Outgoing { subject, headers, payload: Bytes::new() }]);
     let opened = JetStreamEngine::open(&bench.config, LogConfig::fixture(), Arc::new(NoObserver));
     let Err(JetStreamError::Unusable(text)) = opened else { panic!("it was opened") };
     assert!(text.contains("gapless jetstream epoch --renew"), "{text}");

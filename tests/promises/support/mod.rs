@@ -3,7 +3,7 @@
 pub(crate) mod engine;
 pub(crate) mod hub;
 #[path = "../../support/nats_cluster.rs"]
-mod nats_cluster;
+pub(crate) mod nats_cluster;
 #[path = "../../support/standing_cluster.rs"]
 mod standing_cluster;
 #[path = "../../support/test_stream.rs"]

@@ -103,7 +103,7 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
     let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
     let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
-    Ok(Loaded { position, epoch, created, topics, removed, keys, clock, leader, old_ids })
+    Ok(Loaded { position, epoch, created, leader, topics, removed, keys, clock, old_ids })
 }
 
 /// The epoch, by the stream's leader.
