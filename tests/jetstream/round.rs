@@ -33,6 +33,9 @@ const LAST_READS: Duration = Duration::from_mins(3);
 const REQUEST: Duration = Duration::from_secs(10);
 const TRIES: usize = 30;
 
+/// Events of a page at most.
+const PAGE: usize = 1000;
+
 /// What a round is.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -121,7 +124,7 @@ async fn mark(world: &World, random: &mut Rng) {
 /// The whole log of this round, page by page, and what the hub says of each topic.
 async fn log(world: &World, log: &mut HubLog, address: SocketAddr) -> Result<(), String> {
     let newest = newest_receipt(world);
-    let target = format!("/events?topic={}&limit=1000", encoded(&format!("{}/**", world.prefix)));
+    let target = format!("/events?topic={}&limit={PAGE}", encoded(&format!("{}/**", world.prefix)));
     let mut cursor = "from=earliest".to_owned();
     loop {
         let page = ask(address, &format!("{target}&{cursor}"), 200).await?;
@@ -132,8 +135,9 @@ async fn log(world: &World, log: &mut HubLog, address: SocketAddr) -> Result<(),
         log.items.extend(gaps.map(|gap| told(world, gap)));
         let next = page["next"].as_str().ok_or("a page without next")?;
         let through = http::id(&page["next"]).ok_or("next is no id")?;
-        // A hub that lags has not the newest yet.
-        if events.is_empty() && newest.is_none_or(|newest| newest.epoch != through.epoch || through.seq >= newest.seq) {
+        // A hub that lags has not the newest yet. A page that is not full ends at its newest.
+        if events.len() < PAGE && newest.is_none_or(|newest| newest.epoch != through.epoch || through.seq >= newest.seq)
+        {
             break;
         }
         if events.is_empty() && cursor.ends_with(next) {
