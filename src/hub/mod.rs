@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Members, ReadError,
+        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, ReadError,
         ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -47,6 +47,7 @@ mod deletions;
 mod directory;
 mod encoded_cache;
 pub mod endings;
+mod engine_facts;
 pub mod epoch;
 pub mod feed;
 pub mod frame;
@@ -134,18 +135,6 @@ impl Hub {
             drop(hub.engine.remove(topic, EventId { epoch: hub.epoch(), seq }));
         }
         hub
-    }
-
-    /// The hubs that share the engine's log. A look-up in memory.
-    #[must_use]
-    pub fn members(&self) -> Members {
-        self.engine.members()
-    }
-
-    /// Events of one append at most.
-    #[must_use]
-    pub fn max_batch(&self) -> usize {
-        self.capabilities.max_batch.unwrap_or(usize::MAX)
     }
 
     /// Appends events. Resolves when they are durable and pushed to the rings of all live streams. Cancel safe:
@@ -273,12 +262,6 @@ impl Hub {
             return Ok(id);
         }
         Ok(self.engine.translate(id).await?.unwrap_or(id))
-    }
-
-    /// The engine's name.
-    #[must_use]
-    pub fn engine_name(&self) -> &'static str {
-        self.engine.name()
     }
 
     /// The engine's health and size. Resolves within about 2 s, also when the disk does not respond.

@@ -2,10 +2,17 @@
 //! tests can name positions. Positions are numbers of events here; event ids are the engine's own. One engine may append
 //! and another one, of the same log, be read and observed.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use parking_lot::RwLock;
 
+use super::{request, selection, wait};
 use crate::{
     engine::{
         Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
@@ -15,11 +22,30 @@ use crate::{
     event::{Event, EventId, Millis, NewEvent, Selection, Seq, TopicName},
 };
 
-/// The positions of all events that were ever observed, in order.
+/// The positions of all events that were ever observed, in order; and the position up to which events were passed over, which
+/// are to be read.
 #[derive(Clone, Default)]
-pub(crate) struct EventNumbers(Arc<RwLock<Vec<u64>>>);
+pub(crate) struct EventNumbers(Arc<RwLock<Vec<u64>>>, Arc<AtomicU64>);
 
 impl EventNumbers {
+    /// Numbers the events that `engine` was passed over by, if there are any.
+    fn catch_up(&self, engine: &dyn Engine) {
+        let head = self.1.swap(0, Ordering::SeqCst);
+        let last = self.0.read().last().copied().unwrap_or_default();
+        if head <= last {
+            return;
+        }
+        let page = wait(engine.read(request(selection(&["**"]), ReadFrom::Earliest))).expect("readable");
+        let mut all = self.0.write();
+        let passed = page.items.iter().filter_map(|item| match item {
+            PageItem::Event(event) => Some(event.seq.0),
+            PageItem::Gap(_) => None,
+        });
+        all.extend(passed.filter(|seq| *seq <= head));
+        all.sort_unstable();
+        all.dedup();
+    }
+
     /// The position of an event; for a number that no event has, one after all of them.
     pub(crate) fn position(&self, number: Seq) -> Seq {
         let all = self.0.read();
@@ -136,6 +162,8 @@ impl Observer for NumberedObserver {
     }
 
     fn skipped(&self, head: Seq) {
+        // The events that are passed over are read in the log, not observed.
+        self.numbers.1.store(head.0, Ordering::SeqCst);
         self.observer.skipped(self.numbers.number(head));
     }
 
@@ -187,12 +215,14 @@ impl Engine for NumberedEngine {
         while self.reader.head().seq < self.writer.head().seq && began.elapsed() < std::time::Duration::from_secs(5) {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
+        self.numbers.catch_up(&*self.reader);
         self.reader.close();
     }
 }
 
 impl Log for NumberedEngine {
     fn head(&self) -> EventId {
+        self.numbers.catch_up(&*self.reader);
         let head = self.reader.head();
         EventId { seq: self.numbers.number(head.seq), ..head }
     }

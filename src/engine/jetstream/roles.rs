@@ -113,7 +113,10 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Wr
     store.applied(last);
     writer.applied(last);
     link.peers().applied(last);
-    link.applied.send_replace(last.0);
+    // A cursor at what is withheld is not ahead of the log: it waits until that is shown.
+    if !writer.withholds() {
+        link.applied.send_replace(last.0);
+    }
 }
 
 /// Leads until another hub does, or the engine is closed. Returns whether it is closed.

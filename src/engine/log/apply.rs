@@ -90,6 +90,11 @@ impl<S: Store> LogWriter<S> {
         }
     }
 
+    /// Whether something was applied that readers do not see yet.
+    pub(in crate::engine) fn withholds(&self) -> bool {
+        self.withheld.is_some()
+    }
+
     /// Shows what was withheld: this hub knows the whole log.
     pub(in crate::engine) fn show_all(&mut self) {
         if self.withheld.take().is_some() {

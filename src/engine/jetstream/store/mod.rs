@@ -13,7 +13,7 @@
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
-//! | `old_ids`, `translation` | where the positions of an imported store are now |
+//! | `old_ids`, `translation`, `imported` | where the positions of an imported store are now |
 //! | `incoming` | what another hub has written |
 
 use std::{
@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{
-    nats::{Nats, Outgoing, Stored},
+    nats::{Nats, Stored},
     wire::{LeaderRecord, StreamSubjects},
 };
 use crate::{
@@ -36,10 +36,11 @@ use crate::{
             Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
         },
     },
-    event::{EventId, Millis, Seq, TopicName},
+    event::{Millis, Seq, TopicName},
 };
 
 mod chain;
+mod imported;
 mod incoming;
 mod load;
 mod old_ids;
@@ -57,7 +58,6 @@ mod writes;
 
 use self::{load::Loaded, shared::StoreCore};
 pub(in crate::engine::jetstream) use load::StreamLoadError;
-pub(in crate::engine::jetstream) use old_ids::OldIds;
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {
@@ -166,45 +166,6 @@ impl JetStreamStore {
     /// Takes in the next message of the stream, of another hub. Readable when this returns.
     pub(in crate::engine::jetstream) fn saw(&self, message: &Stored) {
         self.core.saw(message);
-    }
-
-    /// What is known of an imported store.
-    pub(in crate::engine::jetstream) fn old_ids(&self) -> parking_lot::MutexGuard<'_, OldIds> {
-        self.core.old_ids.lock()
-    }
-
-    /// Where an imported position is now. Runs in the engine's runtime.
-    ///
-    /// # Errors
-    /// When it cannot be found out now.
-    pub(in crate::engine::jetstream) fn translate(
-        &self,
-        id: EventId,
-        now: Millis,
-    ) -> impl Future<Output = Result<Option<Seq>, StoreError>> + Send + use<> {
-        Arc::clone(&self.core).translate(id, now)
-    }
-
-    /// Stores messages of an import together, the first at `first`.
-    ///
-    /// # Errors
-    /// As a commit.
-    pub(in crate::engine::jetstream) fn store_imported(
-        &self,
-        messages: Vec<Outgoing>,
-        first: u64,
-    ) -> Result<(), StoreError> {
-        let stored = self.run(|core| async move { core.store(messages, Some(first)).await })?;
-        self.core.reach(stored.end, 0);
-        Ok(())
-    }
-
-    /// Where the newest imported position at or below `old` is now, while the import runs.
-    ///
-    /// # Errors
-    /// When it cannot be found out now.
-    pub(in crate::engine::jetstream) fn old_position(&self, old: Seq) -> Result<Option<Seq>, StoreError> {
-        self.run(|core| async move { core.old_position(old).await })
     }
 
     /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.
