@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run test jetstream simulate lint console screenshots bench soak report fuzz install
+.PHONY: help run faults test jetstream simulate lint console screenshots bench soak report fuzz install
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -40,6 +40,9 @@ jetstream: ## the promises of AREAS, and kills, with hubs over NATS JetStream; a
 		cargo nextest run --locked $(OVER_JETSTREAM); else cargo test --locked $(OVER_JETSTREAM); fi
 
 SEEDS ?= 100000
+
+faults: ## three hubs over three NATS servers, with kills, pauses, cut networks and full disks; a checker judges
+	cargo nextest run --locked --test jetstream --run-ignored all --no-fail-fast -E 'test(/^cluster::/)'
 
 simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
 	GAPLESS_SEEDS=$(SEEDS) cargo test $(SIMULATION) every_reader -- --nocapture
