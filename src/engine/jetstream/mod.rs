@@ -254,7 +254,8 @@ impl NatsThread {
     }
 }
 
-/// Loads the stream. One that was just made may not be known to every server yet.
+/// Loads the stream. One that was just made may not be known to every server yet, and a load that another replica goes on
+/// with may have ended within a write.
 fn open_store(
     handle: &Handle,
     nats: &Nats,
@@ -264,7 +265,9 @@ fn open_store(
     let mut tries = 0;
     loop {
         match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
-            Err(StreamLoadError::NoEpoch | StreamLoadError::Nats(NatsError::NoStream)) if tries < NEW_STREAM => {
+            Err(
+                StreamLoadError::NoEpoch | StreamLoadError::Incomplete(..) | StreamLoadError::Nats(NatsError::NoStream),
+            ) if tries < NEW_STREAM => {
                 tries += 1;
                 thread::sleep(NEW_STREAM_PAUSE);
             }
@@ -298,7 +301,9 @@ impl From<StreamLoadError> for JetStreamError {
         match error {
             StreamLoadError::Nats(error) => error.into(),
             StreamLoadError::Ended => Self::NotNow(error.to_string()),
-            StreamLoadError::NoEpoch | StreamLoadError::Record(..) => Self::Unusable(error.to_string()),
+            StreamLoadError::NoEpoch | StreamLoadError::Record(..) | StreamLoadError::Incomplete(..) => {
+                Self::Unusable(error.to_string())
+            }
         }
     }
 }

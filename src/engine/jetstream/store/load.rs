@@ -9,7 +9,7 @@ use super::super::{
         StreamSubjects, SubjectPlace, TombstoneRecord, WireError, decode_keys,
     },
 };
-use super::old_ids::OldIds;
+use super::{old_ids::OldIds, reclaim::durable_mark};
 use crate::{
     engine::log::store::{KeptClock, KeyRecord, TopicKey, TopicSnapshot},
     event::{Epoch, Millis, Seq, TopicName},
@@ -27,6 +27,11 @@ pub(in crate::engine::jetstream) enum StreamLoadError {
     /// A message that must be understood is not.
     #[error("the message at {0}: {1}")]
     Record(Seq, WireError),
+    /// The newest event of a topic does not tell the topic's state, so the event that does was not read.
+    #[error(
+        "topic {0}: the write of its event {1} was read in part; if this lasts, a message was deleted from the stream: restore a backup"
+    )]
+    Incomplete(TopicName, Seq),
     /// The engine was closed meanwhile.
     #[error("the engine is closed")]
     Ended,
@@ -103,7 +108,26 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
     let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
     let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
+    let topics = with_removed(topics, &removed)?;
     Ok(Loaded { position, epoch, created, leader, topics, removed, keys, clock, old_ids })
+}
+
+/// The topics with their newest events, of which the messages may be deleted.
+///
+/// # Errors
+/// [`StreamLoadError::Incomplete`]: without a topic's state its events would be unknown, and be trimmed.
+fn with_removed(
+    mut topics: HashMap<TopicName, LoadedTopic>,
+    removed: &BTreeMap<(TopicName, Seq), TombstoneRecord>,
+) -> Result<HashMap<TopicName, LoadedTopic>, StreamLoadError> {
+    for ((topic, seq), record) in removed {
+        let TombstoneRecord { key, time, close, state, .. } = *record;
+        topics.entry(topic.clone()).or_default().take(NewestEvent { seq: *seq, key, time, closes: close, state });
+    }
+    match topics.iter().find_map(|(name, topic)| Some((name, topic.without_state()?))) {
+        Some((name, seq)) => Err(StreamLoadError::Incomplete(name.clone(), seq)),
+        None => Ok(topics),
+    }
 }
 
 /// The epoch, by the stream's leader.
@@ -220,5 +244,15 @@ impl LoadedTopic {
         if self.event.is_none_or(|known| known.seq <= event.seq) {
             self.event = Some(event);
         }
+    }
+
+    /// The newest event, when the topic's state is to be known by it and is not.
+    fn without_state(&self) -> Option<Seq> {
+        let event = self.event.filter(|event| event.state.is_none())?;
+        let is_known = self
+            .settings
+            .as_ref()
+            .is_some_and(|(at, saved)| event.seq < *at || event.seq <= durable_mark(&saved.settings, &saved.state));
+        (!is_known).then_some(event.seq)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::wire::SettingsRecord;
-use super::load::{Loaded, LoadedTopic, NewestEvent};
+use super::load::{Loaded, LoadedTopic};
 use super::reclaim::durable_mark;
 use crate::{
     engine::log::store::{Recovered, TopicKey, TopicSettings, TopicSnapshot, TopicSummary},
@@ -29,7 +29,7 @@ type Garbage = BTreeMap<(TopicName, TopicKey), Seq>;
 
 /// Passes the topics to `each`, and returns the rest.
 pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (Recovered, Marks, Garbage) {
-    let Loaded { position, epoch, mut topics, removed, keys, clock, .. } = loaded;
+    let Loaded { position, epoch, topics, removed, keys, clock, .. } = loaded;
     let mut recovered = Recovered {
         epoch,
         head: Seq::ZERO,
@@ -44,12 +44,9 @@ pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (
     };
     let mut removed_of = BTreeMap::<(TopicName, TopicKey), Vec<(Seq, Seq, u64)>>::new();
     for ((topic, seq), record) in &removed {
-        // Its message may be deleted: then this is the topic's newest event.
-        let (key, time, closes, state) = (record.key, record.time, record.close, record.state);
-        topics.entry(topic.clone()).or_default().take(NewestEvent { seq: *seq, key, time, closes, state });
-        removed_of.entry((topic.clone(), key)).or_default().push((*seq, record.at, record.bytes));
+        removed_of.entry((topic.clone(), record.key)).or_default().push((*seq, record.at, record.bytes));
         if record.pending {
-            recovered.pending_removals.push((key, *seq));
+            recovered.pending_removals.push((record.key, *seq));
         }
     }
     let (mut marks, mut garbage) = (Marks::new(), Garbage::new());
@@ -58,7 +55,7 @@ pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (
             recovered.head = recovered.head.max(event.seq);
             recovered.last_time = recovered.last_time.max(event.time);
         }
-        let Some(mut topic) = RecoveredTopic::of(&loaded) else { continue };
+        let mut topic = RecoveredTopic::of(&loaded);
         for (seq, at, bytes) in removed_of.get(&(name.clone(), topic.key)).into_iter().flatten() {
             // The state counts the data of what was removed after it.
             if *at > topic.at && *seq > topic.state.mark {
@@ -102,8 +99,7 @@ pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (
 }
 
 impl RecoveredTopic {
-    /// `None` when nothing is known but an event without the topic's state: those that had it are purged.
-    fn of(loaded: &LoadedTopic) -> Option<Self> {
+    fn of(loaded: &LoadedTopic) -> Self {
         let default = SettingsRecord {
             settings: TopicSettings::default(),
             key: TopicKey(0),
@@ -118,9 +114,9 @@ impl RecoveredTopic {
             closes = event.closes;
             if event.seq > saved_at {
                 (key, tail, at) = (event.key, event.seq, event.seq);
-                state = event.state?;
+                state = event.state.expect("the load refuses a newest event without it");
             }
         }
-        Some(Self { key, tail, closes, state, at, settings: saved.settings })
+        Self { key, tail, closes, state, at, settings: saved.settings }
     }
 }

@@ -11,7 +11,7 @@ use super::{
         nats_cluster::NatsCluster,
         wire::{EpochRecord, LeaderRecord, StreamSubjects},
     },
-    JetStreamStore,
+    JetStreamStore, StreamLoadError,
 };
 use crate::{
     engine::{

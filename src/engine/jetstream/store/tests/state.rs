@@ -39,6 +39,26 @@ fn the_newest_record_of_a_topic_tells_its_state() {
 }
 
 #[test]
+fn a_topic_of_which_the_newest_state_was_not_read_is_not_left_out() {
+    let mut bench = StreamBench::new("part");
+    let seqs = bench.commit(&[("a", "one"), ("a", "two"), ("b", "three")]);
+    bench.run(bench.nats.delete(seqs[1].0)).expect("deleted");
+    let reload = || {
+        let (handle, prefix) = (bench.thread.handle.clone(), &bench.config.prefix);
+        JetStreamStore::open(handle, bench.nats.clone(), prefix, &LogConfig::fixture()).err()
+    };
+    let tries = std::iter::repeat_with(reload).take(100); // a replica may be behind
+    let error = tries.inspect(|_| std::thread::sleep(Duration::from_millis(20))).find_map(|error| error);
+    let Some(StreamLoadError::Incomplete(name, seq)) = error else { panic!("{error:?}") };
+    assert_eq!((name, seq), (topic("a"), seqs[0]));
+    // What the topic's settings tell later is all that there is to know.
+    bench.delete("a");
+    let (topics, rest) = recovered(&bench.follower());
+    assert_eq!(topics.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(rest.newest_mark, seqs[1]);
+}
+
+#[test]
 fn keys_of_a_commit_are_recovered_from_all_parts() {
     let mut bench = StreamBench::new("keys");
     let mut commit = bench.prepared(&[("a", "one"), ("b", "two")]);
