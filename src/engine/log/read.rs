@@ -225,8 +225,8 @@ impl<S: Store> LogShared<S> {
         builder.through = cut(&cursors, builder.through, limit);
         for (candidate, cursor) in candidates.iter().zip(&cursors) {
             let wanted = cursor.up_to(builder.through).len();
-            let mut events = Vec::new();
-            if let Some(last) = cursor.headers[..wanted].last() {
+            let (mut events, newest) = (Vec::new(), cursor.headers[..wanted].last());
+            if let Some(last) = newest {
                 let all = ReadLimit { events: wanted, bytes: usize::MAX };
                 let after = builder.start.max(candidate.before.mark);
                 events = self.store.topic_events(candidate.topic(), after, last.seq, all)?;
@@ -239,7 +239,8 @@ impl<S: Store> LogShared<S> {
             builder.report_trimmed(&candidate.name, &view, candidate.before.tail);
             let beyond = cursor.headers[wanted..].iter().map(|header| (header.seq, header.prev));
             let chain = events.iter().map(|stored| (stored.event.seq, stored.prev)).chain(beyond);
-            let tail = cursor.exhausted.then_some(candidate.before.tail);
+            // What had a header is here or missing, also when no header after it was read.
+            let tail = if cursor.exhausted { Some(candidate.before.tail) } else { newest.map(|last| last.seq) };
             builder.report_holes(&candidate.name, view.mark, chain, tail);
             builder.events.extend(events.into_iter().map(|stored| stored.event));
         }

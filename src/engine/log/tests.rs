@@ -349,6 +349,17 @@ fn damage_under_a_running_engine_is_reported_once_for_any_page_size() {
 }
 
 #[test]
+fn what_is_lost_between_the_headers_and_the_data_of_a_page_is_reported() {
+    let fixture = Memory::new();
+    fixture.publish_all(&["a", "b", "a", "b", "a", "b"]);
+    let store = fixture.factory.store.0.clone();
+    faults(&fixture).after_next(InterruptedRead::Headers, move || store.damage(Seq(1), Seq(3)));
+    // The first page has the headers of 1 and 3, and no header of `a` after them.
+    let page = fixture.read_in_pages(&["a", "b"], ReadFrom::After(Seq(0)), 2, usize::MAX);
+    assert_eq!(short(&page), ["b?4", "a?-", "4", "5", "6"]);
+}
+
+#[test]
 fn space_is_reclaimed_but_never_that_of_retained_events() {
     let fixture = Memory::with_retention(Retention { max_events: Some(2), ..Retention::default() });
     fixture.publish_all(&["a", "a", "a", "b", "a", "gone"]);

@@ -3,8 +3,6 @@
 //! What a replica has told is complete up to its last message. Whether there is more is known to the caller: the end of a
 //! scan is the position of an event.
 
-use std::sync::atomic::Ordering;
-
 use super::super::{
     nats::{Range, Stored},
     wire::{EventRecord, SubjectPlace},
@@ -59,23 +57,10 @@ impl StoreCore {
         }
     }
 
-    /// Waits until this hub knows why messages between these are missing: a replica may have carried out a purge or a deletion
-    /// of which this hub, if it follows, has not heard yet. Both were told of in the stream before.
+    /// Waits until this hub knows why messages between these are missing, if some are.
     async fn knows_missing(&self, after: Seq, messages: &[Stored], patience: &mut Patience) -> Result<(), StoreError> {
         let span = messages.last().map_or(0, |last| last.seq - after.0);
-        if self.chain.leads() || span == messages.len() as u64 {
-            return Ok(());
-        }
-        let newest = loop {
-            match self.nats.leader_last(&self.subjects.all()).await {
-                Ok(newest) => break newest.map_or(0, |newest| newest.seq),
-                Err(error) => patience.after_error(error).await?,
-            }
-        };
-        while self.applied.load(Ordering::Acquire) < newest && !self.chain.leads() {
-            patience.after_doubt().await?;
-        }
-        Ok(())
+        if span == messages.len() as u64 { Ok(()) } else { self.has_heard(patience).await }
     }
 
     /// The position before the first event that was committed at or after `time`; the newest known one when there is none.

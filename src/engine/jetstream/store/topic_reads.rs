@@ -2,9 +2,10 @@
 //!
 //! Any replica answers a read, and it may be behind: it lacks the newest messages, or still has purged ones. Each event names
 //! the one before it, so what was read is complete when this chain has no hole and reaches the wanted end. If not, it is
-//! read again; and since a purge leaves a hole as well, the stream's leader is asked for the topic's mark.
+//! read again; and since a purge leaves a hole as well, the stream's leader is asked for the topic's mark, and this hub must
+//! have heard of it before the read returns.
 
-use std::{borrow::Borrow, collections::VecDeque, time::Duration};
+use std::{borrow::Borrow, collections::VecDeque, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -155,6 +156,8 @@ impl StoreCore {
                     Ok(mark) => floor = floor.max(mark),
                     Err(error) => patience.after_error(error).await?,
                 }
+                // The caller tells the gap by the mark that it knows when this returns.
+                self.has_heard(&mut patience).await?;
             }
         }
     }
@@ -235,6 +238,24 @@ impl StoreCore {
             }
         }
         Ok(replaced(events, removed, |stored| stored.event.seq))
+    }
+
+    /// Waits until this hub, if it follows, has applied all that the stream holds now: a replica may have carried out a purge
+    /// or a deletion of which this hub has not heard yet. Both were told of in the stream before.
+    pub(super) async fn has_heard(&self, patience: &mut Patience) -> Result<(), StoreError> {
+        if self.chain.leads() {
+            return Ok(());
+        }
+        let newest = loop {
+            match self.nats.leader_last(&self.subjects.all()).await {
+                Ok(newest) => break newest.map_or(0, |newest| newest.seq),
+                Err(error) => patience.after_error(error).await?,
+            }
+        };
+        while self.applied.load(Ordering::Acquire) < newest && !self.chain.leads() {
+            patience.after_doubt().await?;
+        }
+        Ok(())
     }
 
     /// A topic's mark, by the stream's leader. One that leads no more may know an earlier mark, and no later one.

@@ -92,13 +92,19 @@ fn purged_events_are_missing_only_below_the_mark() {
     let mut bench = StreamBench::new("purged");
     let events: Vec<_> = (0..40).map(|at| (NAMES[at % 2], "data")).collect();
     let seqs = bench.commit(&events);
+    let early = bench.follower();
     bench.trim("a", seqs[20], 9);
     bench.store.reclaim(&NoneLive).expect("purged");
     let info = bench.run(bench.nats.stream()).expect("a stream");
     assert_eq!(info.messages, 2 + 1 + 40 - 11, "the epoch, the leader, the settings, and what is left");
     let (key, tail, _) = bench.topics["a"];
     let limit = ReadLimit { events: 99, bytes: 9999 };
-    // The caller's mark may be older than the purge.
+    // A hub that has not heard of the purge cannot tell the gap yet.
+    let read = || early.topic_events((key, &topic("a")), seqs[4], tail, limit);
+    assert!(matches!(read(), Err(StoreError::NotNow(_))), "{:?}", read());
+    early.applied(Seq(bench.store.last()));
+    assert_eq!(read().expect("read").len(), 9);
+    // The mark that a page has begun with may be older than the purge.
     for store in [&bench.follower(), &bench.store] {
         for after in [seqs[4], seqs[20]] {
             let read = store.topic_events((key, &topic("a")), after, tail, limit).expect("read");
