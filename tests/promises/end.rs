@@ -156,8 +156,8 @@ fn a_stream_of_several_topics_ends_with_the_last_of_them() {
         let message = stream.next().unwrap();
         seen.push(if message.event == "hub.end" { message.data } else { message.event + &message.data });
     }
-    assert_eq!(seen[0], "message1");
-    assert!(seen[1].contains("\"topic\":\"a\""), "{seen:?}");
+    let of_a: Vec<_> = seen.iter().filter(|data| *data == "message1" || data.contains("\"topic\":\"a\"")).collect();
+    assert!(of_a.len() == 2 && of_a[0] == "message1", "{seen:?}");
     assert!(seen.iter().any(|data| data.contains("\"topic\":\"c\"") && data.contains("deleted")), "{seen:?}");
     hub.put("b", r#"{"closed":true}"#);
     assert_eq!(end(&mut stream)["topic"], "b");
@@ -171,10 +171,12 @@ fn a_stream_with_a_pattern_tells_ends_and_goes_on() {
     let mut stream = hub.watch("topic=a/*&topic=b");
     hub.post("/publish?topic=a/1&close=true", &[], b"1");
     hub.put("b", r#"{"closed":true}"#);
-    assert_eq!(stream.data(1), ["1"]);
-    let mut ended = [end(&mut stream)["topic"].to_string(), end(&mut stream)["topic"].to_string()];
-    ended.sort();
-    assert_eq!(ended, ["\"a/1\"", "\"b\""]);
+    // An end comes after the events of its own topic; where it stands between those of other topics is not promised.
+    let mut seen: Vec<_> = (0..3).map(|_| stream.next().unwrap().data).collect();
+    let of_a = |data: &String| data == "1" || data.contains("\"topic\":\"a/1\"");
+    let (of_a, of_b): (Vec<_>, Vec<_>) = seen.drain(..).partition(of_a);
+    assert!(of_a.len() == 2 && of_a[0] == "1", "{of_a:?}");
+    assert!(of_b.len() == 1 && of_b[0].contains("\"topic\":\"b\""), "{of_b:?}");
     hub.publish("a/2", "2");
     assert_eq!(stream.data(1), ["2"]);
 }
