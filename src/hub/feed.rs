@@ -153,9 +153,10 @@ impl Feed {
         !self.streams_by_shard[shard].dirty.swap(true, Ordering::AcqRel)
     }
 
-    /// Clears the dirty mark on a shard.
+    /// Clears the dirty mark on a shard. A swap and no store: what was pushed before a [`Feed::mark_dirty`] that found the
+    /// mark set is then visible to the caller, who must look at the ring after this.
     pub(super) fn clear_dirty(&self, shard: usize) {
-        self.streams_by_shard[shard].dirty.store(false, Ordering::Release);
+        self.streams_by_shard[shard].dirty.swap(false, Ordering::AcqRel);
     }
 
     /// Adds the newest frame, and evicts the oldest ones when a bound is exceeded.
