@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     history::{Finish, Item, ReaderLog, TopicIndex},
-    http::{self, encoded},
+    http::{self, Outcome, encoded},
     world::World,
 };
 
@@ -231,6 +231,7 @@ impl Reader {
                 return Ok(Left::Moved);
             }
             if self.is_late().is_some() {
+                self.state = format!("connected to hub {at}; {}", self.what_the_hub_says(hub).await);
                 return Ok(Left::Ended);
             }
             let wait = if self.world.is_over() { silence } else { silence.min(moves - Instant::now()) };
@@ -259,6 +260,28 @@ impl Reader {
         let from = if self.log.from_now { "now" } else { "earliest" };
         let format = if self.json { "&format=json" } else { "" };
         format!("/events?{}&from={from}{format}", topics.join("&"))
+    }
+
+    /// Why it may have nothing, while it is still connected: what the hub knows of the streams of this selection, and what
+    /// else it answers to this reader's cursor.
+    async fn what_the_hub_says(&self, hub: SocketAddr) -> String {
+        let ask = async |target: String| {
+            let headers = [("accept", "application/json")];
+            match http::request(hub, "GET", &target, &headers, Vec::new(), Duration::from_secs(10)).await {
+                Outcome::Answered(answer) => answer.json,
+                other => format!("{other:?}").into(),
+            }
+        };
+        let listed = ask(format!("/admin/streams?limit=1000&topic={}", encoded(&self.filters[0]))).await;
+        let streams = listed["streams"].as_array().into_iter().flatten();
+        let mine: HashSet<String> = self.filters.iter().cloned().collect();
+        let topics_of = |stream: &Value| -> HashSet<String> {
+            stream["topics"].as_array().into_iter().flatten().filter_map(|topic| Some(topic.as_str()?.into())).collect()
+        };
+        let same: Vec<String> = streams.filter(|stream| topics_of(stream) == mine).map(Value::to_string).collect();
+        let after = self.last_id.map_or_else(String::new, |id| format!("&last_event_id={id}"));
+        let page = ask(format!("{}{after}&limit=3", self.target())).await;
+        format!("its streams there: {}; a page after its cursor: {page}", same.join(", "))
     }
 
     /// Takes a block as an EventSource does: an id counts when the block ends.
