@@ -12,6 +12,10 @@ pub(super) const API_WAIT: Duration = Duration::from_secs(5);
 /// `err_code` of a stream that does not exist.
 const NO_STREAM: u64 = 10_059;
 
+/// `err_code` of a cluster without a leader, of a server that leads no more, and of one whose JetStream is switched off, which
+/// a full disk does. Names of nats-server: `JSClusterNotAvailErr`, `JSClusterNotLeaderErr`, `JSNotEnabledErr`.
+const UNAVAILABLE: [u64; 3] = [10_008, 10_009, 10_076];
+
 /// `error` in the answers of JetStream.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct ApiError {
@@ -33,9 +37,18 @@ impl Nats {
         let answer = self.ask(format!("$JS.API.{name}"), None, body.into(), API_WAIT).await?;
         let failure: Failure = understood(&answer.payload)?;
         match failure.error {
-            Some(error) if error.err_code == NO_STREAM => Err(NatsError::NoStream),
-            Some(error) => Err(NatsError::Refused { code: error.err_code, text: error.description }),
+            Some(error) => Err(error.into()),
             None => understood(&answer.payload),
+        }
+    }
+}
+
+impl From<ApiError> for NatsError {
+    fn from(ApiError { err_code: code, description: text }: ApiError) -> Self {
+        match code {
+            NO_STREAM => Self::NoStream,
+            _ if UNAVAILABLE.contains(&code) => Self::NoAnswer(format!("{text} ({code})")),
+            _ => Self::Refused { code, text },
         }
     }
 }
@@ -43,4 +56,19 @@ impl Nats {
 /// Parses an answer.
 pub(super) fn understood<A: DeserializeOwned>(payload: &[u8]) -> Result<A, NatsError> {
     serde_json::from_slice(payload).map_err(|error| NatsError::Malformed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_is_unavailable_may_answer_later_and_a_refusal_is_final() {
+        let answer = |json: &str| NatsError::from(serde_json::from_str::<ApiError>(json).unwrap());
+        let unavailable = r#"{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}"#;
+        assert!(matches!(answer(unavailable), NatsError::NoAnswer(text) if text.ends_with("unavailable (10008)")));
+        assert_eq!(answer(r#"{"code":404,"err_code":10059,"description":"stream not found"}"#), NatsError::NoStream);
+        let refused = answer(r#"{"code":503,"err_code":10039,"description":"JetStream not enabled for account"}"#);
+        assert!(matches!(refused, NatsError::Refused { code: 10_039, .. }), "{refused:?}");
+    }
 }
