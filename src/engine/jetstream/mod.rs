@@ -12,6 +12,8 @@
 //!
 //! | module | idea |
 //! |---|---|
+//! | this file | the engine as every hub uses it |
+//! | `opening` | its configuration, the load of the stream, the tasks that it starts |
 //! | `nats` | everything that speaks NATS; knows neither topics nor events |
 //! | `wire` | the messages of the stream as records, and back |
 //! | `store` | the stream as a store of the log engine |
@@ -31,38 +33,20 @@
 //! | [`admin`] | making and checking the stream |
 
 use std::{
-    io,
     pin::Pin,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, SystemTime},
 };
 
 use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot, watch},
-    task::AbortHandle,
-};
+use tokio::task::AbortHandle;
 
-use self::{
-    election::{Beat, LeaderView},
-    forward::HubId,
-    gate::RoleCommand,
-    link::Link,
-    members::HubsHeard,
-    messages::Messages,
-    nats::{Nats, NatsError},
-    peers::Peers,
-    roles::WAITING_WRITES,
-    store::{JetStreamStore, StreamLoadError},
-    wire::StreamSubjects,
-};
+use self::{link::Link, opening::NatsThread, store::JetStreamStore};
 use super::{
     Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-    Engine, EngineFuture, LocateBy, Log, LogPage, Members, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-    TopicChange, TopicQuery, TopicState, When,
-    log::{LogConfig, LogEngine},
+    Engine, EngineFuture, LocateBy, Log, LogPage, Members, ReadError, ReadRequest, Receipt, Rejected, Status,
+    TopicChange, TopicQuery, TopicState, When, log::LogEngine,
 };
 use crate::event::{EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
@@ -85,6 +69,7 @@ mod nats;
 #[cfg(test)]
 #[path = "../../../tests/support/nats_cluster.rs"]
 mod nats_cluster;
+mod opening;
 mod peers;
 mod proof;
 mod roles;
@@ -95,42 +80,13 @@ mod wire;
 
 pub use self::import::{ImportError, ImportReport, import};
 pub use self::nats::{NatsConfig, NatsCredentials};
+pub use self::opening::{JetStreamConfig, JetStreamError};
 
 /// How long closing waits for the log's last writes: an election of NATS, nearly.
 const CLOSING: Duration = Duration::from_secs(8);
 
 /// Messages of a commit beside its events: the parts of its keys, of 512 KiB each, and the clock.
 const BESIDE_EVENTS: usize = 16;
-
-/// Loads of a stream that is not there yet, or not whole: 2 s.
-const NEW_STREAM: usize = 4;
-
-/// Between two of them.
-const NEW_STREAM_PAUSE: Duration = Duration::from_millis(500);
-
-/// What the engine needs to know.
-#[derive(Debug, Clone)]
-pub struct JetStreamConfig {
-    /// The servers, the stream and its prefix.
-    pub nats: NatsConfig,
-    /// The name of this hub, for people: 1 to 40 characters of `[A-Za-z0-9_-]`.
-    pub hub: Box<str>,
-    /// Where this hub is reached, for people; may be empty.
-    pub address: Box<str>,
-    /// Most messages of one atomic batch: 1000, unless the servers allow more.
-    pub max_batch: usize,
-}
-
-/// Why the engine cannot be opened.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum JetStreamError {
-    /// The servers, the credentials or the stream are not as they must be.
-    #[error("{0}")]
-    Unusable(String),
-    /// No server, or no leader of the stream, answers now.
-    #[error("{0}")]
-    NotNow(String),
-}
 
 /// The engine of one hub.
 pub struct JetStreamEngine {
@@ -143,168 +99,11 @@ pub struct JetStreamEngine {
     runtime: Mutex<Option<NatsThread>>,
 }
 
-impl JetStreamEngine {
-    /// Connects, loads the topics, and follows the log. Blocks; not to be called on a thread of a tokio runtime. `retention`
-    /// and the other settings are those of `log`.
-    ///
-    /// # Errors
-    /// When the stream cannot be used, or not now.
-    ///
-    /// # Panics
-    /// When the system cannot start a thread.
-    pub fn open(
-        config: &JetStreamConfig,
-        log: LogConfig,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Arc<Self>, JetStreamError> {
-        let runtime =
-            NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
-        let handle = runtime.handle.clone();
-        let nats = handle.block_on(Nats::connect(&config.nats))?;
-        let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
-        let store = open_store(&handle, &nats, config, &log)?;
-        if store.old_ids().import().is_some_and(|import| !import.done) {
-            store.stop();
-            return Err(JetStreamError::NotNow(
-                "the import into this stream is not complete; wait for it, or run `gapless import` again".into(),
-            ));
-        }
-        let (position, leader) = (store.last(), store.leader().cloned());
-        let created = handle.block_on(nats.stream())?.created;
-        if !continuity::is_same(store.created(), &created) {
-            return Err(JetStreamError::Unusable(continuity::other(store.created(), &created)));
-        }
-        let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
-            .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
-        let (commands, inbox) = mpsc::channel(WAITING_WRITES);
-        let link = Arc::new(Link {
-            runtime: handle.clone(),
-            nats: nats.clone(),
-            subjects: StreamSubjects::new(&config.nats.prefix),
-            prefix: config.nats.prefix.clone(),
-            hub: hub.clone(),
-            address: config.address.clone(),
-            view: LeaderView::new(),
-            gate: Arc::default(),
-            commands: commands.clone(),
-            outdated: AtomicBool::new(false),
-            heard: HubsHeard::new(),
-            applied: watch::Sender::new(position),
-            log: OnceLock::new(),
-        });
-        let group_events = log.group_events.min(max_batch - BESIDE_EVENTS);
-        let log = LogConfig { group_events, ..log };
-        let driven = Arc::clone(&link);
-        let log = LogEngine::open_with(store, log, observer, move |writer| roles::drive(writer, inbox, &driven));
-        let shared = Arc::clone(log.shared());
-        shared.set_leads(false);
-        let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
-        drop(link.log.set((shared, Arc::clone(&peers))));
-        if let Some((term, leader)) = leader {
-            link.view.record(&leader.hub, term, leader.resigned);
-            if !leader.resigned {
-                peers.leader_seen(&leader.hub, Seq(term));
-            }
-        }
-        let forwarding =
-            peers.take_jobs(Arc::clone(&link.gate), move || drop(commands.blocking_send(RoleCommand::Close)));
-        handle.spawn(Arc::clone(&peers).run());
-        handle.spawn(Arc::clone(&peers).take_answers());
-        handle.spawn(peers.take_requests());
-        handle.spawn(hear_beats(Arc::clone(&link)));
-        handle.spawn(proof::answer(Arc::clone(&link)));
-        handle.spawn(here::hear(Arc::clone(&link)));
-        let here = handle.spawn(here::say(Arc::clone(&link))).abort_handle();
-        handle.spawn(health::watch(Arc::clone(&link)));
-        handle.spawn(continuity::watch(Arc::clone(&link), created));
-        handle.spawn(roles::follow(Arc::clone(&link), position));
-        Ok(Arc::new(Self {
-            log,
-            link,
-            max_batch,
-            here,
-            forwarding: Mutex::new(Some(forwarding)),
-            runtime: Mutex::new(Some(runtime)),
-        }))
-    }
-}
-
 #[cfg(test)]
 impl JetStreamEngine {
     /// Whether this hub leads.
     fn leads(&self) -> bool {
         self.link.shared().leads()
-    }
-}
-
-/// The thread of the connection, the feed and forwarding. It ends when this is dropped.
-struct NatsThread {
-    handle: Handle,
-    _running: oneshot::Sender<()>,
-}
-
-impl NatsThread {
-    fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (running, ended) = oneshot::channel();
-        let handle = runtime.handle().clone();
-        let run = move || drop(runtime.block_on(ended));
-        thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
-        Ok(Self { handle, _running: running })
-    }
-}
-
-/// Loads the stream. One that was just made may not be known to every server yet, and a load that another replica goes on
-/// with may have ended within a write.
-fn open_store(
-    handle: &Handle,
-    nats: &Nats,
-    config: &JetStreamConfig,
-    log: &LogConfig,
-) -> Result<JetStreamStore, StreamLoadError> {
-    let mut tries = 0;
-    loop {
-        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
-            Err(
-                StreamLoadError::NoEpoch | StreamLoadError::Incomplete(..) | StreamLoadError::Nats(NatsError::NoStream),
-            ) if tries < NEW_STREAM => {
-                tries += 1;
-                thread::sleep(NEW_STREAM_PAUSE);
-            }
-            opened => return opened,
-        }
-    }
-}
-
-/// Hears the leader's heartbeats.
-async fn hear_beats(link: Arc<Link>) {
-    let mut beats = Messages::of(&link.nats, link.beat_subject());
-    loop {
-        match serde_json::from_slice::<Beat>(&beats.next().await.payload) {
-            Ok(beat) => link.view.beat(beat),
-            Err(error) => tracing::warn!(%error, "a heartbeat cannot be understood"),
-        }
-    }
-}
-
-impl From<NatsError> for JetStreamError {
-    fn from(error: NatsError) -> Self {
-        match error {
-            NatsError::NoAnswer(_) => Self::NotNow(error.to_string()),
-            _ => Self::Unusable(error.to_string()),
-        }
-    }
-}
-
-impl From<StreamLoadError> for JetStreamError {
-    fn from(error: StreamLoadError) -> Self {
-        match error {
-            StreamLoadError::Nats(error) => error.into(),
-            StreamLoadError::Ended => Self::NotNow(error.to_string()),
-            StreamLoadError::NoEpoch | StreamLoadError::Record(..) | StreamLoadError::Incomplete(..) => {
-                Self::Unusable(error.to_string())
-            }
-        }
     }
 }
 

@@ -26,11 +26,11 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::{
-    JetStreamConfig, NatsThread,
+    JetStreamConfig,
     election::{Beat, LOST},
     messages::Messages,
     nats::{Nats, NatsError, Outgoing, WriteError},
-    open_store,
+    opening::{NatsThread, open_store},
     store::JetStreamStore,
     wire::{ImportRecord, LeaderRecord, StreamSubjects},
 };
