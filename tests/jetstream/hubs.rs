@@ -159,12 +159,13 @@ impl Hubs {
         Some(child)
     }
 
-    /// The last warnings of all its processes.
+    /// The last warnings of all its processes, and when it led.
     pub(crate) fn log(&self, at: usize) -> String {
         /// Enough for the reason of an end.
         const LINES: usize = 25;
         let log = std::fs::read_to_string(&self.hubs[at].log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().filter(|line| !line.contains(" INFO ")).collect();
+        let is_told = |line: &&str| !line.contains(" INFO ") || line.contains("this hub leads");
+        let lines: Vec<&str> = log.lines().filter(is_told).collect();
         format!("hub {at} warned:\n{}", lines[lines.len().saturating_sub(LINES)..].join("\n"))
     }
 
@@ -184,7 +185,8 @@ impl Default for HubPlace {
 impl Drop for Hubs {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("{}", self.logs());
+            println!("{}\nthe hubs' whole logs are kept in {}", self.logs(), self.home.path().display());
+            self.home.disable_cleanup(true);
         }
         for child in self.hubs.iter_mut().filter_map(|hub| hub.child.as_mut()) {
             drop(child.kill());

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use crate::{
         engine::{
-            Engine as _, IdempotencyKey, Log as _,
+            Engine as _, IdempotencyKey, Log as _, PageItem, ReadFrom, ReadRequest,
             contract::{RecordingObserver, topic},
             log::{LogConfig, LogEngine, receipts::StoredReceipts, store::TopicSettings},
             memory::MemoryStore,
@@ -362,6 +362,36 @@ mod tests {
             sender.send(writer.idempotency.len()).expect("the test waits");
         });
         assert!(lengths.recv().expect("counted") <= 2);
+        engine.close();
+    }
+
+    #[test]
+    fn a_page_that_ends_before_what_is_withheld_reports_nothing_missing() {
+        let of_b = |seq: u64| {
+            let event = Event { seq: Seq(seq), time: Millis(1_000), new: NewEvent::new(topic("b"), "b") };
+            (TopicKey(seq), StoredEvent { prev: Seq(0), event: Arc::new(event) })
+        };
+        let take = |writer: &mut LogWriter<MemoryStore>, events: Vec<(TopicKey, StoredEvent)>| {
+            let time = Millis(1_000);
+            let commit = Commit { events, states: Vec::new(), origins: Vec::new(), keys: Vec::new(), time };
+            writer.shared.store.commit(&commit).expect("stored");
+            let Commit { events, states, keys, .. } = commit;
+            writer.follow(Replicated::Commit { events, states, keys, time });
+        };
+        let (engine, _) = following(move |writer| {
+            take(writer, vec![(TopicKey(5), stored(5, 0)), of_b(6)]);
+            writer.withhold(Seq(20));
+            take(writer, vec![(TopicKey(5), stored(9, 5))]);
+        });
+        let page = engine.shared().page(&ReadRequest {
+            selection: topic("a").into(),
+            from: ReadFrom::After(Seq(0)),
+            max_events: 10,
+            max_bytes: 1 << 20,
+        });
+        let page = page.expect("readable");
+        assert!(matches!(&page.items[..], [PageItem::Event(event)] if event.seq == Seq(5)), "{page:?}");
+        assert_eq!(page.through, Seq(6));
         engine.close();
     }
 

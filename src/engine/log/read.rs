@@ -115,13 +115,22 @@ impl<S: Store> LogShared<S> {
                     _ => builder.through = end,
                 }
             }
-            let ended = if builder.through == head { before.tail } else { builder.through };
+            let ended = match builder.through {
+                through if through < head => Some(through),
+                _ if before.tail <= head => Some(before.tail),
+                // Events after the head are withheld: the first of them tells where those up to it end.
+                _ if key.0 > 0 => {
+                    let beyond = self.store.topic_headers((key, name), head.max(from), before.tail, 1)?;
+                    beyond.first().map(|first| first.prev)
+                }
+                _ => None,
+            };
             let after = self.catalog.table.read().get(name).filter(|slot| slot.key == key).map(SlotView::of);
             if let Some(after) = after {
                 events.retain(|stored| stored.event.seq > after.mark);
                 builder.report_trimmed(name, &after, before.tail);
                 let chain = events.iter().map(|stored| (stored.event.seq, stored.prev));
-                builder.report_holes(name, after.mark, chain, Some(ended));
+                builder.report_holes(name, after.mark, chain, ended);
                 builder.events = events.into_iter().map(|stored| stored.event).collect();
                 return Ok(builder.finish());
             }
