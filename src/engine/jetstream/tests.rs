@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Engine as _, Log as _, Observer,
+        Admin as _, Append, AppendError, Engine as _, ExpectedLast, Log as _, Observer,
         contract::{event, plain, status, topic, wait},
         log::LogConfig,
     },
@@ -126,6 +126,29 @@ fn a_hub_that_does_not_understand_the_log_does_not_lead() {
         assert!(!hub.leads(), "it knows not the whole log");
         thread::sleep(Duration::from_millis(20));
     }
+    hub.close();
+}
+
+#[test]
+fn a_refusal_knows_of_what_another_hub_has_written() {
+    let bench = Bench::new("refusal");
+    let hub = bench.leading();
+    let first = wait(hub.append(plain(vec![event("a", "1")]))).expect("accepted")[0].seq;
+    let at = bench.write(&[bench.event(&format!("1 k={first} p={first} t=5"))]);
+    let on_nothing = Append { expect: Some(ExpectedLast::Empty), ..plain(vec![event("a", "2")]) };
+    let refused = wait(hub.append(on_nothing));
+    let Err(AppendError::Precondition { last: Some(last) }) = refused else { panic!("{refused:?}") };
+    assert_eq!(last.seq.0, at, "{first} was the last one that it had written itself");
+    hub.close();
+}
+
+#[test]
+fn a_topic_that_another_hub_has_made_is_deleted() {
+    let bench = Bench::new("unknown");
+    let hub = bench.leading();
+    let at = bench.last() + 1;
+    bench.write(&[bench.event(&format!("1 k={at} t=5"))]);
+    assert_eq!(wait(hub.delete(topic("a"))), Ok(true));
     hub.close();
 }
 

@@ -55,7 +55,10 @@ impl<S: Store> LogWriter<S> {
         let incarnation = self.retained_incarnation(topic, seq);
         let found = match incarnation {
             Some((key, _)) => self.write_tombstone(topic, key, seq)?,
-            None => false,
+            None => {
+                self.prove()?;
+                false
+            }
         };
         let pending = self.shared.pending_removals.lock().get(&seq).copied();
         if let Some(key) = pending {

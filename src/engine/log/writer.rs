@@ -74,7 +74,11 @@ impl<S: Store> LogWriter<S> {
         };
         let decided: Vec<_> = pending.into_iter().map(decide).collect();
         let (commit, topics, next) = group.finish();
-        let result = self.commit(commit, topics, next);
+        let result = if commit.events.is_empty() && decided.iter().any(Decided::refuses) {
+            self.prove()
+        } else {
+            self.commit(commit, topics, next)
+        };
         if self.fenced {
             let (doubt, mut again) = (self.doubt.take().map(Err), Vec::new());
             for ((it, (append, origin)), cost) in decided.into_iter().zip(kept).zip(costs) {
@@ -114,6 +118,12 @@ impl<S: Store> LogWriter<S> {
         self.next = next;
         self.apply(commit, topics);
         Ok(())
+    }
+
+    /// Shows that no other process has written what this one does not know. A commit shows it as well; a refusal depends on
+    /// it without one.
+    pub(super) fn prove(&mut self) -> Result<(), AppendError> {
+        self.shared.store.prove().map_err(|error| self.failed(error))
     }
 
     /// The state that each of these topics will have after the commit.
@@ -227,7 +237,7 @@ impl<S: Store> LogWriter<S> {
                 drop(reply.send(result));
             }
             Job::Prove(reply) => {
-                let result = self.shared.store.prove().map_err(|error| self.failed(error));
+                let result = self.prove();
                 drop(reply.send(result));
             }
             Job::RecordStates(topics) => self.record_states(&topics),
@@ -243,7 +253,8 @@ impl<S: Store> LogWriter<S> {
     }
 
     fn delete(&mut self, topic: &TopicName) -> Result<bool, AppendError> {
-        let Some(mark) = self.shared.catalog.table.read().get(topic).map(|slot| slot.tail) else { return Ok(false) };
+        let mark = self.shared.catalog.table.read().get(topic).map(|slot| slot.tail);
+        let Some(mark) = mark else { return self.prove().map(|()| false) };
         let deleted_through = (mark > Seq::ZERO).then_some(mark);
         let settings = TopicSettings { deleted_through, ..TopicSettings::default() };
         let record = TopicRecord { settings, ..self.shared.record(topic) };
@@ -310,6 +321,14 @@ impl Decided {
         match self {
             Self::Whole(_, reply) => Replies::Whole(reply),
             Self::Each(_, reply) => Replies::Each(reply),
+        }
+    }
+
+    /// Whether something of it was refused in the state of the topics that this writer knows.
+    fn refuses(&self) -> bool {
+        match self {
+            Self::Whole(outcome, _) => matches!(outcome, AppendOutcome::Refused(_)),
+            Self::Each(all, _) => all.iter().any(Result::is_err),
         }
     }
 

@@ -40,7 +40,7 @@ async fn a_client_whose_server_is_killed_goes_on_at_another_one() {
     until(&nats, true).await;
     eprintln!("connected again after {:?}", began.elapsed());
     assert_ne!(nats.server().name, server);
-    assert_eq!(nats.write(vec![event("moved.e.a", "x")], 0, WAIT).await, Ok(1));
+    assert_eq!(insist(&nats, 0).await, 1);
     let first = tokio::time::timeout(WAIT, live.next()).await.unwrap().unwrap();
     assert!(matches!(first, LiveItem::Lagged), "{first:?}");
 }
