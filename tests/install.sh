@@ -11,7 +11,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; el
 # apt: a command and the package it is in.
 wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:nginx haproxy:haproxy caddy:caddy strace:strace
         openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
-        pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux)
+        pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux
+        prometheus:prometheus promtool:prometheus)
 # nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 missing=()
@@ -58,12 +59,24 @@ pip_install() { # a list, its place
 venv=target/venv
 pip_install $clients/requirements.txt $venv
 pip_install $sdks/requirements.txt target/relay-venv
+pip_install tests/deploy/requirements.txt target/deploy-venv
 
 # Go: what go.sum says, exactly. A compiler since 1.21 fetches the one that go.mod asks for.
 if ! have go; then complain "no go: Go's clients cannot be built"
 else
   mkdir -p target/go
   GOTOOLCHAIN=auto go -C $clients/go build -o "$PWD/target/go/" ./... || complain "go could not build the clients in $clients/go (1.21 or newer is needed)"
+fi
+
+# Helm, and the reader of what it renders. Built for minutes once: only when the list or the reader has changed.
+deploy=tests/deploy/go
+helm=helm.sh/helm/v3/cmd/helm
+built=target/go/deploy.installed
+if have go && ! { [ -x target/go/helm ] && [ -x target/go/shapes ] && cat $deploy/go.sum $deploy/shapes/*.go | cmp -s - $built; }; then
+  echo "install: building helm, which takes some minutes once" >&2
+  if GOTOOLCHAIN=auto nice go -C $deploy build -o "$PWD/target/go/" $helm ./shapes
+  then cat $deploy/go.sum $deploy/shapes/*.go > $built
+  else complain "go could not build what $deploy/go.mod lists"; fi
 fi
 
 # Maven: the libraries that the pom names, then the client with them.

@@ -77,8 +77,9 @@ fn text(now: &Snapshot) -> String {
     let leapt = "Seconds that the machine's clock has leapt forward, excluded from event ages.";
     out.gauge("gapless_clock_leapt_seconds", leapt, store.clock_leapt_s);
     out.counter("gapless_commits_total", "Commits; concurrent publishes share one.", store.commits_total);
+    // Prometheus reserves the label `quantile` for summaries.
     out.labeled(
-        "gauge",
+        "summary",
         "gapless_commit_seconds",
         "Time until a commit is durable, since the process began.",
         "quantile",

@@ -17,9 +17,9 @@ pub(super) fn write(relay: &RelayFigures, out: &mut MetricsText) {
     let seconds = |time: &QuantilesMs| [("0.5", time.p50 / 1000.0), ("0.99", time.p99 / 1000.0)];
     let first = "Time from the arrival of a run's first frame until it was durable, since the process began.";
     let first_added = seconds(&relay.first_added_ms);
-    out.labeled("gauge", "gapless_relay_first_added_seconds", first, "quantile", first_added);
+    out.labeled("summary", "gapless_relay_first_added_seconds", first, "quantile", first_added);
     let each_frame = "Time from the arrival of a provider's frames until they were durable, since the process began.";
-    out.labeled("gauge", "gapless_relay_added_seconds", each_frame, "quantile", seconds(&relay.added_ms));
+    out.labeled("summary", "gapless_relay_added_seconds", each_frame, "quantile", seconds(&relay.added_ms));
     let each = |of: fn(&ProviderFigures) -> Vec<(String, u64)>| {
         relay.providers.iter().flat_map(move |(name, figures)| {
             of(figures).into_iter().map(move |(labels, value)| (format!("provider=\"{name}\"{labels}"), value))
