@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     feed::Write,
-    nats::Headers,
+    nats::{Headers, Stored},
     wire::{
         EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
         TombstoneRecord, WireError, decode_keys,
@@ -66,42 +66,60 @@ impl Decoder {
         Self { subjects: subjects.clone() }
     }
 
-    /// The changes of one write, in order.
+    /// The changes of one write, in order. A message that is none of gapless's is left out, and told in the log.
     ///
     /// # Errors
-    /// When a message of it cannot be understood.
+    /// [`WireError::Newer`]: then nothing of the write may be applied.
     pub(super) fn decode(&mut self, write: Write) -> Result<Vec<Decoded>, WireError> {
         let (mut decoded, mut commit) = (Vec::new(), DecodedCommit::default());
         for stored in write.messages {
-            let seq = Seq(stored.seq);
-            match self.subjects.parse(&stored.subject) {
-                Some(SubjectPlace::Event(topic)) => {
-                    commit.push(EventRecord::decode(topic, seq, &stored.headers, stored.payload)?);
+            let position = stored.seq;
+            match self.message(stored, &mut commit) {
+                Ok(change) => decoded.extend(change),
+                Err(error @ WireError::Malformed(_)) => {
+                    tracing::error!(%error, position, "a message of the log cannot be understood; it is left out");
                 }
-                Some(SubjectPlace::Keys(_)) => {
-                    let part = KeyPart::decode(&stored.headers, stored.payload)?;
-                    commit.key_parts.insert(part.index, part);
-                }
-                Some(SubjectPlace::Settings(topic)) => {
-                    let SettingsRecord { settings, key, tail, state } = SettingsRecord::decode(&stored.headers)?;
-                    let record = TopicRecord { name: topic, key, tail, snapshot: state, settings };
-                    decoded.push(Decoded::Change { change: Replicated::Settings(record), tags: Vec::new() });
-                }
-                Some(SubjectPlace::Tombstone(topic, at)) => {
-                    let TombstoneRecord { key, pending, bytes, .. } = TombstoneRecord::decode(&stored.headers)?;
-                    let change = Replicated::Removal { topic, key, seq: at, pending, bytes };
-                    decoded.push(Decoded::Change { change, tags: Vec::new() });
-                }
-                Some(SubjectPlace::Leader) => {
-                    decoded.push(Decoded::Leader { record: LeaderRecord::decode(&stored.headers)?, at: seq });
-                }
-                Some(SubjectPlace::Epoch) => decoded.push(Decoded::Epoch),
-                Some(SubjectPlace::Clock | SubjectPlace::Proof | SubjectPlace::Import | SubjectPlace::OldIds(..)) => {}
-                None => tracing::warn!(subject = stored.subject, "a message of the stream is not gapless's"),
+                Err(error @ WireError::Newer(_)) => return Err(error),
             }
         }
-        decoded.extend(commit.finish()?);
+        decoded.extend(commit.finish());
         Ok(decoded)
+    }
+
+    /// Adds an event or a key to the commit; returns any other change.
+    fn message(&self, stored: Stored, commit: &mut DecodedCommit) -> Result<Option<Decoded>, WireError> {
+        let seq = Seq(stored.seq);
+        let change = match self.subjects.parse(&stored.subject) {
+            Some(SubjectPlace::Event(topic)) => {
+                commit.push(EventRecord::decode(topic, seq, &stored.headers, stored.payload)?);
+                return Ok(None);
+            }
+            Some(SubjectPlace::Keys(_)) => {
+                let part = KeyPart::decode(&stored.headers, stored.payload)?;
+                commit.key_parts.insert(part.index, part);
+                return Ok(None);
+            }
+            Some(SubjectPlace::Settings(topic)) => {
+                let SettingsRecord { settings, key, tail, state } = SettingsRecord::decode(&stored.headers)?;
+                Replicated::Settings(TopicRecord { name: topic, key, tail, snapshot: state, settings })
+            }
+            Some(SubjectPlace::Tombstone(topic, at)) => {
+                let TombstoneRecord { key, pending, bytes, .. } = TombstoneRecord::decode(&stored.headers)?;
+                Replicated::Removal { topic, key, seq: at, pending, bytes }
+            }
+            Some(SubjectPlace::Leader) => {
+                return Ok(Some(Decoded::Leader { record: LeaderRecord::decode(&stored.headers)?, at: seq }));
+            }
+            Some(SubjectPlace::Epoch) => return Ok(Some(Decoded::Epoch)),
+            Some(SubjectPlace::Clock | SubjectPlace::Proof | SubjectPlace::Import | SubjectPlace::OldIds(..)) => {
+                return Ok(None);
+            }
+            None => {
+                tracing::warn!(subject = stored.subject, "a message of the stream is not gapless's");
+                return Ok(None);
+            }
+        };
+        Ok(Some(Decoded::Change { change, tags: Vec::new() }))
     }
 }
 
@@ -113,12 +131,13 @@ impl DecodedCommit {
         self.events.push((key, stored));
     }
 
-    fn finish(self) -> Result<Option<Decoded>, WireError> {
+    fn finish(self) -> Option<Decoded> {
         let Self { events, states, tags, key_parts } = self;
-        let keys: Vec<KeyRecord> = decode_keys(key_parts.into_values().collect())?;
-        let Some(time) = events.last().map(|(_, last)| last.event.time).or(keys.last().map(|key| key.time)) else {
-            return Ok(None);
-        };
-        Ok(Some(Decoded::Change { change: Replicated::Commit { events, states, keys, time }, tags }))
+        let keys: Vec<KeyRecord> = decode_keys(key_parts.into_values().collect()).unwrap_or_else(|error| {
+            tracing::error!(%error, "the idempotency keys of a commit cannot be understood; they are left out");
+            Vec::new()
+        });
+        let time = events.last().map(|(_, last)| last.event.time).or(keys.last().map(|key| key.time))?;
+        Some(Decoded::Change { change: Replicated::Commit { events, states, keys, time }, tags })
     }
 }

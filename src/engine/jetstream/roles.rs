@@ -19,7 +19,7 @@ use super::{
     nats::{NatsError, Outgoing, WriteError},
     proof,
     store::JetStreamStore,
-    wire::{WireError, WriteId},
+    wire::WriteId,
 };
 use crate::{
     engine::log::{Store, writer::LogWriter},
@@ -81,15 +81,11 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Wr
     }
     let decoded = match reader.decode(write) {
         Ok(decoded) => decoded,
-        Err(WireError::Newer(version)) => {
+        Err(error) => {
             // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
             link.outdated.store(true, Ordering::Release);
-            tracing::error!(version, "a newer hub writes the log; this one can follow it no more: upgrade it");
+            tracing::error!(%error, "this hub can follow the log no more");
             return;
-        }
-        Err(error) => {
-            tracing::error!(%error, position = last.0, "a message of the log cannot be understood; it is left out");
-            Vec::new()
         }
     };
     for item in decoded {

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Admin as _, Append, AppendError, Engine as _, ExpectedLast, Log as _, Observer,
-        contract::{event, plain, status, topic, wait},
+        Admin as _, Append, AppendError, Engine as _, ExpectedLast, Log as _, Observer, ReadFrom,
+        contract::{event, plain, request, short, status, topic, wait},
         log::LogConfig,
     },
     event::{Event, Seq, TopicName},
@@ -152,6 +152,19 @@ fn a_topic_that_another_hub_has_made_is_deleted() {
     hub.close();
 }
 
+#[test]
+fn a_message_that_somebody_else_has_written_takes_none_of_its_neighbours_away() {
+    let bench = Bench::new("foreign");
+    let hub = bench.leading();
+    let at = bench.last() + 1;
+    let events = [format!("1 k={at} t=5"), "1 something else".into(), format!("1 k={at} p={at} t=5")];
+    bench.write(&events.map(|headers| bench.event(&headers)));
+    let own = wait(hub.append(plain(vec![event("a", "1")]))).expect("accepted when it leads again")[0].seq.0;
+    let page = wait(hub.read(request(topic("a").into(), ReadFrom::Earliest))).expect("readable");
+    assert_eq!(short(&page), [at, at + 2, own].map(|seq| seq.to_string()));
+    hub.close();
+}
+
 /// Panics at the first event.
 #[derive(Default)]
 struct Panics(AtomicBool);
@@ -194,8 +207,8 @@ fn a_stream_that_was_made_again_is_noticed_and_refused() {
     until("it is noticed", || refusal().contains("epoch --renew"));
     let refused = wait(hub.append(plain(vec![event("a", "2")]))).expect_err("refused").to_string();
     assert!(refused.contains("epoch --renew"), "{refused}");
-    let request = crate::engine::contract::request(topic("a").into(), crate::engine::ReadFrom::Earliest);
-    assert!(wait(hub.read(request)).is_err(), "what the stream has now is of another log");
+    let all = request(topic("a").into(), ReadFrom::Earliest);
+    assert!(wait(hub.read(all)).is_err(), "what the stream has now is of another log");
     hub.close();
 }
 
