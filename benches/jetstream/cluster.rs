@@ -1,10 +1,11 @@
 //! Three NATS servers, the streams in them, and the hubs over a stream.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::Path,
+    ops::Deref,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -108,6 +109,49 @@ impl Site {
     }
 }
 
+/// What a hub logs: errors, and when it begins and ends to lead.
+const LOGGED: &str = "error,gapless::engine::jetstream::roles=info";
+
+/// A hub over a stream.
+pub(crate) struct Member {
+    hub: Hub,
+    log: PathBuf,
+}
+
+impl Member {
+    /// Times that it began to lead.
+    pub(crate) fn begun(&self) -> usize {
+        self.says("this hub leads").saturating_sub(self.says("this hub leads no more"))
+    }
+
+    /// Whether it leads now, as it believes itself.
+    pub(crate) fn leads(&self) -> bool {
+        self.begun() > self.says("this hub leads no more")
+    }
+
+    fn says(&self, what: &str) -> usize {
+        fs::read_to_string(&self.log).unwrap_or_default().matches(what).count()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(self) {
+        self.hub.kill();
+    }
+}
+
+impl Deref for Member {
+    type Target = Hub;
+
+    fn deref(&self) -> &Hub {
+        &self.hub
+    }
+}
+
+/// The hub that leads comes first: on a machine without time for them, a follower takes over.
+pub(crate) fn leader_first(hubs: &mut [Member]) {
+    hubs.sort_by_key(|hub| !hub.leads());
+}
+
 /// A stream that is the log of hubs.
 pub(crate) struct HubLog<'a> {
     site: &'a Site,
@@ -127,8 +171,10 @@ impl HubLog<'_> {
     }
 
     /// A hub over this log, which has loaded it and is ready. The first one leads.
-    pub(crate) fn hub(&self) -> Hub {
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log-level", "error"]);
+    pub(crate) fn hub(&self) -> Member {
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0", "--log-level", LOGGED]);
+        let log = self.site.stores.path().join(format!("{}-{:08x}.log", self.name, fastrand::u32(..)));
+        command.stderr(File::create(&log).expect("a log"));
         // It keeps nothing there.
         let hub = Hub::spawn(command.args(FLAGS).arg("--data").arg(self.site.stores.path().join("unused")));
         let begun = Instant::now();
@@ -136,7 +182,7 @@ impl HubLog<'_> {
             assert!(begun.elapsed() < PATIENCE, "a hub is not ready");
             sleep(Duration::from_millis(5));
         }
-        hub
+        Member { hub, log }
     }
 }
 

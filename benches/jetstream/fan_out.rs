@@ -28,7 +28,7 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
     for _ in 0..rounds::count() {
         report.next_round();
         through(site, &[&sled], SLED, &cases, report);
-        through(site, &hubs.each_ref(), JETSTREAM, &cases, report);
+        through(site, &hubs.each_ref().map(|hub| &**hub), JETSTREAM, &cases, report);
     }
     for case in &cases {
         let (tells, better, inverse) = ("cpu per delivery", Better::Lower, false);

@@ -4,7 +4,7 @@ use gapless::load::{Load, LoadMode, LoadPlan, LoadTopics, PublishMode};
 
 use crate::{
     NATS, SLED, TOPICS,
-    cluster::{self, SERVERS, Site},
+    cluster::{self, Member, SERVERS, Site},
     plain, requests,
     support::{
         self,
@@ -31,10 +31,10 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
     let log = site.stream("RATES");
     for _ in 0..rounds::count() {
         report.next_round();
-        let mut hubs: Vec<Hub> = Vec::new();
+        let mut hubs: Vec<Member> = Vec::new();
         for name in HUBS {
             hubs.push(log.hub());
-            through(site, &hubs.iter().collect::<Vec<_>>(), name, report);
+            through(site, &hubs.iter().map(|hub| &**hub).collect::<Vec<_>>(), name, report);
         }
         through(site, &[&sled], SLED, report);
         for waiting in IN_FLIGHT {

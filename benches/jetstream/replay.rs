@@ -31,7 +31,7 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
     for round in 0..rounds::count() {
         report.next_round();
         let topics = LoadTopics { names: vec![format!("news/{round}")], publishers: 1 };
-        let targets = hubs.iter().map(cluster::target).collect();
+        let targets = hubs.iter().map(|hub| cluster::target(hub)).collect();
         let mut load = Load::over(targets, topics.clone()).expect("it begins");
         let (pace, time) = (LoadMode::Window(1024), Duration::from_mins(1));
         let plan = LoadPlan { events, time, pace, form: PublishMode::Lines, ..requests() };
