@@ -48,7 +48,7 @@ fn through(site: &Site, hubs: &[&Hub], name: &'static str, report: &mut Report) 
     let topics = LoadTopics { names: vec!["news".into()], publishers: 1 };
     let targets = hubs.iter().map(|hub| cluster::target(hub)).collect();
     let mut load = Load::over(targets, topics.clone()).expect("it begins");
-    load.subscribe_at(hubs.len() - 1, 1, |_| Wants::topic(&topics, 0)).expect("it opens");
+    load.subscribe_at(1, |_| Wants::topic(&topics, 0), |_| hubs.len() - 1).expect("it opens");
     site.measured(&mut load, &LoadPlan { events: 20, ..requests() }, hubs);
     let (outcome, _) = site.measured(&mut load, &LoadPlan { time: time(), ..requests() }, hubs);
     sample(report, name, "ack", [outcome.ack_ms(50.0), outcome.ack_ms(99.0)]);

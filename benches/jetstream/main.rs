@@ -12,6 +12,11 @@
 //! Replay: 19,000 events of one topic to 50 clients of a hub that has just started; what the servers send for that,
 //! beside one client, and beside 50 ordered consumers.
 //!
+//! 2026-11-27, 2 cores beside builds and fault tests (load averages of 13 to 18): a receipt 1.3 ms (sled 0.35, NATS
+//! 0.95), 23 us a POST at the hub with 512 in flight (sled 17) and 32 us at the servers (NATS alone 26); a delivery 1.1
+//! times sled's CPU; following 7 to 10 us an event; 50 replays 0.044 of the bytes of 50 consumers; a million topics 180 B
+//! each, 20 s and 992 MB to start a hub, 3.3 s to take over.
+//!
 //! `JETSTREAM_PARTS=latency,replay` measures only these parts.
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

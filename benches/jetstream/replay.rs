@@ -39,7 +39,7 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
         for (server, count) in [(1, 1), (2, clients)] {
             let watch = Watch::start(site, Some(&hubs[server]));
             let wants = |_| Wants { from: StartAt::Earliest, ..Wants::topic(&topics, 0) };
-            load.subscribe_at(server, count, wants).expect("they open");
+            load.subscribe_at(count, wants, |_| server).expect("they open");
             let faults = load.settle().expect("they read");
             assert!(faults.none(), "{faults}");
             watch.stop((&case(count), JETSTREAM), count as f64 * events as f64, report);

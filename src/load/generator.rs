@@ -19,11 +19,9 @@ use super::{
     stream::{LoadStream, StreamPhase},
     tally::LoadTally,
     topics::{LoadTopics, Wants},
+    watch::{ProgressWatch, STALL_TIMEOUT, clock},
 };
 use crate::progress::WorkProgress;
-
-/// How long a load waits without any progress before it gives up.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for sockets: a stall is noticed late by a tenth at most.
 const MAX_WAIT: Duration = Duration::from_secs(STALL_TIMEOUT.as_secs() / 10);
@@ -143,23 +141,14 @@ impl Load {
     /// When one is refused, or no stream gets a response within ten seconds.
     pub fn subscribe(&mut self, count: usize, wants: impl Fn(usize) -> Wants) -> Result<(), LoadError> {
         let servers = self.targets.len();
-        self.open(count, wants, |stream| stream % servers)
+        self.subscribe_at(count, wants, |stream| stream % servers)
     }
 
-    /// The same, with all streams at one of the servers, by its index.
+    /// The same, with the stream of each number at the server whose index `server` returns.
     ///
     /// # Errors
     /// As [`Load::subscribe`].
     pub fn subscribe_at(
-        &mut self,
-        server: usize,
-        count: usize,
-        wants: impl Fn(usize) -> Wants,
-    ) -> Result<(), LoadError> {
-        self.open(count, wants, |_| server)
-    }
-
-    fn open(
         &mut self,
         count: usize,
         wants: impl Fn(usize) -> Wants,
@@ -408,29 +397,3 @@ impl Load {
 
 /// Ready sockets served by one poll.
 const MAX_POLL_EVENTS: usize = 1024;
-
-/// A clock in nanoseconds since `start`.
-fn clock(start: Instant) -> impl Fn() -> u64 {
-    move || u64::try_from(start.elapsed().as_nanos()).expect("less than 584 years")
-}
-
-/// Detects a load without progress.
-struct ProgressWatch {
-    seen: (u64, u64),
-    last: Instant,
-}
-
-impl ProgressWatch {
-    fn new(tally: &LoadTally) -> Self {
-        Self { seen: (tally.delivered, tally.published), last: Instant::now() }
-    }
-
-    /// Whether there was progress within [`STALL_TIMEOUT`].
-    fn has_progress(&mut self, tally: &LoadTally) -> bool {
-        let seen = (tally.delivered, tally.published);
-        if seen != self.seen {
-            (self.seen, self.last) = (seen, Instant::now());
-        }
-        self.last.elapsed() < STALL_TIMEOUT
-    }
-}
