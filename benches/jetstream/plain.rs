@@ -74,7 +74,7 @@ pub(crate) fn publish(site: &Site, waiting: usize, time: Duration, is_heard: boo
                     let data = Bytes::from(support::payload(nanos(sent), BYTES));
                     let subject = topic.next().expect("it has no end");
                     context.publish(subject, data).await.expect("sent").await.expect("acknowledged");
-                    acks.borrow_mut().saturating_record(nanos(created.elapsed() - sent));
+                    acks.borrow_mut().saturating_record(nanos(created.elapsed().saturating_sub(sent)));
                     events.set(events.get() + 1);
                 }
             }

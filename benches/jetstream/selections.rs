@@ -14,7 +14,7 @@ use crate::{
 const KIB: f64 = 1024.0;
 
 pub(crate) fn measure(site: &Site, report: &mut Report) {
-    let count = rounds::sized(10_000, 100);
+    let count: usize = rounds::sized(10_000, 100);
     let case = format!("{count} streams, each of a topic of its own");
     let mut row = |what, value, unit| report.sample(&case, JETSTREAM, what, value, unit);
     let log = site.stream("SELECTIONS");

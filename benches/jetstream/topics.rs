@@ -24,7 +24,7 @@ const WINDOW: u32 = 4096;
 const FILLING: Duration = Duration::from_mins(15);
 
 pub(crate) fn measure(site: &Site, report: &mut Report) {
-    let count = rounds::sized(1_000_000, 5_000);
+    let count: usize = rounds::sized(1_000_000, 5_000);
     let case = format!("{count} topics");
     let mut row = |what, value, unit| report.sample(&case, JETSTREAM, what, value, unit);
     let log = site.stream("TOPICS");
