@@ -26,13 +26,14 @@ impl Hub {
 
     /// The same with additional flags.
     pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_gapless"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"])
-            .arg(data)
-            .args(flags)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--log-level", "error", "--data"]).arg(data).args(flags);
+        Self::spawn(&mut command)
+    }
+
+    /// A hub by its command. Returns when it accepts connections.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
         let mut line = String::new();
         stdout.read_line(&mut line).expect("it greets");
@@ -40,6 +41,11 @@ impl Hub {
         // The pipe is kept open and read: a process that writes into a closed one would get EPIPE.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
         Self { address: address.expect("it greets with its address"), process }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.process.kill().expect("ours");
     }
 
     /// Seconds of CPU used so far, user and system, by all its threads. The kernel counts in ticks of 10 ms.

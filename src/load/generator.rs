@@ -19,11 +19,9 @@ use super::{
     stream::{LoadStream, StreamPhase},
     tally::LoadTally,
     topics::{LoadTopics, Wants},
+    watch::{ProgressWatch, STALL_TIMEOUT, clock},
 };
 use crate::progress::WorkProgress;
-
-/// How long a load waits without any progress before it gives up.
-const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for sockets: a stall is noticed late by a tenth at most.
 const MAX_WAIT: Duration = Duration::from_secs(STALL_TIMEOUT.as_secs() / 10);
@@ -42,9 +40,10 @@ const REPORT_MS: u64 = 100;
 /// the sleep are noticed late by this much at most.
 const MAX_SLEEP: Duration = Duration::from_micros(100);
 
-/// A load on one server: its publishers, its streams, and the tally of their events.
+/// A load on one server, or on several that serve the same log: publishers, streams, and the tally of their events.
 pub struct Load {
-    target: Target,
+    /// The servers, at least one; all of one dialect.
+    targets: Vec<Target>,
     topics: LoadTopics,
     /// Sources of each topic: the number of its publishers.
     sources_per_topic: usize,
@@ -74,6 +73,18 @@ impl Load {
     /// # Errors
     /// When a topic cannot be created, or the system refuses an event queue.
     pub fn new(target: Target, topics: LoadTopics) -> Result<Self, LoadError> {
+        Self::over(vec![target], topics)
+    }
+
+    /// A load on several servers of one log: publishers and streams are spread over them in turn.
+    ///
+    /// # Errors
+    /// As [`Load::new`].
+    ///
+    /// # Panics
+    /// Without a server.
+    pub fn over(targets: Vec<Target>, topics: LoadTopics) -> Result<Self, LoadError> {
+        assert!(!targets.is_empty(), "a load needs a server");
         let sources_per_topic = topics.publishers.div_ceil(topics.names.len());
         let (count, publishers) = (topics.names.len(), topics.publishers);
         // The publishers of a topic are as far apart as there are topics.
@@ -93,7 +104,7 @@ impl Load {
             returned: 0,
             caught_up: None,
             progress: None,
-            target,
+            targets,
             topics,
         };
         load.create()?;
@@ -101,10 +112,11 @@ impl Load {
     }
 
     fn create(&self) -> Result<(), LoadError> {
-        let failed = |reason| LoadError::Connect { address: self.target.address, reason };
+        let target = &self.targets[0];
+        let failed = |reason| LoadError::Connect { address: target.address, reason };
         for topic in &self.topics.names {
-            let Some(request) = self.target.dialect.create(&self.target, topic) else { return Ok(()) };
-            let mut socket = net::TcpStream::connect(self.target.address).map_err(failed)?;
+            let Some(request) = target.dialect.create(target, topic) else { return Ok(()) };
+            let mut socket = net::TcpStream::connect(target.address).map_err(failed)?;
             socket.set_read_timeout(Some(STALL_TIMEOUT)).map_err(failed)?;
             socket.write_all(request.as_bytes()).map_err(failed)?;
             let mut answer = [0; 1024];
@@ -128,12 +140,26 @@ impl Load {
     /// # Errors
     /// When one is refused, or no stream gets a response within ten seconds.
     pub fn subscribe(&mut self, count: usize, wants: impl Fn(usize) -> Wants) -> Result<(), LoadError> {
+        let servers = self.targets.len();
+        self.subscribe_at(count, wants, |stream| stream % servers)
+    }
+
+    /// The same, with the stream of each number at the server whose index `server` returns.
+    ///
+    /// # Errors
+    /// As [`Load::subscribe`].
+    pub fn subscribe_at(
+        &mut self,
+        count: usize,
+        wants: impl Fn(usize) -> Wants,
+        server: impl Fn(usize) -> usize,
+    ) -> Result<(), LoadError> {
         for n in 0..count {
             let wants = wants(n);
             let sources = wants.topics.start * self.sources_per_topic..wants.topics.end * self.sources_per_topic;
             let sources = self.tally.stream(sources.start, sources.len(), wants.from == StartAt::Earliest);
             self.queue.push_back(self.streams.len());
-            self.streams.push(LoadStream::new(wants, sources));
+            self.streams.push(LoadStream::new(wants, server(self.streams.len()), sources));
         }
         let (mut missing, mut since) = (count, Instant::now());
         if let Some(progress) = &self.progress {
@@ -165,7 +191,8 @@ impl Load {
         self.caught_up = None;
         for index in 0..self.topics.publishers {
             let token = Token(PUBLISHER_TOKENS + index);
-            self.publishers.push(LoadPublisher::connect(&self.target, traffic.form, self.poll.registry(), token)?);
+            let target = &self.targets[index % self.targets.len()];
+            self.publishers.push(LoadPublisher::connect(target, traffic.form, self.poll.registry(), token)?);
         }
         let mut schedule = Schedule::new(traffic, &self.topics, self.sources_per_topic, self.now());
         let mut watch = ProgressWatch::new(&self.tally);
@@ -175,7 +202,7 @@ impl Load {
         }
         let outcome = loop {
             self.report_run(&mut reported, schedule.started_at);
-            let due = schedule.publish(self.now(), &self.target, &mut self.publishers, &mut self.tally)?;
+            let due = schedule.publish(self.now(), &mut self.publishers, &mut self.tally)?;
             let is_idle = self.tally.outstanding == 0 && self.tally.unacknowledged == 0;
             if schedule.done && is_idle && self.queue.is_empty() && self.connecting == 0 {
                 break Ok(());
@@ -279,7 +306,7 @@ impl Load {
         let clock = clock(self.created);
         for stream in &mut self.streams[streams] {
             stream.resume(&mut self.tally);
-            stream.read(self.target.dialect, &mut self.buffer, &mut self.tally, false, &clock)?;
+            stream.read(self.targets[0].dialect, &mut self.buffer, &mut self.tally, false, &clock)?;
         }
         Ok(())
     }
@@ -302,7 +329,8 @@ impl Load {
         while self.connecting < MAX_CONNECTING
             && let Some(index) = self.queue.pop_front()
         {
-            self.streams[index].connect(self.target.address, self.poll.registry(), Token(index))?;
+            let address = self.targets[self.streams[index].server].address;
+            self.streams[index].connect(address, self.poll.registry(), Token(index))?;
             self.connecting += 1;
         }
         // The poll has a resolution of a millisecond and rounds up.
@@ -330,7 +358,7 @@ impl Load {
                 }
                 if event.is_readable() {
                     let clock = clock(self.created);
-                    publisher.read(self.target.dialect, &mut self.buffer, &mut self.tally, &clock)?;
+                    publisher.read(self.targets[0].dialect, &mut self.buffer, &mut self.tally, &clock)?;
                 }
             } else {
                 self.serve(token, event.is_read_closed())?;
@@ -342,17 +370,18 @@ impl Load {
     /// Serves stream `index`, whose socket is ready.
     fn serve(&mut self, index: usize, closed: bool) -> Result<(), LoadError> {
         let stream = &mut self.streams[index];
+        let target = &self.targets[stream.server];
         if stream.phase == StreamPhase::Connecting {
             let topics: Vec<&str> = stream.wants.select.iter().map(String::as_str).collect();
-            let request = self.target.dialect.subscribe(&self.target, &topics, stream.wants.from, stream.cursor());
-            stream.send_request(self.target.address, &request)?;
+            let request = target.dialect.subscribe(target, &topics, stream.wants.from, stream.cursor());
+            stream.send_request(target.address, &request)?;
         }
         if !matches!(stream.phase, StreamPhase::Requested | StreamPhase::Open) {
             return Ok(());
         }
         let (phase, behind) = (stream.phase, stream.progress.behind);
         let clock = clock(self.created);
-        stream.read(self.target.dialect, &mut self.buffer, &mut self.tally, closed, &clock)?;
+        stream.read(target.dialect, &mut self.buffer, &mut self.tally, closed, &clock)?;
         let opened = phase == StreamPhase::Requested && stream.phase == StreamPhase::Open;
         self.connecting -= usize::from(opened);
         if (opened || behind > 0) && stream.phase == StreamPhase::Open && stream.progress.behind == 0 && self.behind > 0
@@ -368,29 +397,3 @@ impl Load {
 
 /// Ready sockets served by one poll.
 const MAX_POLL_EVENTS: usize = 1024;
-
-/// A clock in nanoseconds since `start`.
-fn clock(start: Instant) -> impl Fn() -> u64 {
-    move || u64::try_from(start.elapsed().as_nanos()).expect("less than 584 years")
-}
-
-/// Detects a load without progress.
-struct ProgressWatch {
-    seen: (u64, u64),
-    last: Instant,
-}
-
-impl ProgressWatch {
-    fn new(tally: &LoadTally) -> Self {
-        Self { seen: (tally.delivered, tally.published), last: Instant::now() }
-    }
-
-    /// Whether there was progress within [`STALL_TIMEOUT`].
-    fn has_progress(&mut self, tally: &LoadTally) -> bool {
-        let seen = (tally.delivered, tally.published);
-        if seen != self.seen {
-            (self.seen, self.last) = (seen, Instant::now());
-        }
-        self.last.elapsed() < STALL_TIMEOUT
-    }
-}

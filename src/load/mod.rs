@@ -17,6 +17,7 @@
 //! | `stream_line` | the meaning of a line of a stream, in every dialect |
 //! | `publisher` | one publisher |
 //! | `response` | incremental parser for HTTP/1.1 responses |
+//! | `watch` | time, and whether a load gets on |
 //!
 //! A subscriber takes its socket and about 200 bytes, and the beginning of a line that has arrived in part.
 
@@ -32,6 +33,7 @@ mod stream_line;
 pub mod tally;
 pub mod topics;
 pub mod traffic;
+mod watch;
 
 pub use self::{
     dialect::{PeerDialect, PublishMode},

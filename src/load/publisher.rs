@@ -32,6 +32,7 @@ const REASON_BYTES: usize = 300;
 /// A publisher.
 #[derive(Debug)]
 pub(super) struct LoadPublisher {
+    target: Target,
     socket: TcpStream,
     form: PublishMode,
     responses: Responses,
@@ -71,6 +72,7 @@ impl LoadPublisher {
             PublishMode::Requests => Vec::new(),
         };
         Ok(Self {
+            target: target.clone(),
             socket: connected.map_err(|reason| LoadError::Connect { address, reason })?,
             form,
             responses: Responses::default(),
@@ -91,7 +93,7 @@ impl LoadPublisher {
     }
 
     /// Queues an event; [`Self::flush`] sends it.
-    pub(super) fn publish(&mut self, target: &Target, topic: &str, number: u64, bytes: usize) {
+    pub(super) fn publish(&mut self, topic: &str, number: u64, bytes: usize) {
         match self.form {
             PublishMode::Lines => {
                 write!(self.chunk, "{{\"topic\":\"{topic}\",\"data\":\"").expect("memory");
@@ -101,7 +103,7 @@ impl LoadPublisher {
             PublishMode::Requests => {
                 let (mut data, mut request) = (String::with_capacity(bytes + 8), String::with_capacity(bytes + 256));
                 write_payload(&mut data, number, bytes);
-                target.dialect.publish(target, topic, &data, &mut request);
+                self.target.dialect.publish(&self.target, topic, &data, &mut request);
                 self.out.extend_from_slice(request.as_bytes());
             }
         }

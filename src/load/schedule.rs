@@ -2,9 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{
-    LoadError, LoadMode, LoadPlan, dialect::Target, publisher::LoadPublisher, tally::LoadTally, topics::LoadTopics,
-};
+use super::{LoadError, LoadMode, LoadPlan, publisher::LoadPublisher, tally::LoadTally, topics::LoadTopics};
 
 /// Upper bound of events in flight of one publisher in an open loop: it bounds the memory when a server stalls.
 const MAX_IN_FLIGHT: u32 = 100_000;
@@ -53,7 +51,6 @@ impl Schedule {
     pub(super) fn publish(
         &mut self,
         now: u64,
-        target: &Target,
         publishers: &mut [LoadPublisher],
         tally: &mut LoadTally,
     ) -> Result<Option<Duration>, LoadError> {
@@ -66,7 +63,7 @@ impl Schedule {
             LoadMode::Window(window) => {
                 for (index, publisher) in publishers.iter_mut().enumerate() {
                     while self.remaining > 0 && tally.in_flight(index) < window && !publisher.is_full() {
-                        self.publish_one(index, now, target, publisher, tally);
+                        self.publish_one(index, now, publisher, tally);
                     }
                 }
                 Duration::from_nanos(end - now)
@@ -78,7 +75,7 @@ impl Schedule {
                     if publishers[publisher].is_full() || tally.in_flight(publisher) >= MAX_IN_FLIGHT {
                         break;
                     }
-                    self.publish_one(publisher, due, target, &mut publishers[publisher], tally);
+                    self.publish_one(publisher, due, &mut publishers[publisher], tally);
                     self.sent += 1;
                     due = self.due(rate);
                 }
@@ -102,20 +99,13 @@ impl Schedule {
         self.started_at + (self.sent as f64 * 1e9 / rate) as u64
     }
 
-    fn publish_one(
-        &mut self,
-        index: usize,
-        at: u64,
-        target: &Target,
-        publisher: &mut LoadPublisher,
-        tally: &mut LoadTally,
-    ) {
+    fn publish_one(&mut self, index: usize, at: u64, publisher: &mut LoadPublisher, tally: &mut LoadTally) {
         let sources = &mut self.sources[index];
         sources.rotate_left(1);
         let source = *sources.back().expect("each publisher has a topic");
         let number = tally.sent(source, at);
         let topic = &self.names[source / self.sources_per_topic];
-        publisher.publish(target, topic, number, self.traffic.bytes);
+        publisher.publish(topic, number, self.traffic.bytes);
         self.remaining -= 1;
     }
 }

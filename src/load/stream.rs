@@ -47,6 +47,8 @@ pub(super) struct LoadStream {
     responses: Responses,
     lines: BodyLines,
     pub(super) wants: Wants,
+    /// The index of its server.
+    pub(super) server: usize,
     pub(super) sources: StreamSources,
     pub(super) progress: StreamProgress,
     /// The id of the newest event received.
@@ -82,13 +84,14 @@ impl Id {
 
 impl LoadStream {
     /// A stream that is not connected yet.
-    pub(super) fn new(wants: Wants, sources: StreamSources) -> Self {
+    pub(super) fn new(wants: Wants, server: usize, sources: StreamSources) -> Self {
         Self {
             socket: None,
             phase: StreamPhase::Disconnected,
             responses: Responses::default(),
             lines: BodyLines::default(),
             wants,
+            server,
             sources,
             progress: StreamProgress::default(),
             last_id: Id::NONE,

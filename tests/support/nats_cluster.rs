@@ -171,6 +171,11 @@ impl NatsCluster {
         serde_json::from_str(&self.nodes[index].get(path)?).ok()
     }
 
+    /// Of the nodes that run.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        self.nodes.iter().filter_map(|node| node.process.as_ref().map(Child::id)).collect()
+    }
+
     /// Where configurations and data are.
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()

@@ -5,32 +5,77 @@ use std::fmt::Write as _;
 use crate::{
     figure::{spread, with_unit},
     groups::{Group, groups},
-    input::{Bench, Better, Ratio},
+    input::{self, Bench, Better, Ratio},
+    kept::KeptBench,
     plot::bars::in_words,
-    verdict::{Standing, standing, words},
+    verdict::{Standing, standing, standing_in, words},
 };
 
 /// Directory of the plots, relative to the document.
 pub(crate) const PLOTS: &str = "benchmarks";
 
-/// Renders the document; `by_hand` is copied unchanged.
-pub(crate) fn document(benches: &[Bench], by_hand: &str) -> String {
+/// A bench of the document.
+enum Entry<'a> {
+    /// Run since the document was made last.
+    Run(&'a Bench),
+    /// Of the document as it was.
+    Kept(&'a KeptBench),
+}
+
+impl Entry<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Run(bench) => &bench.name,
+            Self::Kept(kept) => &kept.name,
+        }
+    }
+
+    /// Its lines in the table of targets, and what each tells.
+    fn targets(&self) -> Vec<(String, Standing)> {
+        match self {
+            Self::Run(bench) => bench.ratios.iter().map(|ratio| (target(bench, ratio), standing(ratio))).collect(),
+            Self::Kept(kept) => kept.targets.iter().map(|line| (line.clone(), standing_in(line))).collect(),
+        }
+    }
+
+    /// When and where it was run.
+    fn place(&self) -> (String, String) {
+        match self {
+            Self::Run(bench) => {
+                let machine = &bench.machine;
+                let (cores, memory) = (machine.cores, machine.memory_gib);
+                let text = format!("{}, {cores} cores, {memory} GiB, Linux {}", machine.cpu, machine.kernel);
+                (bench.date.clone(), text)
+            }
+            Self::Kept(kept) => (kept.date.clone(), kept.machine.clone()),
+        }
+    }
+}
+
+/// Renders the document of these benches, and of those that are kept; `by_hand` is copied unchanged.
+pub(crate) fn document(benches: &[Bench], kept: &[KeptBench], by_hand: &str) -> String {
     let mut out = String::from(
         "# Benchmarks\n\nMade by `make bench`; only what stands between the markers at the end is written by hand.\n\n",
     );
-    if benches.is_empty() {
+    let mut entries: Vec<Entry<'_>> = benches.iter().map(Entry::Run).chain(kept.iter().map(Entry::Kept)).collect();
+    entries.sort_by(|a, b| input::place(a.name()).cmp(&input::place(b.name())));
+    if entries.is_empty() {
         out.push_str("No bench has been run yet: there are no figures.\n\n");
     } else {
-        let names: Vec<String> = benches.iter().map(|bench| format!("[{0}](#{0})", bench.name)).collect();
+        let names: Vec<String> = entries.iter().map(|entry| format!("[{0}](#{0})", entry.name())).collect();
         let _ = write!(out, "- [Targets](#targets)\n- {}\n", names.join(", "));
         out.push_str(
             "- [Where and when](#where-and-when), [again](#again), [what the figures mean](#what-the-figures-mean)\n\n",
         );
-        targets(&mut out, benches);
-        for bench in benches {
-            section(&mut out, bench);
+        targets(&mut out, &entries);
+        for entry in &entries {
+            let _ = write!(out, "## {}\n\n", entry.name());
+            match entry {
+                Entry::Run(bench) => section(&mut out, bench),
+                Entry::Kept(kept) => out.push_str(&kept.section),
+            }
         }
-        place(&mut out, benches);
+        place(&mut out, &entries);
     }
     out.push_str(AGAIN);
     let _ = write!(out, "## What the figures mean\n\n{by_hand}\n");
@@ -41,42 +86,41 @@ const AGAIN: &str = "## Again\n\n```console\n$ make bench                       
     $ make soak                         # the half hour of `sustained`, and this document\n\
     $ cargo bench --bench fan_out       # one question\n\
     $ cargo bench --bench peers         # beside Mercure and Centrifugo: about half an hour\n\
-    $ make report                       # this document from target/bench/*.json\n```\n\n";
+    $ make report                       # this document from target/bench/*.json; of other benches, what it told before\n```\n\n";
 
-fn targets(out: &mut String, benches: &[Bench]) {
-    let all: Vec<(&Bench, &Ratio)> =
-        benches.iter().flat_map(|bench| bench.ratios.iter().map(move |ratio| (bench, ratio))).collect();
-    let count = |which: &[Standing]| all.iter().filter(|(_, ratio)| which.contains(&standing(ratio))).count();
+fn targets(out: &mut String, entries: &[Entry<'_>]) {
+    let (lines, standings): (Vec<String>, Vec<Standing>) = entries.iter().flat_map(Entry::targets).unzip();
+    let count = |which: &[Standing]| standings.iter().filter(|standing| which.contains(standing)).count();
     let (reached, aimed, missed) =
         (count(&[Standing::Reached, Standing::Aimed]), count(&[Standing::Aimed]), count(&[Standing::Missed]));
     let _ = write!(
         out,
         "## Targets\n\n{} targets: {reached} met, {aimed} of them with the aim; {missed} missed. A ratio is the median of \
          the ratios within each round; the least and the most are in brackets.\n\n\
-         | question | figure | reach | aim | met? |\n|---|---|---|---|---|\n",
-        reached + missed
+         | question | figure | reach | aim | met? |\n|---|---|---|---|---|\n{}\n\n",
+        reached + missed,
+        lines.join("\n")
     );
-    for (bench, ratio) in all {
-        let unit = if ratio.to.is_some() { "x" } else { &ratio.unit };
-        let sign = if ratio.better == Better::Higher { "≥" } else { "≤" };
-        let target =
-            |target: Option<f64>| target.map_or("–".to_owned(), |it| format!("{sign} {}", with_unit(it, unit)));
-        let against = ratio.to.as_ref().map_or(String::new(), |to| format!(" against {to}"));
-        let _ = writeln!(
-            out,
-            "| [{0}](#{0}): {1}: {2}, {3}{4} | {5} | {6} | {7} | {8} |",
-            bench.name,
-            cell(&ratio.case),
-            cell(&ratio.measure),
-            cell(&ratio.of),
-            cell(&against),
-            figure_of(ratio, unit),
-            target(ratio.reach),
-            target(ratio.aim),
-            words(ratio)
-        );
-    }
-    out.push('\n');
+}
+
+/// A line of the table of targets.
+fn target(bench: &Bench, ratio: &Ratio) -> String {
+    let unit = if ratio.to.is_some() { "x" } else { &ratio.unit };
+    let sign = if ratio.better == Better::Higher { "≥" } else { "≤" };
+    let target = |target: Option<f64>| target.map_or("–".to_owned(), |it| format!("{sign} {}", with_unit(it, unit)));
+    let against = ratio.to.as_ref().map_or(String::new(), |to| format!(" against {to}"));
+    format!(
+        "| [{0}](#{0}): {1}: {2}, {3}{4} | {5} | {6} | {7} | {8} |",
+        bench.name,
+        cell(&ratio.case),
+        cell(&ratio.measure),
+        cell(&ratio.of),
+        cell(&against),
+        figure_of(ratio, unit),
+        target(ratio.reach),
+        target(ratio.aim),
+        words(ratio)
+    )
 }
 
 fn figure_of(ratio: &Ratio, unit: &str) -> String {
@@ -87,7 +131,7 @@ fn figure_of(ratio: &Ratio, unit: &str) -> String {
 }
 
 fn section(out: &mut String, bench: &Bench) {
-    let _ = write!(out, "## {}\n\n**{}**\n\n", bench.name, bench.question);
+    let _ = write!(out, "**{}**\n\n", bench.question);
     if !bench.method.is_empty() {
         let _ = write!(out, "{}\n\n", bench.method);
     }
@@ -157,28 +201,20 @@ fn alone(out: &mut String, groups: &[&Group<'_>]) {
     out.push('\n');
 }
 
-fn place(out: &mut String, benches: &[Bench]) {
+fn place(out: &mut String, entries: &[Entry<'_>]) {
     out.push_str("## Where and when\n\n");
-    let mut told: Vec<(&Bench, Vec<&str>)> = Vec::new();
-    for bench in benches {
-        match told.iter_mut().find(|(first, _)| first.machine == bench.machine && first.date == bench.date) {
-            Some((_, names)) => names.push(&bench.name),
-            None => told.push((bench, vec![&bench.name])),
+    let mut told: Vec<((String, String), Vec<&str>)> = Vec::new();
+    for entry in entries {
+        let place = entry.place();
+        match told.iter_mut().find(|(first, _)| *first == place) {
+            Some((_, names)) => names.push(entry.name()),
+            None => told.push((place, vec![entry.name()])),
         }
     }
     let one = told.len() == 1;
-    for (bench, names) in told {
-        let machine = &bench.machine;
-        let _ = writeln!(
-            out,
-            "- {}{}: {}, {} cores, {} GiB, Linux {}",
-            bench.date,
-            if one { String::new() } else { format!(" ({})", names.join(", ")) },
-            machine.cpu,
-            machine.cores,
-            machine.memory_gib,
-            machine.kernel
-        );
+    for ((date, machine), names) in told {
+        let names = if one { String::new() } else { format!(" ({})", names.join(", ")) };
+        let _ = writeln!(out, "- {date}{names}: {machine}");
     }
     out.push('\n');
 }

@@ -87,7 +87,7 @@ impl Bench {
 }
 
 /// The order of the benches; others follow by name.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "fan_out",
     "idle",
     "replay",
@@ -96,6 +96,7 @@ const ORDER: [&str; 15] = [
     "patterns",
     "publish",
     "peers",
+    "jetstream",
     "relay",
     "resume",
     "topics",
@@ -105,7 +106,12 @@ const ORDER: [&str; 15] = [
     "access_requests",
 ];
 
-/// All reports in `dir`; none when it does not exist.
+/// Where a bench comes in the document.
+pub(crate) fn place(name: &str) -> (usize, &str) {
+    (ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len()), name)
+}
+
+/// All reports in `dir`, in any order; none when it does not exist.
 ///
 /// # Errors
 /// When a file cannot be read or is not a report; the error names it.
@@ -126,7 +132,5 @@ pub(crate) fn read(dir: &Path) -> io::Result<Vec<Bench>> {
             benches.push(bench);
         }
     }
-    let place = |bench: &Bench| ORDER.iter().position(|name| *name == bench.name).unwrap_or(ORDER.len());
-    benches.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.name.cmp(&b.name)));
     Ok(benches)
 }

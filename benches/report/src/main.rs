@@ -1,4 +1,5 @@
-//! Renders docs/BENCHMARKS.md and its plots from the reports that the benches wrote to target/bench.
+//! Renders docs/BENCHMARKS.md and its plots from the reports that the benches wrote to target/bench. What the document
+//! tells of other benches stays; to drop a bench, remove its section.
 //!
 //! `gapless-report [BENCH_DIR [DOCS_DIR]]`; the defaults are those of the repository. The output is deterministic.
 //!
@@ -9,6 +10,7 @@
 //! | `verdict` | whether a target is met |
 //! | `document` | the Markdown |
 //! | `by_hand` | keeps the part that is written by hand |
+//! | `kept` | keeps benches that were not run again |
 //! | `plot` | bars and lines as SVG |
 //! | `figure` | formats numbers |
 
@@ -17,6 +19,7 @@ mod document;
 mod figure;
 mod groups;
 mod input;
+mod kept;
 mod plot;
 mod verdict;
 
@@ -26,6 +29,8 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
+
+use kept::KeptBench;
 
 fn main() -> ExitCode {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -51,7 +56,9 @@ fn report(from: &Path, docs: &Path) -> io::Result<usize> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         text => Some(text?),
     };
-    let text = document::document(&benches, &by_hand::kept(before.as_deref())?);
+    let mut kept = kept::benches(before.as_deref());
+    kept.retain(|kept| benches.iter().all(|bench| bench.name != kept.name));
+    let text = document::document(&benches, &kept, &by_hand::kept(before.as_deref())?);
     let mut plots = BTreeMap::new();
     for bench in &benches {
         for group in groups::groups(bench) {
@@ -63,20 +70,22 @@ fn report(from: &Path, docs: &Path) -> io::Result<usize> {
             plots.insert(document::over_time(bench), plot::lines::lines(bench));
         }
     }
-    replace_plots(&docs.join(document::PLOTS), &plots)?;
+    let old: Vec<&str> = kept.iter().flat_map(KeptBench::plots).collect();
+    replace_plots(&docs.join(document::PLOTS), &plots, &old)?;
     fs::write(path, text)?;
     Ok(benches.len())
 }
 
-/// Writes these plots and deletes all others: a plot without a report is outdated.
-fn replace_plots(dir: &Path, plots: &BTreeMap<String, String>) -> io::Result<()> {
+/// Writes these plots, keeps the old ones that are still shown, and deletes all others.
+fn replace_plots(dir: &Path, plots: &BTreeMap<String, String>, old: &[&str]) -> io::Result<()> {
     if plots.is_empty() && !dir.exists() {
         return Ok(());
     }
     fs::create_dir_all(dir)?;
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let kept = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| plots.contains_key(name));
+        let name = path.file_name().and_then(|name| name.to_str());
+        let kept = name.is_some_and(|name| plots.contains_key(name) || old.contains(&name));
         if path.extension().is_some_and(|ending| ending == "svg") && !kept {
             fs::remove_file(path)?;
         }

@@ -49,6 +49,27 @@ pub(crate) fn words(ratio: &Ratio) -> String {
     }
 }
 
+/// The standing that a line of the table of targets tells: its last four cells are the figure, what is to reach, the aim,
+/// and [`words`], which leave the aim out when the worst round misses.
+pub(crate) fn standing_in(line: &str) -> Standing {
+    let mut cells = line.trim_end_matches(" |").rsplit(" | ");
+    let (words, aim) = (cells.next().unwrap_or_default(), cells.next().unwrap_or_default());
+    let figure = cells.nth(1).unwrap_or_default();
+    let number = |cell: &str| {
+        let text = cell.trim_start_matches(['≥', '≤', ' ']).split(' ').next().unwrap_or_default();
+        text.replace(',', "").parse::<f64>().ok()
+    };
+    let better = if aim.starts_with('≥') { Better::Higher } else { Better::Lower };
+    let is_aimed = number(aim).zip(number(figure)).is_some_and(|(aim, figure)| meets(better, figure, aim));
+    match words {
+        "no target" => Standing::None,
+        words if words.starts_with("**no**") => Standing::Missed,
+        "yes, and the aim" => Standing::Aimed,
+        "yes, but not in its worst round" if is_aimed => Standing::Aimed,
+        _ => Standing::Reached,
+    }
+}
+
 fn meets(better: Better, value: f64, target: f64) -> bool {
     match better {
         Better::Higher => value >= target,
@@ -86,6 +107,23 @@ mod tests {
             reach,
             aim,
             better,
+        }
+    }
+
+    #[test]
+    fn a_line_of_the_table_tells_what_it_was_made_of() {
+        for (line, standing) in [
+            ("| [a](#a): x | 12,500 (1–2) | ≥ 300 | ≥ 12,000 | yes, but not in its worst round |", Standing::Aimed),
+            (
+                "| [a](#a): x \\| y | 12.6 (11.2–19.7) | ≤ 15 | ≤ 10 | yes, but not in its worst round |",
+                Standing::Reached,
+            ),
+            ("| [a](#a): x | 1.08 x (1–2) | ≤ 1.08 x | ≤ 1.03 x | **no**: 0.07 % over |", Standing::Missed),
+            ("| [a](#a): x | 2 x | ≥ 1 x | ≥ 2 x | yes, and the aim |", Standing::Aimed),
+            ("| [a](#a): x | 2 x | ≥ 1 x | – | yes |", Standing::Reached),
+            ("| [a](#a): x | 2 x | – | – | no target |", Standing::None),
+        ] {
+            assert_eq!(standing_in(line), standing, "{line}");
         }
     }
 

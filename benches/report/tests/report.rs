@@ -83,18 +83,32 @@ fn the_same_reports_make_the_same_bytes() {
 }
 
 #[test]
-fn what_people_wrote_stays_and_old_plots_go() {
+fn what_people_wrote_and_benches_that_were_not_run_again_stay_and_old_plots_go() {
     let docs = fresh("by hand");
     run(Path::new(FIXTURES), &docs).unwrap();
     let path = docs.join("BENCHMARKS.md");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("*Nothing yet.*", "A profile says why.")).unwrap();
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, before.replace("*Nothing yet.*", "A profile says why.")).unwrap();
     fs::write(docs.join("benchmarks/old.svg"), "").unwrap();
+    let of_all = files(&docs.join("benchmarks"));
     run(&fresh("no reports"), &docs).unwrap();
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains("<!-- by hand -->\n\nA profile says why.\n\n<!-- /by hand -->"), "{text}");
-    assert!(text.contains("there are no figures"), "{text}");
-    assert_eq!(files(&docs.join("benchmarks")).len(), 0);
+    assert_eq!(text, before.replace("*Nothing yet.*", "A profile says why."));
+    let plots = files(&docs.join("benchmarks"));
+    assert!(plots.len() == of_all.len() - 1 && !plots.contains_key(&docs.join("benchmarks/old.svg")), "{plots:?}");
+
+    // One bench again.
+    let one = fresh("one report");
+    let again =
+        fs::read_to_string(Path::new(FIXTURES).join("fan_out.json")).unwrap().replace("1999-01-01", "1999-01-03");
+    fs::write(one.join("fan_out.json"), again).unwrap();
+    run(&one, &docs).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("- 1999-01-03 (fan_out): INVENTED"), "{text}");
+    assert!(text.contains("4 targets: 3 met, 2 of them with the aim; 1 missed."), "{text}");
+    let without_dates = |text: &str| text.replace("1999-01-03", "1999-01-01");
+    assert_eq!(without_dates(&text), before.replace("*Nothing yet.*", "A profile says why."));
+    assert_eq!(files(&docs.join("benchmarks")), plots);
 
     fs::write(&path, text.replace("<!-- /by hand -->", "")).unwrap();
     let before = fs::read_to_string(&path).unwrap();
