@@ -108,32 +108,27 @@ fn three_hubs_are_one() {
 }
 
 #[test]
-#[ignore = "still finds untold gaps now and then: docs/JETSTREAM.md, known faults; `make faults` runs it"]
 fn hubs_and_nodes_that_are_killed_break_no_rule() {
     round(kills());
 }
 
 #[test]
-#[ignore = "still finds untold gaps now and then: docs/JETSTREAM.md, known faults; `make faults` runs it"]
 fn hubs_and_nodes_that_are_silent_or_restarted_break_no_rule() {
     round(pauses());
 }
 
 #[test]
-#[ignore = "still finds untold gaps now and then: docs/JETSTREAM.md, known faults; `make faults` runs it"]
 fn cut_networks_break_no_rule() {
     round(cuts());
 }
 
 #[test]
-#[ignore = "still finds untold gaps now and then: docs/JETSTREAM.md, known faults; `make faults` runs it"]
 fn full_disks_break_no_rule() {
     round(full_disks());
 }
 
 /// Half a minute of everything at random, or the minutes of `GAPLESS_SOAK_MINUTES`.
 #[test]
-#[ignore = "still finds untold gaps now and then: docs/JETSTREAM.md, known faults; `make faults` runs it"]
 fn soak() {
     let minutes: f64 = crate::number("GAPLESS_SOAK_MINUTES").unwrap_or(0.5);
     let (seed, began) = (crate::seed(), Instant::now());

@@ -94,6 +94,7 @@ pub(crate) struct NumberedEngine {
     numbers: EventNumbers,
     writer: Arc<dyn Engine>,
     reader: Arc<dyn Engine>,
+    has_all: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Numbers what the reading engine reports.
@@ -108,8 +109,14 @@ struct NumberedCatalog {
 }
 
 impl NumberedEngine {
-    pub(crate) fn new(numbers: EventNumbers, writer: Arc<dyn Engine>, reader: Arc<dyn Engine>) -> Self {
-        Self { numbers, writer, reader }
+    /// `has_all`: the reading engine has applied, and reported, all that the writing one has acknowledged.
+    pub(crate) fn new(
+        numbers: EventNumbers,
+        writer: Arc<dyn Engine>,
+        reader: Arc<dyn Engine>,
+        has_all: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { numbers, writer, reader, has_all: Arc::new(has_all) }
     }
 
     /// Translates an answer of the writing engine, when the reading one has what it is about.
@@ -118,16 +125,11 @@ impl NumberedEngine {
         answer: EngineFuture<T, AppendError>,
         translate: impl FnOnce(&EventNumbers, T) -> T + Send + 'static,
     ) -> EngineFuture<T, AppendError> {
-        let (numbers, writer, reader) = (self.numbers.clone(), Arc::clone(&self.writer), Arc::clone(&self.reader));
+        let (numbers, has_all) = (self.numbers.clone(), Arc::clone(&self.has_all));
         Box::pin(async move {
             let answer = answer.await?;
-            let head = writer.head();
-            while reader.head().seq < head.seq {
+            while !has_all() {
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-            // A change without an event has no position to wait for.
-            if !Arc::ptr_eq(&writer, &reader) {
-                tokio::time::sleep(std::time::Duration::from_millis(30)).await;
             }
             Ok(translate(&numbers, answer))
         })

@@ -15,9 +15,10 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    JetStreamConfig, JetStreamEngine, NatsConfig, NatsCredentials, NatsThread,
+    JetStreamConfig, JetStreamEngine, NatsConfig, NatsCredentials,
     nats::{Nats, Outgoing, StreamSettings},
     nats_cluster::NatsCluster,
+    nats_thread::NatsThread,
     wire::{EpochRecord, StreamSubjects},
 };
 use crate::{
@@ -99,7 +100,12 @@ impl<const HUBS: usize> StoreFactory for JetStreamFactory<HUBS> {
             (writer, open(numbered as _))
         };
         until("a hub leads", || writer.leads());
-        Arc::new(NumberedEngine::new(self.numbers.clone(), writer, reader))
+        // A hub that leads has applied and reported what it acknowledges.
+        let (from, to) = (Arc::clone(&writer), Arc::clone(&reader));
+        let has_all = move || {
+            Arc::ptr_eq(&from, &to) || to.leads() || *to.link.applied.borrow() >= from.link.shared().store.last()
+        };
+        Arc::new(NumberedEngine::new(self.numbers.clone(), writer, reader, has_all))
     }
 
     fn position(&self, seq: Seq) -> Seq {

@@ -1,7 +1,6 @@
 //! Opening the engine: what it needs to know, the connection, the load of the stream, and the tasks that it starts.
 
 use std::{
-    io,
     sync::{Arc, OnceLock, atomic::AtomicBool},
     thread,
     time::Duration,
@@ -10,19 +9,21 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
 };
 
 use super::{
-    BESIDE_EVENTS, JetStreamEngine, continuity,
+    continuity,
     election::{Beat, LeaderView},
     forward::HubId,
     gate::RoleCommand,
     health, here,
+    hub_engine::{BESIDE_EVENTS, JetStreamEngine},
     link::Link,
     members::HubsHeard,
     messages::Messages,
     nats::{Nats, NatsConfig, NatsError},
+    nats_thread::NatsThread,
     peers::Peers,
     proof,
     roles::{self, WAITING_WRITES},
@@ -150,23 +151,6 @@ impl JetStreamEngine {
             forwarding: Mutex::new(Some(forwarding)),
             runtime: Mutex::new(Some(runtime)),
         }))
-    }
-}
-
-/// The thread of the connection, the feed and forwarding. It ends when this is dropped.
-pub(super) struct NatsThread {
-    pub(super) handle: Handle,
-    _running: oneshot::Sender<()>,
-}
-
-impl NatsThread {
-    pub(super) fn start() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (running, ended) = oneshot::channel();
-        let handle = runtime.handle().clone();
-        let run = move || drop(runtime.block_on(ended));
-        thread::Builder::new().name("gapless-nats".into()).spawn(run)?;
-        Ok(Self { handle, _running: running })
     }
 }
 

@@ -12,11 +12,12 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials, NatsThread,
+    JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials,
     contract::{NoObserver, make_stream, until},
     feed::StreamFeed,
     nats::{Nats, Outgoing, WriteError},
     nats_cluster::NatsCluster,
+    nats_thread::NatsThread,
     wire::StreamSubjects,
 };
 use crate::{

@@ -53,12 +53,11 @@ impl<S: Store> LogWriter<S> {
     /// Returns whether the event is retained.
     pub(super) fn remove(&mut self, topic: &TopicName, seq: Seq) -> Result<bool, AppendError> {
         let incarnation = self.retained_incarnation(topic, seq);
-        let found = match incarnation {
-            Some((key, _)) => self.write_tombstone(topic, key, seq)?,
-            None => {
-                self.prove()?;
-                false
-            }
+        let found = if let Some((key, _)) = incarnation {
+            self.write_tombstone(topic, key, seq)?
+        } else {
+            self.prove()?;
+            false
         };
         let pending = self.shared.pending_removals.lock().get(&seq).copied();
         if let Some(key) = pending {

@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 
 use super::super::{
-    BESIDE_EVENTS,
+    hub_engine::BESIDE_EVENTS,
     nats::Outgoing,
     wire::{EventRecord, OldIdPart, SettingsRecord},
 };

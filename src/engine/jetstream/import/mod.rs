@@ -30,7 +30,8 @@ use super::{
     election::{Beat, LOST},
     messages::Messages,
     nats::{Nats, NatsError, Outgoing, WriteError},
-    opening::{NatsThread, open_store},
+    nats_thread::NatsThread,
+    opening::open_store,
     store::JetStreamStore,
     wire::{ImportRecord, LeaderRecord, StreamSubjects},
 };

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        NatsThread,
         nats::{Nats, NatsConfig, NatsCredentials, Outgoing, StreamSettings},
         nats_cluster::NatsCluster,
+        nats_thread::NatsThread,
         wire::{EpochRecord, LeaderRecord, StreamSubjects},
     },
     JetStreamStore, StreamLoadError,
