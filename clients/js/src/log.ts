@@ -109,7 +109,8 @@ export class EventLog {
   }
 }
 
-/** A gap or an end that came again after a reconnect. */
+/** A gap or an end that came again after a reconnect; what follows a gap may be known only then. */
 function toldAgain(kept: LogItem, item: GapItem | EndItem): boolean {
-  return JSON.stringify(kept) === JSON.stringify(item);
+  const known = (it: LogItem) => JSON.stringify({ ...it, resumesAt: null });
+  return kept.type === item.type && known(kept) === known(item);
 }

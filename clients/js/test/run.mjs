@@ -1,0 +1,48 @@
+// Builds and packs the package, installs the tarball into a project of its own, type-checks the tests there as its
+// consumer, and runs them against the real hub. Arguments: names of tests, as `vectors`.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const consumer = join(root, '.consumer');
+const run = (command, args, cwd = root) =>
+  execFileSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] });
+
+rmSync(consumer, { recursive: true, force: true });
+mkdirSync(join(consumer, 'src'), { recursive: true });
+run('node', ['build.mjs']);
+const [{ filename }] = JSON.parse(
+  execFileSync('npm', ['pack', '--json', '--pack-destination', consumer], { cwd: root }),
+);
+
+const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const project = { private: true, type: 'module', dependencies: { ...dependencies, gapless: `file:${filename}` } };
+writeFileSync(join(consumer, 'package.json'), JSON.stringify(project));
+run(
+  'npm',
+  ['install', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'],
+  consumer,
+);
+
+for (const name of readdirSync(join(root, 'test'))) {
+  if (/\.tsx?$/.test(name)) cpSync(join(root, 'test', name), join(consumer, 'src', name));
+}
+cpSync(join(root, 'test/tsconfig.consumer.json'), join(consumer, 'tsconfig.json'));
+run(join(root, 'node_modules/.bin/tsc'), ['-p', consumer]);
+
+const named = process.argv.slice(2);
+const tests = readdirSync(join(consumer, 'out'))
+  .filter((name) => name.endsWith('.test.js') && (named.length === 0 || named.includes(name.replace('.test.js', ''))))
+  .map((name) => join(consumer, 'out', name));
+const { status } = spawnSync('node', ['--test', '--test-reporter=spec', '--test-timeout=120000', ...tests], {
+  cwd: consumer,
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    GAPLESS_BIN: resolve(root, process.env.GAPLESS_BIN || '../../target/debug/gapless'),
+    GAPLESS_VECTORS: resolve(root, '../vectors'),
+  },
+});
+process.exit(status ?? 1);
