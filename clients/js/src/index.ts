@@ -13,6 +13,7 @@ export {
 } from './publish.js';
 export { type PublishStream, type StreamOptions, stream } from './stream.js';
 export {
+  type Consumer,
   type CursorStore,
   type Running,
   type Status,

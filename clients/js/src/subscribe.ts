@@ -145,21 +145,20 @@ export class Subscription implements AsyncIterable<Item> {
   }
 }
 
-/** Subscribes to topics: iterate over the result. */
-export function subscribe(url: string | URL, options: SubscribeOptions): Subscription;
 /** Subscribes to topics: each item goes to `onItem`, which is awaited before the next one. */
+export function subscribe(url: string | URL, options: SubscribeOptions & { onItem: Consumer }): Running;
+/** Subscribes to topics: iterate over the result. */
+export function subscribe(url: string | URL, options: SubscribeOptions & { onItem?: undefined }): Subscription;
 export function subscribe(
   url: string | URL,
-  options: SubscribeOptions & { onItem: (item: Item) => void | Promise<void> },
-): Running;
-export function subscribe(
-  url: string | URL,
-  options: SubscribeOptions & { onItem?: (item: Item) => void | Promise<void> },
+  options: SubscribeOptions & { onItem?: Consumer | undefined },
 ): Subscription | Running {
   const subscription = new Subscription(url, options);
   const { onItem, signal } = options;
   return onItem ? { subscription, done: drive(subscription, onItem, signal) } : subscription;
 }
+
+export type Consumer = (item: Item) => void | Promise<void>;
 
 /** A subscription with a callback. */
 export interface Running {
@@ -170,7 +169,7 @@ export interface Running {
 
 async function drive(
   subscription: Subscription,
-  onItem: (item: Item) => void | Promise<void>,
+  onItem: Consumer,
   signal: AbortSignal | undefined,
 ): Promise<'ended' | 'aborted'> {
   try {

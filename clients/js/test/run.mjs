@@ -1,7 +1,7 @@
 // Builds and packs the package, installs the tarball into a project of its own, type-checks the tests there as its
 // consumer, and runs them against the real hub. Arguments: names of tests, as `vectors`.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -9,6 +9,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const consumer = join(root, '.consumer');
 const run = (command, args, cwd = root) =>
   execFileSync(command, args, { cwd, stdio: ['ignore', 'inherit', 'inherit'] });
+
+const binary = resolve(root, process.env.GAPLESS_BIN || '../../target/debug/gapless');
+if (!existsSync(binary)) throw new Error(`no hub at ${binary}: cargo build, or GAPLESS_BIN`);
 
 rmSync(consumer, { recursive: true, force: true });
 mkdirSync(join(consumer, 'src'), { recursive: true });
@@ -29,6 +32,12 @@ run(
 for (const name of readdirSync(join(root, 'test'))) {
   if (/\.tsx?$/.test(name)) cpSync(join(root, 'test', name), join(consumer, 'src', name));
 }
+// The README's code, each block as a program of its own, with the address of the test's hub.
+const readme = readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```(tsx?)\n([^]*?)^```$/gm);
+for (const [index, [, language, code]] of [...readme].entries()) {
+  const program = code.replaceAll("'https://hub.example'", "process.env['HUB_URL']!");
+  writeFileSync(join(consumer, 'src', `readme-${index}.${language}`), program);
+}
 cpSync(join(root, 'test/tsconfig.consumer.json'), join(consumer, 'tsconfig.json'));
 run(join(root, 'node_modules/.bin/tsc'), ['-p', consumer]);
 
@@ -41,7 +50,7 @@ const { status } = spawnSync('node', ['--test', '--test-reporter=spec', '--test-
   stdio: 'inherit',
   env: {
     ...process.env,
-    GAPLESS_BIN: resolve(root, process.env.GAPLESS_BIN || '../../target/debug/gapless'),
+    GAPLESS_BIN: binary,
     GAPLESS_VECTORS: resolve(root, '../vectors'),
   },
 });
