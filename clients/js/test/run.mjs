@@ -39,19 +39,24 @@ for (const [index, [, language, code]] of [...readme].entries()) {
   writeFileSync(join(consumer, 'src', `readme-${index}.${language}`), program);
 }
 cpSync(join(root, 'test/tsconfig.consumer.json'), join(consumer, 'tsconfig.json'));
-run(join(root, 'node_modules/.bin/tsc'), ['-p', consumer]);
+cpSync(join(root, 'test/types'), join(consumer, 'types'), { recursive: true });
+for (const project of [consumer, join(consumer, 'types')]) run(join(root, 'node_modules/.bin/tsc'), ['-p', project]);
 
 const named = process.argv.slice(2);
 const tests = readdirSync(join(consumer, 'out'))
   .filter((name) => name.endsWith('.test.js') && (named.length === 0 || named.includes(name.replace('.test.js', ''))))
   .map((name) => join(consumer, 'out', name));
-const { status } = spawnSync('node', ['--test', '--test-reporter=spec', '--test-timeout=120000', ...tests], {
-  cwd: consumer,
-  stdio: 'inherit',
-  env: {
-    ...process.env,
-    GAPLESS_BIN: binary,
-    GAPLESS_VECTORS: resolve(root, '../vectors'),
+const { status } = spawnSync(
+  'node',
+  ['--test', '--test-reporter=spec', '--test-concurrency=4', '--test-timeout=120000', ...tests],
+  {
+    cwd: consumer,
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      GAPLESS_BIN: binary,
+      GAPLESS_VECTORS: resolve(root, '../vectors'),
+    },
   },
-});
+);
 process.exit(status ?? 1);
