@@ -1,7 +1,7 @@
 import { createParser } from 'eventsource-parser';
 import { type Attempt } from './hub.js';
 import { type Decoded, decode } from './items.js';
-import { HubProblem } from './problem.js';
+import { foreign } from './problem.js';
 
 /** Silence that ends a connection if the hub's keepalive is not known: three times its default of 15 s. */
 const SILENCE = 45_000;
@@ -47,9 +47,4 @@ export async function* blocks(
     }
     yield* ready.splice(0);
   }
-}
-
-/** What is no hub's stream would be the same after a reconnect. */
-export function foreign(detail: string): HubProblem {
-  return new HubProblem(200, { title: 'This is not the stream of a hub', detail });
 }

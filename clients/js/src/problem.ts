@@ -48,7 +48,7 @@ export class PublishUncertain extends Error {
   }
 }
 
-/** Longest body of an error that is read, in characters: a problem has a few hundred, a proxy's page may have any. */
+/** Longest body that is taken for a problem, in characters: one has a few hundred, a proxy's page may have any. */
 const MAX_BODY = 65_536;
 
 /** Reads an answer that is no success. */
@@ -62,6 +62,11 @@ export async function problemOf(response: Response): Promise<HubProblem> {
     // Not the hub's, or cut short: the status says enough.
   }
   return new HubProblem(response.status, members, retryAfter(response.headers.get('retry-after')));
+}
+
+/** A success of something else than a hub, such as the page of a network's login. A retry would get the same. */
+export function foreign(detail: string): HubProblem {
+  return new HubProblem(200, { title: 'This is not the answer of a hub', detail });
 }
 
 /** `Retry-After` in milliseconds: seconds, or a date, as proxies may send it. */

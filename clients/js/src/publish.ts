@@ -1,6 +1,6 @@
 import { delayOf, sleep } from './delay.js';
 import { Attempt, Hub, type HubOptions, NetworkError } from './hub.js';
-import { HubProblem, PublishUncertain } from './problem.js';
+import { HubProblem, PublishUncertain, foreign } from './problem.js';
 
 /** The event is durable. `subscribers` counts the open streams that it goes to. */
 export interface Receipt {
@@ -86,6 +86,8 @@ export async function send(hub: Hub, body: string, options: BatchOptions): Promi
     try {
       attempt.limit(Math.min(ATTEMPT + body.length / BYTES_PER_MS, Math.max(deadline - performance.now(), 0)));
       const response = await hub.send('/publish', { method: 'POST', headers, body }, attempt);
+      const kind = response.headers.get('content-type') ?? 'nothing';
+      if (!kind.startsWith('application/json')) throw foreign(`it is ${kind}`);
       return await attempt.network(() => response.json());
     } catch (error) {
       if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;

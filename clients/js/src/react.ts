@@ -1,3 +1,4 @@
+'use client';
 import { useEffect, useMemo, useRef, useSyncExternalStore } from 'react';
 import { EventLog, type LogOptions, type LogState } from './log.js';
 

@@ -1,8 +1,8 @@
-import { blocks, foreign } from './connection.js';
+import { blocks } from './connection.js';
 import { DEFAULT_RETRY, delayOf, sleep } from './delay.js';
 import { Attempt, Hub, type HubOptions, NetworkError } from './hub.js';
 import type { Item } from './items.js';
-import { HubProblem } from './problem.js';
+import { HubProblem, foreign } from './problem.js';
 
 /** Keeps a cursor where it outlives the process or the page. `set` is never called again before it has finished. */
 export interface CursorStore {

@@ -96,6 +96,21 @@ test('Retry-After is kept, as seconds and as a date, up to ten minutes', async (
   assert.deepEqual(await waits(1, status(503, { 'retry-after': '99999999' })), [600_000]);
 });
 
+test('a few topics are in the query, and many in a body', async () => {
+  const gone = () => new Response(null, { status: 204 });
+  const { fetch, requests } = answering(gone, gone);
+  const many = Array.from({ length: 1_000 }, (_, n) => `a topic with a name/${n}`);
+  for (const topics of [['a&b', 'c/**'], many]) {
+    for await (const item of subscribe(url, { topics, cursor: 'e-7', from: 'now', fetch })) assert.fail(item.type);
+  }
+  assert.equal(requests[0]!.url, `${url}/events?format=json&last_event_id=e-7&topic=a%26b&topic=c%2F**`);
+  assert.equal(requests[0]!.init.body, undefined);
+  assert.equal(requests[1]!.url, `${url}/events`);
+  assert.equal(requests[1]!.init.method, 'POST');
+  const body = JSON.parse(requests[1]!.init.body as string);
+  assert.deepEqual(body, { topics: many, format: 'json', last_event_id: 'e-7' });
+});
+
 test('nothing is read ahead of the consumer', async () => {
   const texts = Array.from({ length: 100 }, (_, n) => block(n) + block(n + 0.5));
   let reads = 0;

@@ -13,7 +13,7 @@ import {
   stream,
   subscribe,
 } from 'gapless';
-import { HubProcess, until } from './hub.js';
+import { HubProcess, PATIENCE, until } from './hub.js';
 import { Proxy } from './proxy.js';
 
 // A step's fields are those of the format; wrong ones fail when they are used.
@@ -79,6 +79,8 @@ class Scenario {
   readonly streams: Record<string, PublishStream> = {};
   readonly background: Record<string, Promise<void>> = {};
 
+  readonly over = new AbortController();
+
   constructor(readonly file: Step) {
     this.flags = file['flags'] ?? [];
   }
@@ -87,13 +89,14 @@ class Scenario {
     this.url = `http://127.0.0.1:${await this.proxy.listen()}`;
     try {
       for (const [index, step] of this.file['steps'].entries()) {
-        await this.step(step).catch((cause) => {
+        await bounded(this.step(step)).catch((cause) => {
           const all = Object.values(this.consumers).map(({ taken, end }) => ({ taken: taken.slice(0, 9), end }));
           const state = JSON.stringify(all).slice(0, 3000);
           throw new Error(`step ${index} ${JSON.stringify(step).slice(0, 300)}: ${cause}; ${state}`, { cause });
         });
       }
     } finally {
+      this.over.abort();
       for (const consumer of Object.values(this.consumers)) consumer.leave();
       this.proxy.close();
       await this.hub.remove();
@@ -136,7 +139,7 @@ class Scenario {
       case 'write':
         return this.outcome(step, async () => {
           const name = step['as'];
-          this.streams[name] ??= stream(this.url, step['topic'], { token: step['token'] });
+          this.streams[name] ??= stream(this.url, step['topic'], { token: step['token'], signal: this.over.signal });
           for (const data of filled(step)) await this.streams[name].write(data, { event: step['event'] });
         });
       case 'finish':
@@ -236,6 +239,15 @@ class Scenario {
       assert.equal(actual ?? null, this.known(expected));
     }
   }
+}
+
+/** A step that never ends fails: later than what it waits for by itself. */
+async function bounded<T>(step: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>(
+    (_, reject) => (timer = setTimeout(reject, 2 * PATIENCE, new Error('it never ended'))),
+  );
+  return Promise.race([step, late]).finally(() => clearTimeout(timer));
 }
 
 /** The data of a step: a list, or so many texts, as `fill` publishes them. */
