@@ -41,6 +41,7 @@ export class HubProcess {
 
   async start(flags: readonly string[], store: 'same' | 'new' = 'same'): Promise<void> {
     if (!BINARY) throw new Error('GAPLESS_BIN names no binary');
+    await this.end();
     if (store === 'new') this.#stores += 1;
     const data = join(this.#place, `store-${this.#stores}`);
     const open = flags.includes('--access-tokens') ? [] : ['--open'];

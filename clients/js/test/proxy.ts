@@ -20,6 +20,8 @@ export class Proxy {
   cutAfter: number[] = [];
   lose = 0;
   answers: Answer[] = [];
+  /** Bytes that went to clients. */
+  passed = 0;
   readonly #pairs = new Set<Pair>();
   readonly #server: Server;
 
@@ -82,6 +84,7 @@ export class Proxy {
     }
     const part = bytes.subarray(0, pair.left);
     pair.left -= part.length;
+    this.passed += part.length;
     if (!pair.client.write(part)) pair.hub.pause();
     if (pair.left === 0) pair.hub.destroy();
   }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Item,
   type PublishStream,
@@ -133,6 +134,7 @@ class Scenario {
         if (step['cut_after']) this.proxy.cutAfter = [...step['cut_after']];
         if (step['answers']) this.proxy.answers = [...step['answers']];
         if (step['lose']) this.proxy.lose = step['lose'];
+        if (step['holds']) await this.holds(step['holds']);
         return;
       case 'publish':
         return this.outcome(step, () => this.publish(step));
@@ -166,6 +168,12 @@ class Scenario {
       default:
         throw new Error('no such step');
     }
+  }
+
+  /** Waits until the proxy has passed nothing on for a while. */
+  async holds(bytes: number): Promise<void> {
+    for (let before = -1; before < this.proxy.passed; await pause(1_000)) before = this.proxy.passed;
+    assert.ok(this.proxy.passed < bytes, `${this.proxy.passed} bytes went to the client`);
   }
 
   /** Does what publishes, now or in the background, and judges the outcome. */
