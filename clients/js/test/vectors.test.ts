@@ -267,7 +267,7 @@ const place = process.env['GAPLESS_VECTORS']!;
 const only = process.env['GAPLESS_VECTOR'];
 const files = readdirSync(place).filter((name) => name.endsWith('.json') && (!only || name === `${only}.json`));
 
-describe('vectors', { concurrency: 6 }, () => {
+describe('vectors', { concurrency: 8 }, () => {
   for (const name of files) {
     const file = JSON.parse(readFileSync(join(place, name), 'utf8'));
     test(`${file.name}: ${file.promise}`, () => new Scenario(file).run());
