@@ -1,7 +1,7 @@
 // The programs of the README do what it says, and its figure of a size is true.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -15,6 +15,7 @@ before(() => hub.start([]));
 after(() => hub.remove());
 
 const place = mkdtempSync(join(tmpdir(), 'gapless-readme-'));
+after(() => rmSync(place, { recursive: true }));
 
 /** Runs a block of the README, and answers the lines that it prints. */
 async function run(index: number): Promise<string[]> {
