@@ -30,6 +30,7 @@ test: install ## every test there is
 	cargo test $(REPORT)
 	npm --prefix console test
 	npm --prefix console run e2e
+	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" npm --prefix clients/js test
 
 # Files of tests/promises: one for each area of the protocol.
 AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream
@@ -47,7 +48,7 @@ faults: ## three hubs over three NATS servers, with kills, pauses, cut networks 
 simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
 	GAPLESS_SEEDS=$(SEEDS) cargo test $(SIMULATION) every_reader -- --nocapture
 
-lint: install ## formatting, clippy, links between documents, and whether console/dist is what console/src becomes
+lint: install ## formatting, clippy, types, links between documents, and whether console/dist is what console/src becomes
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --features simulation --test simulation -- -D warnings
@@ -57,6 +58,7 @@ lint: install ## formatting, clippy, links between documents, and whether consol
 	cargo fmt --manifest-path benches/report/Cargo.toml --check
 	cargo clippy $(REPORT) --all-targets -- -D warnings
 	npm --prefix console run check
+	npm --prefix clients/js run check
 
 console: install ## build the web page into console/dist, which the program includes
 	npm --prefix console run build

@@ -44,6 +44,7 @@ npm_install $clients
 npm_install $sdks
 npm_install tests/relay/usechat
 npm_install console
+npm_install clients/js
 if have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
   complain "node $(node --version) is too old for the clients: 20 or newer is needed"
 fi

@@ -1,0 +1,113 @@
+import { problemOf } from './problem.js';
+
+/** A bearer token, or a function that gets one. It is called for the first request, and again after a 401. */
+export type Token = string | (() => string | Promise<string>);
+
+/** What every request to the hub may need. */
+export interface HubOptions {
+  token?: Token | undefined;
+  /** In place of the global `fetch`: for cookies of another site, proxies, tests. */
+  fetch?: typeof fetch | undefined;
+  /** Aborting it ends everything at once, with its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A failure of the network: no answer, or half of one. */
+export class NetworkError extends Error {
+  override readonly name = 'NetworkError';
+}
+
+/** Sends requests to one hub with one credential. */
+export class Hub {
+  readonly #base: string;
+  readonly #options: HubOptions;
+  /** The token in use: kept, because a function for it may ask a server. */
+  #token: string | undefined;
+
+  constructor(url: string | URL, options: HubOptions) {
+    this.#base = String(url).replace(/\/+$/, '');
+    // A wrong address is an error of the caller, and must not look like a network that fails.
+    new URL(`${this.#base}/`, globalThis.location?.href);
+    this.#options = options;
+  }
+
+  /**
+   * Sends a request; a 401 is answered once by a new token, where a function can get one. The result is a success (2xx).
+   * Throws a HubProblem for any other answer, a NetworkError without one, and the reason of an abort.
+   */
+  async send(path: string, init: RequestInit, attempt: Attempt): Promise<Response> {
+    let response = await this.#request(path, init, attempt);
+    if (response.status === 401 && typeof this.#options.token === 'function') {
+      await response.body?.cancel().catch(() => {});
+      this.#token = undefined;
+      response = await this.#request(path, init, attempt);
+    }
+    if (response.ok) return response;
+    // The next attempt asks for another.
+    if (response.status === 401) this.#token = undefined;
+    throw await attempt.bounded(problemOf(response));
+  }
+
+  async #request(path: string, init: RequestInit, attempt: Attempt): Promise<Response> {
+    const { token, fetch = globalThis.fetch } = this.#options;
+    const headers = new Headers(init.headers);
+    if (token !== undefined) {
+      this.#token ??= typeof token === 'function' ? await attempt.bounded(Promise.resolve(token())) : token;
+      headers.set('authorization', `Bearer ${this.#token}`);
+    }
+    return attempt.network(() => fetch(this.#base + path, { ...init, headers, signal: attempt.signal }));
+  }
+}
+
+/** One attempt at a request. It ends by the caller's signal, by its time limit, or by `end`; its connection with it. */
+export class Attempt {
+  readonly #controller = new AbortController();
+  readonly #outer: AbortSignal | undefined;
+  readonly #abort = () => this.#controller.abort(this.#outer?.reason);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(outer: AbortSignal | undefined) {
+    outer?.throwIfAborted();
+    this.#outer = outer;
+    outer?.addEventListener('abort', this.#abort);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** From now on the attempt may take this many milliseconds; null: any time. */
+  limit(ms: number | null): void {
+    clearTimeout(this.#timer);
+    if (ms === null) return;
+    this.#timer = setTimeout(() => this.end(`nothing came for ${Math.round(ms / 1000)} s`), ms);
+  }
+
+  end(why = 'it is over'): void {
+    clearTimeout(this.#timer);
+    this.#outer?.removeEventListener('abort', this.#abort);
+    this.#controller.abort(new NetworkError(why));
+  }
+
+  /** Waits for the network. All that goes wrong there is a NetworkError, except the caller's abort. */
+  async network<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await this.bounded(work());
+    } catch (error) {
+      this.#outer?.throwIfAborted();
+      if (error instanceof NetworkError) throw error;
+      throw new NetworkError(error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+
+  /** Waits until the attempt ends at most, also for a `fetch` or a function that does not know of aborts. */
+  bounded<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this;
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(signal.reason);
+      if (signal.aborted) abort();
+      signal.addEventListener('abort', abort);
+      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    });
+  }
+}

@@ -1,0 +1,77 @@
+/** An answer that is an error: RFC 9457 as the hub sends it, or whatever else came from a server in between. */
+export class HubProblem extends Error {
+  override readonly name = 'HubProblem';
+  readonly status: number;
+  /** Stable, as `topic-closed`; null if the answer is not the hub's. */
+  readonly code: string | null;
+  readonly type: string | null;
+  readonly title: string;
+  /** For people: what is wrong and what to change. */
+  readonly detail: string;
+  /** Under which the hub's operator finds the request in the log. */
+  readonly requestId: string | null;
+  /** With `precondition-failed`: the topic's last id, null for none. */
+  readonly lastId: string | null;
+  /** What the hub asked to wait, in milliseconds. */
+  readonly retryAfter: number;
+
+  constructor(status: number, members: Record<string, unknown>, retryAfter = 0) {
+    const text = (name: string) => (typeof members[name] === 'string' ? members[name] : null);
+    const title = text('title') ?? `HTTP status ${status}`;
+    const detail = text('detail') ?? '';
+    super(detail ? `${title}: ${detail}` : title);
+    this.status = status;
+    this.code = text('code');
+    this.type = text('type');
+    this.title = title;
+    this.detail = detail;
+    this.requestId = text('request_id');
+    this.lastId = text('last_id');
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether the same request may succeed later. */
+  get temporary(): boolean {
+    // 501: the request itself is not understood.
+    return [408, 425, 429].includes(this.status) || (this.status >= 500 && this.status !== 501);
+  }
+}
+
+/** A publish was given up: it may have been published, or not. The same request with the same `key` tells. */
+export class PublishUncertain extends Error {
+  override readonly name = 'PublishUncertain';
+  readonly key: string;
+
+  constructor(key: string, cause: unknown) {
+    super(`no answer to a publish; it is safe to send it again with the key ${key}`, { cause });
+    this.key = key;
+  }
+}
+
+/** Longest body that is taken for a problem, in characters: one has a few hundred, a proxy's page may have any. */
+const MAX_BODY = 65_536;
+
+/** Reads an answer that is no success. */
+export async function problemOf(response: Response): Promise<HubProblem> {
+  let members: Record<string, unknown> = {};
+  try {
+    const body = await response.text();
+    const json = body.length <= MAX_BODY ? JSON.parse(body) : null;
+    if (json && typeof json === 'object') members = json;
+  } catch {
+    // Not the hub's, or cut short: the status says enough.
+  }
+  return new HubProblem(response.status, members, retryAfter(response.headers.get('retry-after')));
+}
+
+/** A success of something else than a hub, such as the page of a network's login. A retry would get the same. */
+export function foreign(detail: string): HubProblem {
+  return new HubProblem(200, { title: 'This is not the answer of a hub', detail });
+}
+
+/** `Retry-After` in milliseconds: seconds, or a date, as proxies may send it. */
+function retryAfter(header: string | null): number {
+  if (!header) return 0;
+  const wait = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+  return wait > 0 ? wait : 0;
+}

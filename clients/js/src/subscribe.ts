@@ -1,0 +1,182 @@
+import { blocks } from './connection.js';
+import { DEFAULT_RETRY, delayOf, sleep } from './delay.js';
+import { Attempt, Hub, type HubOptions, NetworkError } from './hub.js';
+import type { Item } from './items.js';
+import { HubProblem, foreign } from './problem.js';
+
+/** Keeps a cursor where it outlives the process or the page. `set` is never called again before it has finished. */
+export interface CursorStore {
+  get(): string | null | undefined | Promise<string | null | undefined>;
+  set(cursor: string): void | Promise<void>;
+}
+
+/** What the connection does; `error` says why it waits. */
+export type Status =
+  { state: 'connecting' } | { state: 'open' } | { state: 'waiting'; delay: number; error: Error | null };
+
+export interface SubscribeOptions extends HubOptions {
+  /** Topics and patterns. */
+  topics: string | readonly string[];
+  /** Where to start without a cursor: `earliest`, `now` (default), `last:100`, or after an id. */
+  from?: string | undefined;
+  /** In place of `from`: a time, or an age as `10m`. */
+  since?: string | Date | undefined;
+  /** The id after which to resume; wins over the store's. */
+  cursor?: string | null | undefined;
+  store?: CursorStore | undefined;
+  /**
+   * When the cursor moves past an item: `at-least-once` (default), after the consumer is done with it; or
+   * `at-most-once`, before the consumer gets it.
+   */
+  delivery?: 'at-least-once' | 'at-most-once' | undefined;
+  onStatus?: ((status: Status) => void) | undefined;
+}
+
+/** Time for the head of an answer: the hub needs 10 s at most to find where a stream starts. */
+const HEAD = 30_000;
+
+/** Longest query in a URL; longer lists of topics go into a body. Proxies and servers take 4 to 8 KiB of head. */
+const MAX_QUERY = 2_000;
+
+/** Items of topics, across connections. Each iteration goes on after the last; one at a time. */
+export class Subscription implements AsyncIterable<Item> {
+  readonly #hub: Hub;
+  readonly #options: SubscribeOptions;
+  #cursor: string | null;
+  #asked = false;
+  #running = false;
+  #retry = DEFAULT_RETRY;
+
+  constructor(url: string | URL, options: SubscribeOptions) {
+    this.#hub = new Hub(url, options);
+    this.#options = options;
+    this.#cursor = options.cursor ?? null;
+  }
+
+  /** The id after which it resumes; null before the hub has told one. */
+  get cursor(): string | null {
+    return this.#cursor;
+  }
+
+  /** Ends when no more events can come. Throws a HubProblem that no retry can change, or the reason of an abort. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, undefined> {
+    if (this.#running) throw new Error('a subscription has one consumer at a time');
+    this.#running = true;
+    try {
+      yield* this.#connections();
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async *#connections(): AsyncGenerator<Item, void, undefined> {
+    const { store, signal, onStatus } = this.#options;
+    if (!this.#asked) this.#cursor ??= (await store?.get()) || null;
+    this.#asked = true;
+    let failures = 0;
+    for (;;) {
+      const attempt = new Attempt(signal);
+      let failure: Error | null = null;
+      try {
+        onStatus?.({ state: 'connecting' });
+        const response = await this.#connect(attempt);
+        if (response === null) return;
+        onStatus?.({ state: 'open' });
+        failures = 0;
+        yield* this.#items(response, attempt);
+      } catch (error) {
+        if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;
+        failures += 1;
+        failure = error;
+      } finally {
+        attempt.end();
+      }
+      const retryAfter = failure instanceof HubProblem ? failure.retryAfter : 0;
+      const delay = delayOf(this.#retry, retryAfter, failures, Math.random());
+      onStatus?.({ state: 'waiting', delay, error: failure });
+      await sleep(delay, signal);
+    }
+  }
+
+  /** Asks for the stream; null if it has ended. */
+  async #connect(attempt: Attempt): Promise<Response | null> {
+    attempt.limit(HEAD);
+    const { path, init } = this.#request();
+    const response = await this.#hub.send(path, init, attempt);
+    attempt.limit(null);
+    if (response.status === 204) return null;
+    const kind = response.headers.get('content-type') ?? 'nothing';
+    if (!kind.startsWith('text/event-stream') || !response.body) throw foreign(`it is ${kind}`);
+    return response;
+  }
+
+  /** Always with envelopes: they have topic and time. The cursor is in the query: a header would need a preflight. */
+  #request(): { path: string; init: RequestInit } {
+    const { topics, from, since } = this.#options;
+    const accept = { accept: 'text/event-stream' };
+    const start = this.#cursor
+      ? { last_event_id: this.#cursor }
+      : { ...(from && { from }), ...(since && { since: since instanceof Date ? since.toISOString() : since }) };
+    const list = typeof topics === 'string' ? [topics] : topics;
+    const query = new URLSearchParams({ format: 'json', ...start });
+    for (const topic of list) query.append('topic', topic);
+    if (String(query).length <= MAX_QUERY) {
+      return { path: `/events?${query}`, init: { headers: accept, cache: 'no-store' } };
+    }
+    const body = JSON.stringify({ topics: list, format: 'json', ...start });
+    return { path: '/events', init: { method: 'POST', headers: accept, body } };
+  }
+
+  async *#items(response: Response, attempt: Attempt): AsyncGenerator<Item, void, undefined> {
+    const early = this.#options.delivery === 'at-most-once';
+    for await (const { item, cursor } of blocks(response, attempt, (ms) => (this.#retry = ms))) {
+      if (early) await this.#move(cursor);
+      if (item) yield item;
+      if (!early) await this.#move(cursor);
+      // A consumer of what was read before the abort must not get the rest.
+      this.#options.signal?.throwIfAborted();
+    }
+  }
+
+  async #move(cursor: string | null): Promise<void> {
+    if (cursor === null) return;
+    this.#cursor = cursor;
+    await this.#options.store?.set(cursor);
+  }
+}
+
+/** Subscribes to topics: each item goes to `onItem`, which is awaited before the next one. */
+export function subscribe(url: string | URL, options: SubscribeOptions & { onItem: Consumer }): Running;
+/** Subscribes to topics: iterate over the result. */
+export function subscribe(url: string | URL, options: SubscribeOptions & { onItem?: undefined }): Subscription;
+export function subscribe(
+  url: string | URL,
+  options: SubscribeOptions & { onItem?: Consumer | undefined },
+): Subscription | Running {
+  const subscription = new Subscription(url, options);
+  const { onItem, signal } = options;
+  return onItem ? { subscription, done: drive(subscription, onItem, signal) } : subscription;
+}
+
+export type Consumer = (item: Item) => void | Promise<void>;
+
+/** A subscription with a callback. */
+export interface Running {
+  readonly subscription: Subscription;
+  /** Settles when it stops: `ended`, or `aborted` by its signal. Rejects as the iteration would, or as `onItem` did. */
+  readonly done: Promise<'ended' | 'aborted'>;
+}
+
+async function drive(
+  subscription: Subscription,
+  onItem: Consumer,
+  signal: AbortSignal | undefined,
+): Promise<'ended' | 'aborted'> {
+  try {
+    for await (const item of subscription) await onItem(item);
+    return 'ended';
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return 'aborted';
+    throw error;
+  }
+}

@@ -1,0 +1,272 @@
+// What the vectors cannot see: waits that are announced, how far it reads ahead, how it ends.
+import assert from 'node:assert/strict';
+import { mock, test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Item, HubProblem, PublishUncertain, type Status, publish, stream, subscribe } from 'gapless';
+import { until } from './hub.js';
+
+const url = 'http://hub.example';
+
+function block(n: number, size = 1): string {
+  const data = JSON.stringify({ topic: 't', id: `e-${n}`, time: '', event: 'message', data: `${n}`.padEnd(size, '.') });
+  return `data: ${data}\nid: e-${n}\n\n`;
+}
+
+/** An answer that is a stream of these texts, and then ends, breaks or stays open. */
+function streamed(texts: string[], then: 'end' | 'break' | 'open' = 'end', keepalive = '15'): Response {
+  const queue = texts.map((text) => new TextEncoder().encode(text));
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const next = queue.shift();
+        if (next) controller.enqueue(next);
+        else if (then === 'end') controller.close();
+        else if (then === 'break') controller.error(new TypeError('terminated'));
+        else return new Promise(() => {});
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(body, { headers: { 'content-type': 'text/event-stream', 'stream-keepalive': keepalive } });
+}
+
+/** A `fetch` that gives these answers, one after the other, and then none. */
+function answering(...answers: (() => Response | Promise<Response>)[]) {
+  const requests: { url: string; init: RequestInit }[] = [];
+  const fetch = async (input: unknown, init: RequestInit = {}): Promise<Response> => {
+    requests.push({ url: String(input), init });
+    const answer = answers[requests.length - 1];
+    return answer ? answer() : new Promise(() => {});
+  };
+  return { requests, fetch: fetch as typeof globalThis.fetch };
+}
+
+/** The first waits that a subscription announces. */
+async function waits(count: number, ...answers: (() => Response | Promise<Response>)[]): Promise<number[]> {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    const delays: number[] = [];
+    const leave = new AbortController();
+    const onStatus = (status: Status) => void (status.state === 'waiting' && delays.push(status.delay));
+    const { fetch } = answering(...answers);
+    const { done } = subscribe(url, { topics: 't', fetch, signal: leave.signal, onStatus, onItem: () => {} });
+    for (let turns = 0; delays.length < count; turns += 1) {
+      assert.ok(turns < 1000, 'it waits');
+      await turn();
+      if (delays.length < count) mock.timers.tick(1_000);
+    }
+    leave.abort();
+    assert.equal(await done, 'aborted');
+    return delays;
+  } finally {
+    mock.timers.reset();
+  }
+}
+
+const down = () => Promise.reject(new TypeError('fetch failed'));
+const status =
+  (code: number, headers: Record<string, string> = {}) =>
+  () =>
+    new Response(null, { status: code, headers });
+
+test('the delay is the retry of the hub after an end, and grows with failures up to a bound', async () => {
+  assert.deepEqual(
+    await waits(
+      2,
+      () => streamed(['retry: 5000\n']),
+      () => streamed([block(1)]),
+    ),
+    [5000, 5000],
+  );
+  const [broken = 0] = await waits(1, () => streamed(['retry: 5000\n'], 'break'));
+  assert.ok(broken >= 5000 && broken <= 6250, `${broken}`);
+  const growing = await waits(7, down, down, down, down, down, down, down);
+  for (const [index, base] of [3, 6, 12, 24, 48, 60, 60].entries()) {
+    assert.ok(growing[index]! >= base * 1000 && growing[index]! <= base * 1250, `${growing}`);
+  }
+  const again = await waits(3, down, down, () => streamed(['retry: 100\n']));
+  assert.equal(again[2], 100);
+});
+
+test('Retry-After is kept, as seconds and as a date, up to ten minutes', async () => {
+  const [seconds] = await waits(1, status(503, { 'retry-after': '77' }));
+  assert.equal(seconds, 77_000);
+  const [date = 0] = await waits(1, status(429, { 'retry-after': new Date(Date.now() + 90_000).toUTCString() }));
+  assert.ok(date > 80_000 && date <= 90_000, `${date}`);
+  assert.deepEqual(await waits(1, status(503, { 'retry-after': '99999999' })), [600_000]);
+});
+
+test('a few topics are in the query, and many in a body', async () => {
+  const gone = () => new Response(null, { status: 204 });
+  const { fetch, requests } = answering(gone, gone);
+  const many = Array.from({ length: 1_000 }, (_, n) => `a topic with a name/${n}`);
+  for (const topics of [['a&b', 'c/**'], many]) {
+    for await (const item of subscribe(url, { topics, cursor: 'e-7', from: 'now', fetch })) assert.fail(item.type);
+  }
+  assert.equal(requests[0]!.url, `${url}/events?format=json&last_event_id=e-7&topic=a%26b&topic=c%2F**`);
+  assert.equal(requests[0]!.init.body, undefined);
+  assert.equal(requests[1]!.url, `${url}/events`);
+  assert.equal(requests[1]!.init.method, 'POST');
+  const body = JSON.parse(requests[1]!.init.body as string);
+  assert.deepEqual(body, { topics: many, format: 'json', last_event_id: 'e-7' });
+});
+
+test('nothing is read ahead of the consumer', async () => {
+  const texts = Array.from({ length: 100 }, (_, n) => block(n) + block(n + 0.5));
+  let reads = 0;
+  const response = streamed(texts);
+  const reader = response.body!.getReader();
+  const counting = new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        reads += 1;
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const { fetch } = answering(() => new Response(counting, { headers: response.headers }));
+  let taken = 0;
+  for await (const item of subscribe(url, { topics: 't', fetch })) {
+    await turn();
+    taken += 1;
+    assert.ok(reads <= Math.ceil(taken / 2), `${reads} reads for ${taken} ${item.type}s`);
+    if (taken === 20) break;
+  }
+});
+
+test('a slow consumer is no silence', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    const { fetch, requests } = answering(() => streamed([block(1), block(2)], 'open', '1'));
+    const leave = new AbortController();
+    const items = subscribe(url, { topics: 't', fetch, signal: leave.signal })[Symbol.asyncIterator]();
+    await items.next();
+    mock.timers.tick(60_000);
+    const { value } = await items.next();
+    assert.equal((value as { id: string }).id, 'e-2');
+    assert.equal(requests.length, 1);
+    // With nobody in between it is one.
+    const next = items.next();
+    for (let turns = 0; requests.length < 2; turns += 1) {
+      assert.ok(turns < 100, 'it connects again');
+      await turn();
+      mock.timers.tick(1_000);
+    }
+    assert.match(requests[1]!.url, /last_event_id=e-2/);
+    leave.abort(new Error('enough'));
+    await assert.rejects(next, /enough/);
+  } finally {
+    mock.timers.reset();
+  }
+});
+
+test('leaving the loop closes the connection, and a later loop goes on at the item that was not done', async () => {
+  const { fetch, requests } = answering(
+    () => streamed([block(1), block(2), block(3)], 'open'),
+    () => new Response(null, { status: 204 }),
+  );
+  const subscription = subscribe(url, { topics: 't', from: 'earliest', fetch });
+  const seen: string[] = [];
+  for await (const item of subscription) {
+    if (item.type === 'event') seen.push(item.id);
+    await assert.rejects(async () => subscription[Symbol.asyncIterator]().next(), /one consumer/);
+    if (seen.length === 2) break;
+  }
+  assert.ok(requests[0]!.init.signal!.aborted);
+  assert.equal(subscription.cursor, 'e-1');
+  for await (const item of subscription) assert.fail(item.type);
+  assert.match(requests[0]!.url, /from=earliest/);
+  assert.match(requests[1]!.url, /last_event_id=e-1/);
+  assert.doesNotMatch(requests[1]!.url, /from=/);
+});
+
+test('an abort ends it at once, whatever it waits for', async () => {
+  const leave = new AbortController();
+  const { fetch } = answering();
+  const waiting = subscribe(url, { topics: 't', fetch, signal: leave.signal })[Symbol.asyncIterator]().next();
+  const publishing = publish(url, 't', 'x', { fetch, signal: leave.signal });
+  const writing = stream(url, 't', { fetch, signal: leave.signal });
+  await writing.write('x');
+  leave.abort(new Error('enough'));
+  await assert.rejects(waiting, /enough/);
+  await assert.rejects(publishing, /enough/);
+  await assert.rejects(writing.close(), /enough/);
+  await assert.rejects(writing.write('y'), /closed/);
+});
+
+test('a consumer that fails is the failure of the subscription', async () => {
+  const { fetch, requests } = answering(() => streamed([block(1)], 'open'));
+  const onItem = (item: Item) => Promise.reject(new Error(`no ${item.type}`));
+  const { done, subscription } = subscribe(url, { topics: 't', fetch, onItem });
+  await assert.rejects(done, /no event/);
+  assert.equal(subscription.cursor, null);
+  assert.ok(requests[0]!.init.signal!.aborted);
+});
+
+test('a wrong address is an error of the caller', async () => {
+  assert.throws(() => subscribe('hub', { topics: 't' }), TypeError);
+  await assert.rejects(publish('hub', 't', 'x'), TypeError);
+  assert.throws(() => stream('hub', 't'), TypeError);
+});
+
+test('a publish keeps its key, and is given up within its time', async () => {
+  const { fetch, requests } = answering(down, status(503), down);
+  const error = await publish(url, 't', 'x', { fetch, giveUpAfter: 1_000 }).catch((error) => error);
+  assert.ok(error instanceof PublishUncertain, String(error));
+  const keys = requests.map(({ init }) => new Headers(init.headers).get('idempotency-key'));
+  assert.deepEqual([...new Set(keys)], [error.key]);
+  assert.ok(keys.length > 1);
+
+  // The hub has said that nothing was published.
+  const draining = JSON.stringify({ code: 'draining', title: 'The hub is stopping' });
+  const refused = await publish(url, 't', 'x', {
+    fetch: answering(() => new Response(draining, { status: 503, headers: { 'retry-after': '60' } })).fetch,
+    giveUpAfter: 1_000,
+  }).catch((error) => error);
+  assert.ok(refused instanceof HubProblem && refused.code === 'draining' && refused.retryAfter === 60_000);
+});
+
+test('a publish stream sends one batch at a time, with bounds, and makes its writer wait', async () => {
+  const batches: number[] = [];
+  const release: (() => void)[] = [];
+  const fetch = (async (_: unknown, init: RequestInit) => {
+    const events = JSON.parse(init.body as string) as unknown[];
+    batches.push(events.length);
+    await new Promise<void>((resolve) => release.push(resolve));
+    return Response.json({ events: events.map((_, n) => ({ topic: 't', id: `e-${n}`, time: '', subscribers: 0 })) });
+  }) as typeof globalThis.fetch;
+  const tokens = stream(url, 't', { fetch });
+  let written = 0;
+  const writing = (async () => {
+    for (let n = 0; n < 10_000; n += 1) {
+      await tokens.write(`${n}`);
+      written += 1;
+    }
+  })();
+  await until('the writer waits', () => written >= 4_000);
+  for (let turns = 0; turns < 50; turns += 1) await turn();
+  assert.ok(written < 4_200, `${written}`);
+  assert.equal(batches.length, 1);
+  const closing = writing.then(() => tokens.close());
+  let closed = false;
+  void closing.then(() => (closed = true));
+  await until('it closes', () => (release.shift()?.(), closed));
+  assert.equal(
+    batches.reduce((sum, size) => sum + size),
+    10_000,
+  );
+  assert.ok(Math.max(...batches) <= 4_096, `${batches}`);
+
+  const leave = new AbortController();
+  const careless = stream(url, 't', { fetch, signal: leave.signal });
+  const refusals: unknown[] = [];
+  for (let n = 0; n < 70_000; n += 1) void careless.write('x').catch((error) => refusals.push(error));
+  await until('a batch is sent', () => release.length > 0);
+  assert.ok(batches.at(-1)! <= 4_096, `${batches}`);
+  assert.equal(refusals.length, 70_000 - 16 * 4_096);
+  assert.match(String(refusals[0]), /RangeError/);
+  leave.abort();
+});
