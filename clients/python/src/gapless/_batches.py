@@ -29,7 +29,7 @@ class Batches:
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._closed = False
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self.last: Receipt | None = None
 
     @property
@@ -64,8 +64,9 @@ class Batches:
     def close(self) -> None:
         self._closed = True
 
-    def fail(self, error: BaseException) -> None:
-        self._failure = error
+    def fail(self, error: Exception) -> None:
+        """The first failure counts; what still waits is not sent."""
+        self._failure = self._failure or error
         self._waiting.clear()
         self._bytes = 0
 

@@ -238,6 +238,6 @@ class PublishStream:
                 self._changed.notify_all()
             try:
                 self._io.complete(rule)
-            except BaseException as error:
+            except Exception as error:
                 with self._changed:
                     self._batches.fail(error)

@@ -225,10 +225,11 @@ class PublishStream:
                 rule = self._batches.send()
                 self._progress()
                 await self._io.complete(rule)
-        except BaseException as error:
+        except Exception as error:
             self._batches.fail(error)
-            if not isinstance(error, Exception):
-                raise
+        except BaseException:
+            self._batches.fail(RuntimeError("what sends the stream was cancelled"))
+            raise
         finally:
             self._sender = None
             self._progress()
