@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -102,7 +103,7 @@ class Proxy:
             pair.frozen = True
             return
         try:
-            hub_reader, pair.hub = await asyncio.open_connection("127.0.0.1", self._hub_port())
+            hub_reader, pair.hub = await self._connect()
         except OSError:
             pair.abort()
             self._pairs.discard(pair)
@@ -123,6 +124,18 @@ class Proxy:
             for end in (pair.client, pair.hub):
                 with suppress(OSError):
                     end.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        connection = socket.socket()
+        connection.setblocking(False)
+        # Without it the system may take all that a slow consumer has not read, and the hub sees a fast one.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE)
+        try:
+            await self._loop.sock_connect(connection, ("127.0.0.1", self._hub_port()))
+            return await asyncio.open_connection(sock=connection)
+        except BaseException:
+            connection.close()
+            raise
 
     async def _to_hub(self, pair: Pair, client: asyncio.StreamReader) -> None:
         assert pair.hub is not None

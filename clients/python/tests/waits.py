@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # Seconds that a test waits for anything: a machine with other work is slow.
-PATIENCE = 20.0
+PATIENCE = 30.0
 
 
 def until(what: str, holds: Callable[[], T]) -> T:
