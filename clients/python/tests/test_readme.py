@@ -7,11 +7,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from hub_process import HubProcess
 from waits import PATIENCE
+
+import gapless
 
 
 @pytest.fixture
@@ -64,3 +67,15 @@ def test_the_programs_of_the_readme(hub: HubProcess, tmp_path: Path) -> None:
     assert page["closed"]
 
     assert run(4) == ["hello"]
+
+
+def test_a_time_to_start_at(hub: HubProcess) -> None:
+    """The hub reads a `datetime` as it is sent, with microseconds and an offset."""
+    gapless.publish(hub.url, "t", "before")
+    receipt = gapless.publish(hub.url, "t", "x", close=True)
+    items = list(gapless.subscribe(hub.url, "t", since=datetime(2020, 1, 2, 3, 4, 5, 678, timezone.utc)))
+    assert [item.data for item in items if isinstance(item, gapless.Event)] == ["before", "x"]
+    moment = datetime.fromisoformat(receipt.time.replace("Z", "+00:00"))
+    assert receipt.id in [
+        item.id for item in gapless.subscribe(hub.url, "t", since=moment) if isinstance(item, gapless.Event)
+    ]

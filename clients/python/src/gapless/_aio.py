@@ -127,7 +127,9 @@ class AsyncIo:
         if self._pieces is None:
             return b""
         try:
-            return await anext(self._pieces, b"")
+            return await self._pieces.__anext__()
+        except StopAsyncIteration:
+            return b""
         except httpx.RequestError as error:
             return network_error(error)
 

@@ -120,7 +120,7 @@ class Subscription(AsyncIterator[Item]):
         return self._rules.cursor
 
     async def __anext__(self) -> Item:
-        return await anext(self._items)
+        return await self._items.__anext__()
 
     async def aclose(self) -> None:
         """Ends the iteration and closes the connection. While another task waits for an item, cancel that one."""
