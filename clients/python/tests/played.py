@@ -55,6 +55,8 @@ class Played:
         self._cursor = cursor
         self._open: Iterator[bytes | NetworkError] = iter(())
         self.now = 0.0
+        #: When each request was sent.
+        self.sent: list[float] = []
         self.effects: list[Effect] = []
 
     def of(self, kind: type[Any]) -> list[Any]:
@@ -75,6 +77,7 @@ class Played:
     def _do(self, effect: Effect) -> object:
         match effect:
             case Request():
+                self.sent.append(self.now)
                 answer = self._answers.pop(0) if self._answers else NetworkError("nobody is there")
                 if isinstance(answer, NetworkError):
                     return answer
