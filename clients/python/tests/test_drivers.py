@@ -18,6 +18,7 @@ from waits import PATIENCE, until
 import gapless
 from gapless import Event, HubProblem, NetworkError, PublishUncertain, aio
 
+LATER = answer(503, headers="Retry-After: 600\r\n")
 GONE = b"HTTP/1.1 204 No Content\r\n\r\n"
 RECEIPT = answer(200, b'{"topic":"t","id":"e-1","time":"T","subscribers":0}')
 RECEIPTS = answer(200, b'{"events":[{"topic":"t","id":"e-1","time":"T","subscribers":0}]}')
@@ -90,7 +91,35 @@ def test_leaving_the_loop_closes_the_connection_of_asyncio() -> None:
         run(main())
 
 
-@pytest.mark.parametrize("given", [b"", sse(), answer(503), answer(401)], ids=["head", "body", "delay", "token"])
+def test_a_response_is_closed_though_the_client_stays_open() -> None:
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<h1>..."
+
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            async with aio.subscribe(hub.url, "t", client=client) as items:
+                await anext(items)
+            await soon(lambda: hub.connections[0].left)
+            with pytest.raises(HubProblem):
+                await anext(aio.subscribe(hub.url, "t", client=client))
+            with pytest.raises(HubProblem):
+                await aio.publish(hub.url, "t", "x", client=client)
+            await soon(lambda: hub.connections[1].left and hub.connections[2].left)
+
+    with listening(sse(block(1)), page, page) as hub, httpx.Client() as client:
+        with gapless.subscribe(hub.url, "t", client=client) as items:
+            next(items)
+        hub.left(0)
+        with pytest.raises(HubProblem):
+            next(gapless.subscribe(hub.url, "t", client=client))
+        with pytest.raises(HubProblem):
+            gapless.publish(hub.url, "t", "x", client=client)
+        hub.left(1)
+        hub.left(2)
+    with listening(sse(block(1)), page, page) as hub:
+        run(main())
+
+
+@pytest.mark.parametrize("given", [b"", sse(), LATER, answer(401)], ids=["head", "body", "delay", "token"])
 def test_close_ends_the_wait_of_another_thread(given: bytes) -> None:
     asked = threading.Event()
     waiting = threading.Event()
@@ -113,12 +142,13 @@ def test_close_ends_the_wait_of_another_thread(given: bytes) -> None:
         if given:
             assert waiting.wait(PATIENCE)
         items.close()
-        # Far sooner than any silence or delay would end it.
-        ended(thread)
+        # Sooner than the bound of a head, a silence or the delay would end it.
+        thread.join(PATIENCE / 2)
+        assert not thread.is_alive(), "it ends"
         assert taken == []
 
 
-@pytest.mark.parametrize("given", [b"", sse(), answer(503)], ids=["head", "body", "delay"])
+@pytest.mark.parametrize("given", [b"", sse(), LATER], ids=["head", "body", "delay"])
 def test_cancelling_a_task_closes_its_connection(given: bytes) -> None:
     async def main() -> None:
         async def consume() -> None:
