@@ -31,6 +31,7 @@ test: install ## every test there is
 	npm --prefix console test
 	npm --prefix console run e2e
 	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" npm --prefix clients/js test
+	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" clients/python/test.sh
 
 # Files of tests/promises: one for each area of the protocol.
 AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream
@@ -59,6 +60,7 @@ lint: install ## formatting, clippy, types, links between documents, and whether
 	cargo clippy $(REPORT) --all-targets -- -D warnings
 	npm --prefix console run check
 	npm --prefix clients/js run check
+	clients/python/test.sh check
 
 console: install ## build the web page into console/dist, which the program includes
 	npm --prefix console run build

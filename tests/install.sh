@@ -61,6 +61,10 @@ venv=target/venv
 pip_install $clients/requirements.txt $venv
 pip_install $sdks/requirements.txt target/relay-venv
 pip_install tests/deploy/requirements.txt target/deploy-venv
+pip_install clients/python/requirements-dev.txt target/python-venv
+if have python3 && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+  complain "$(python3 --version) is too old for the clients: 3.10 or newer is needed"
+fi
 
 # Go: what go.sum says, exactly. A compiler since 1.21 fetches the one that go.mod asks for.
 if ! have go; then complain "no go: Go's clients cannot be built"

@@ -1,0 +1,74 @@
+"""Requests to one hub with one credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from ._effects import GetToken, Head, Request, Rule, read, request
+from ._errors import HubProblem, NetworkError, problem
+
+# Largest body that is taken for a problem, in bytes: one has a few hundred, a proxy's page may have any.
+_MAX_PROBLEM = 65_536
+
+
+class Hub:
+    """Adds the token to requests, and renews it."""
+
+    def __init__(self, url: str, token: object) -> None:
+        """`token` is a text, a function for which GetToken stands, or None."""
+        self.base = str(url).rstrip("/")
+        # A wrong address is an error of the caller, and must not look like a network that fails.
+        parts = urlsplit(self.base)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"not the address of a hub: {url!r}")
+        _ = parts.port
+        # Kept, because a function for it may ask a server.
+        self._token = token if isinstance(token, str) else None
+        self._renewable = callable(token)
+
+    def send(self, path: str, headers: Mapping[str, str], body: bytes | None, patience: float) -> Rule[Head]:
+        """The head of a success (2xx). A 401 is answered once by a new token, where a function can get one."""
+        head = yield from self._request(path, headers, body, patience)
+        if head.status == 401 and self._renewable:
+            self._token = None
+            head = yield from self._request(path, headers, body, patience)
+        if 200 <= head.status < 300:
+            return head
+        if head.status == 401 and self._renewable:
+            # The next attempt asks for another.
+            self._token = None
+        raise (yield from _problem_of(head, patience))
+
+    def _request(self, path: str, headers: Mapping[str, str], body: bytes | None, patience: float) -> Rule[Head]:
+        if self._token is None and self._renewable:
+            self._token = yield GetToken()
+            if not isinstance(self._token, str):
+                raise TypeError("the function for a token returned no text")
+        # Compression would hold events back, and what is asked for must be as large as it seems.
+        all_headers = {"accept-encoding": "identity", **headers}
+        if self._token is not None:
+            all_headers["authorization"] = f"Bearer {plain(self._token, 'a token')}"
+        return (yield from request(Request("GET" if body is None else "POST", path, all_headers, body, patience)))
+
+
+def plain(value: str, what: str) -> str:
+    """A value for a header. One that cannot be sent is an error of the caller, not of the network."""
+    if not value.isascii() or not value.isprintable():
+        raise ValueError(f"{what} has a character that no header may have")
+    return value
+
+
+def _problem_of(head: Head, patience: float) -> Rule[HubProblem]:
+    body = b""
+    try:
+        while len(body) <= _MAX_PROBLEM:
+            piece = yield from read(patience)
+            if not piece:
+                break
+            body += piece
+        else:
+            body = b""
+    except NetworkError:
+        body = b""
+    return problem(head.status, body, head.headers.get("retry-after"))

@@ -1,0 +1,159 @@
+"""The rules of one publish, until its outcome is known."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from ._delay import delay
+from ._effects import Close, Rule, Sleep, read
+from ._errors import HubProblem, NetworkError, PublishUncertain, foreign
+from ._hub import Hub, plain
+
+#: A text is published as it is, anything else as JSON.
+Data = str | int | float | bool | None | Sequence[object] | Mapping[str, object]
+
+
+class _Envelope(TypedDict):
+    topic: str
+    data: Data
+
+
+class Envelope(_Envelope, total=False):
+    """An event to publish. `event` is its name, `retry` the milliseconds that readers should wait before they
+    reconnect; with `close` it is the topic's last."""
+
+    event: str | None
+    retry: int | None
+    close: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The event is durable. `subscribers` counts the open streams that it goes to."""
+
+    topic: str
+    id: str
+    #: RFC 3339, in UTC.
+    time: str
+    subscribers: int
+
+
+# Seconds. The hub's window for a key is 10 minutes by default. After it, a retry could be a second event.
+WINDOW = 540.0
+
+# First delay before a retry, in seconds; it doubles. A hub restarts within seconds.
+_FIRST_WAIT = 0.5
+
+# Time for one step of an attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer.
+_ATTEMPT = 60.0
+_BYTES_PER_SECOND = 8192
+
+# Largest answer: 300 bytes and the topic for each of the 100,000 events of a batch are fewer.
+_MAX_ANSWER = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    if_match: str | None = None
+    key: str | None = None
+    give_up_after: float = WINDOW
+
+
+def encode(envelope: Envelope) -> bytes:
+    """An envelope as JSON. What JSON cannot express is an error of the caller."""
+    given = {name: value for name, value in envelope.items() if name == "data" or value is not None}
+    return json.dumps(given, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def encode_batch(envelopes: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(envelopes) + b"]"
+
+
+def new_key() -> str:
+    return secrets.token_hex(16)
+
+
+def publish_one(hub: Hub, body: bytes, options: PublishOptions) -> Rule[Receipt]:
+    return _receipt((yield from _publish(hub, body, options)))
+
+
+def publish_many(hub: Hub, body: bytes, options: PublishOptions) -> Rule[list[Receipt]]:
+    answer = yield from _publish(hub, body, options)
+    receipts = answer.get("events")
+    if not isinstance(receipts, list):
+        raise foreign("it has no receipts")
+    return [_receipt(receipt) for receipt in receipts]
+
+
+def _receipt(answer: dict[str, Any]) -> Receipt:
+    try:
+        return Receipt(answer["topic"], answer["id"], answer["time"], answer["subscribers"])
+    except (KeyError, TypeError) as error:
+        raise foreign("it is no receipt") from error
+
+
+def _publish(
+    hub: Hub,
+    body: bytes,
+    options: PublishOptions,
+    clock: Callable[[], float] = time.monotonic,
+    chance: Callable[[], float] = random.random,
+) -> Rule[dict[str, Any]]:
+    key = plain(options.key or new_key(), "a key")
+    headers = {"content-type": "application/json", "idempotency-key": key}
+    if options.if_match is not None:
+        headers["if-match"] = f'"{plain(options.if_match, "if_match")}"'
+    deadline = clock() + options.give_up_after
+    failures = 0
+    uncertain = False
+    while True:
+        failure: NetworkError | HubProblem
+        try:
+            # An attempt that begins has a little time, also at the very end.
+            patience = min(_ATTEMPT + len(body) / _BYTES_PER_SECOND, max(deadline - clock(), 0.1))
+            return (yield from _attempt(hub, body, headers, patience))
+        except NetworkError as error:
+            failure = error
+            uncertain = True
+        except HubProblem as error:
+            if not error.temporary:
+                raise
+            failure = error
+            # Of the hub's temporary problems only this one leaves it open; one that is not the hub's may, too.
+            uncertain = uncertain or error.code in (None, "store-unavailable")
+        yield Close()
+        failures += 1
+        retry_after = failure.retry_after if isinstance(failure, HubProblem) else 0.0
+        seconds = delay(_FIRST_WAIT, retry_after, failures, chance())
+        if clock() + seconds > deadline:
+            if uncertain:
+                raise PublishUncertain(key) from failure
+            raise failure
+        yield Sleep(seconds)
+
+
+def _attempt(hub: Hub, body: bytes, headers: Mapping[str, str], patience: float) -> Rule[dict[str, Any]]:
+    head = yield from hub.send("/publish", headers, body, patience)
+    kind = head.headers.get("content-type", "nothing")
+    if not kind.startswith("application/json"):
+        raise foreign(f"it is {kind}")
+    pieces: list[bytes] = []
+    size = 0
+    while piece := (yield from read(patience)):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _MAX_ANSWER:
+            raise foreign("it is larger than any that a hub sends")
+    try:
+        answer = json.loads(b"".join(pieces))
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        raise foreign("it is no JSON object")
+    return answer
