@@ -34,6 +34,7 @@ mkdir "$fresh/readme"
 "$fresh/venv/bin/python" tests/readme.py README.md "$fresh/readme"
 "$tools/mypy" --cache-dir .mypy_cache --no-warn-unreachable --python-executable "$fresh/venv/bin/python" tests "$fresh/readme" &
 types=$!
+trap 'kill $types 2>/dev/null || true' EXIT
 export GAPLESS_README=$fresh/readme
-"$fresh/venv/bin/python" -m pytest -n 8 --dist worksteal --max-worker-restart 0 "$@"
+"$fresh/venv/bin/python" -m pytest -n 10 --dist worksteal --max-worker-restart 0 "$@"
 wait $types
