@@ -10,7 +10,7 @@ if [ ! -x "$tools/python" ]; then echo 'no target/python-venv: make install' >&2
 if [ "${1:-}" = check ]; then
   "$tools/ruff" check -q --no-cache .
   "$tools/ruff" format -q --no-cache --check .
-  "$tools/mypy" --cache-dir .fresh/mypy-check src
+  "$tools/mypy" --cache-dir .mypy_cache src
   exit
 fi
 
@@ -32,8 +32,9 @@ site=$("$fresh/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("
 
 mkdir "$fresh/readme"
 "$fresh/venv/bin/python" tests/readme.py README.md "$fresh/readme"
-"$tools/mypy" --cache-dir "$fresh/mypy" --no-warn-unreachable --python-executable "$fresh/venv/bin/python" tests "$fresh/readme" &
+"$tools/mypy" --cache-dir .mypy_cache --no-warn-unreachable --python-executable "$fresh/venv/bin/python" tests "$fresh/readme" &
 types=$!
+trap 'kill $types 2>/dev/null || true' EXIT
 export GAPLESS_README=$fresh/readme
 "$fresh/venv/bin/python" -m pytest -n 10 --dist worksteal --max-worker-restart 0 "$@"
 wait $types

@@ -129,7 +129,7 @@ class Proxy:
         connection = socket.socket()
         connection.setblocking(False)
         # Without it the system may take all that a slow consumer has not read, and the hub sees a fast one.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         try:
             await self._loop.sock_connect(connection, ("127.0.0.1", self._hub_port()))
             return await asyncio.open_connection(sock=connection)

@@ -94,23 +94,36 @@ def test_leaving_the_loop_closes_the_connection_of_asyncio() -> None:
 def test_a_response_is_closed_though_the_client_stays_open() -> None:
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<h1>..."
 
+    # Referred to, so that nothing but the subscription closes them.
+    responses: list[httpx.Response] = []
+
+    async def note(response: httpx.Response) -> None:
+        responses.append(response)
+
     async def main() -> None:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(event_hooks={"response": [note]}) as client:
             async with aio.subscribe(hub.url, "t", client=client) as items:
                 await anext(items)
+            assert responses.pop().is_closed
             await soon(lambda: hub.connections[0].left)
             with pytest.raises(HubProblem):
                 await anext(aio.subscribe(hub.url, "t", client=client))
+            assert responses.pop().is_closed
             with pytest.raises(HubProblem):
                 await aio.publish(hub.url, "t", "x", client=client)
             await soon(lambda: hub.connections[1].left and hub.connections[2].left)
 
-    with listening(sse(block(1)), page, page) as hub, httpx.Client() as client:
+    with (
+        listening(sse(block(1)), page, page) as hub,
+        httpx.Client(event_hooks={"response": [responses.append]}) as client,
+    ):
         with gapless.subscribe(hub.url, "t", client=client) as items:
             next(items)
+        assert responses.pop().is_closed
         hub.left(0)
         with pytest.raises(HubProblem):
             next(gapless.subscribe(hub.url, "t", client=client))
+        assert responses.pop().is_closed
         with pytest.raises(HubProblem):
             gapless.publish(hub.url, "t", "x", client=client)
         hub.left(1)
