@@ -11,7 +11,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; el
 # apt: a command and the package it is in.
 wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:nginx haproxy:haproxy caddy:caddy strace:strace
         openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
-        pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux)
+        pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux
+        systemd-analyze:systemd)
 # nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 missing=()
