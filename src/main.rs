@@ -75,6 +75,11 @@ fn main() -> ExitCode {
                 Err(errors) => misconfigured(errors),
             },
         },
+        Command::Health(args) if args.needs_configuration() => match config::load(args.flags()) {
+            Ok((config, _)) => finish(block_on(cli::health::run(&args, Some(&config)))),
+            Err(errors) => misconfigured(errors),
+        },
+        Command::Health(args) => finish(block_on(cli::health::run(&args, None))),
         Command::JetStream(args) => match args.command {
             JetStreamCommand::Init(args) => init_stream(&args),
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
