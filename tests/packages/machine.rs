@@ -21,8 +21,8 @@ pub(crate) struct Machine {
     cgroup: PathBuf,
 }
 
-/// Puts the process into the cgroup below which systemd then makes its own.
-const BEFORE: &str = "echo $$ > \"$2/cgroup.procs\"; shift 0";
+/// Puts the process into the cgroup below which systemd then makes its own: the last argument, after the script and the root.
+const BEFORE: &str = "echo $$ > \"$3/cgroup.procs\"";
 
 /// Mounts what systemd expects of its machine, makes `$0` its root, and becomes systemd. By pivot_root, because a process in a
 /// chroot may not make user namespaces (`PrivateUsers=`); and shared, because credentials are mounted in another namespace.

@@ -4,7 +4,9 @@ use std::{
     fs,
     io::Write,
     net::{SocketAddr, TcpListener, TcpStream},
-    time::Duration,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
@@ -116,6 +118,29 @@ fn the_watchdog_is_told_that_it_is_alive_until_its_end() {
         manager.wait_for("WATCHDOG=1");
     }
     service.end();
+}
+
+/// Longer than the silence of a core, or of the writer, that is a hang.
+const LONGER_THAN_A_HANG: Duration = Duration::from_secs(12);
+
+#[test]
+fn the_watchdog_is_told_that_it_is_alive_while_the_disk_does_not_answer() {
+    let (manager, listen) = (Manager::new(), free());
+    let flags = ["--listen", &*listen, "--store-rotate-age", "1s"];
+    let _service = serving(&manager, &[("WATCHDOG_USEC", "2000000")], &flags);
+    let publish = b"POST /publish?topic=t HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\n1";
+    let address = listen.parse().unwrap();
+    assert_eq!(wire::request(address, "POST", "/publish?topic=t", &[], b"1").status, 200);
+    // The next commit begins a segment, and writes a file whose opening never ends.
+    thread::sleep(Duration::from_millis(1100));
+    assert!(Command::new("mkfifo").arg(manager.path("data/segments.half")).status().unwrap().success());
+    let _waiting = wire::send(address, publish);
+    let (status, _) = manager.wait_for("STATUS=serving 0 streams of 1 topic; publishes are refused");
+    assert!(status.contains("the disk does not answer"), "{status}");
+    let until = Instant::now() + LONGER_THAN_A_HANG;
+    while Instant::now() < until {
+        manager.wait_for("WATCHDOG=1");
+    }
 }
 
 #[test]
