@@ -79,7 +79,7 @@ soak: ## a mixed load for SOAK_MINUTES: is everything flat, is nothing lost
 report: ## docs/BENCHMARKS.md of what the benches wrote last
 	cargo run --release $(REPORT)
 
-release: ## a tarball, a Debian package, an SBOM and SHA256SUMS in target/release-files, with the same bytes in every directory
+release: ## a tarball, a Debian package, an SBOM and SHA256SUMS in target/release-files
 	deploy/release.sh
 
 FUZZ_SECONDS ?= 60

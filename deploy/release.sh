@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Makes the files of a release in DIR: a tarball, a Debian package, an SBOM, and checksums.
 #   deploy/release.sh [--out target/release-files] [--binary FILE [--compression none]]
-# The same commit, compiler and system give the same bytes in every directory: paths are mapped to fixed ones, times are those of
-# the commit (SOURCE_DATE_EPOCH), archives are sorted and have no owner. With --binary nothing is compiled,
+# Archives, package and SBOM of the same program and commit have the same bytes: times are those of the commit
+# (SOURCE_DATE_EPOCH), archives are sorted and have no owner. No path of the machine is in the program, but cargo derives the names
+# of its symbols from the directory: build it at the same path to get the same program. With --binary nothing is compiled,
 # and with --compression none little time is spent: for the tests.
 set -euo pipefail
 

@@ -19,7 +19,7 @@ fn release(out: &Path) -> BTreeMap<String, Vec<u8>> {
     files.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
 }
 
-/// That the program itself is the same needs two builds with the profile `release`: `deploy/release.sh` says by which flags.
+/// Of the same program. Whether that is the same needs two builds with the profile `release`, and is not tested.
 #[test]
 fn a_release_has_the_same_bytes_in_another_directory_and_lists_what_is_in_it() {
     let (one, other) = (directory(), directory());
