@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run faults test jetstream simulate lint console screenshots bench soak report fuzz install
+.PHONY: help run faults test jetstream simulate lint console screenshots bench soak report fuzz install release
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -82,6 +82,9 @@ soak: ## a mixed load for SOAK_MINUTES: is everything flat, is nothing lost
 
 report: ## docs/BENCHMARKS.md of what the benches wrote last
 	cargo run --release $(REPORT)
+
+release: ## a tarball, a Debian package, an SBOM and SHA256SUMS in target/release-files
+	deploy/release.sh
 
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))

@@ -12,6 +12,7 @@ use gapless::{
         self, AppError, Reload, RunningHub,
         import::ImportCommandError,
         jetstream::{self, InitWishes, StreamCommandError, hub_permissions},
+        service::ServiceManager,
         store_check::{self, CheckError, ScratchDir},
     },
     cli::{
@@ -23,7 +24,12 @@ use gapless::{
         progress::{self, CountedUnit, ProgressLine},
     },
     config::{self, Config, Effective, Flags, kinds::EngineKind},
-    lifecycle::{Drain, signals},
+    lifecycle::{
+        Drain,
+        inherited::{self, InheritedSocket},
+        notify::NotifySocket,
+        signals,
+    },
     progress::WorkProgress,
     telemetry,
 };
@@ -37,7 +43,11 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     let Cli { command, flags } = Cli::of_process();
     match command.unwrap_or(Command::Serve(flags)) {
-        Command::Serve(flags) => configured(&flags, |config, effective| serve(&config, effective, &flags)),
+        // First, because it changes the environment, which is safe only before there are other threads.
+        Command::Serve(flags) => match inherited::take() {
+            Ok(sockets) => configured(&flags, |config, effective| serve(&config, effective, &flags, sockets)),
+            Err(error) => misconfigured(error),
+        },
         // A token needs neither the hub's certificate nor its providers.
         Command::Token(args) => match config::load(args.flags()) {
             Ok((config, _)) => finish(cli::token::run(&args, config.access_settings())),
@@ -65,6 +75,11 @@ fn main() -> ExitCode {
                 Err(errors) => misconfigured(errors),
             },
         },
+        Command::Health(args) if args.needs_configuration() => match config::load(args.flags()) {
+            Ok((config, _)) => finish(block_on(cli::health::run(&args, Some(&config)))),
+            Err(errors) => misconfigured(errors),
+        },
+        Command::Health(args) => finish(block_on(cli::health::run(&args, None))),
         Command::JetStream(args) => match args.command {
             JetStreamCommand::Init(args) => init_stream(&args),
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
@@ -187,13 +202,18 @@ fn not_checked(error: &CheckError) -> ExitCode {
 }
 
 /// Runs the hub until it has drained, and flushes the log.
-fn serve(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
-    let code = serve_until_drained(config, effective, flags);
+fn serve(config: &Config, effective: Effective, flags: &Flags, sockets: Vec<InheritedSocket>) -> ExitCode {
+    let code = serve_until_drained(config, effective, flags, sockets);
     telemetry::flush();
     code
 }
 
-fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> ExitCode {
+fn serve_until_drained(
+    config: &Config,
+    effective: Effective,
+    flags: &Flags,
+    sockets: Vec<InheritedSocket>,
+) -> ExitCode {
     if let Err(error) = telemetry::init(&config.log, progress::stderr()) {
         print_error(format_args!("cannot start: {error}"));
         return ExitCode::FAILURE;
@@ -205,6 +225,11 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     for key in unused {
         tracing::warn!(key, engine, "this setting has no effect with the configured engine");
     }
+    // A process started from a shell of a service may inherit a socket that is gone.
+    let notify = NotifySocket::of_process().unwrap_or_else(|error| {
+        tracing::warn!(error = %error, "the service manager is not notified");
+        NotifySocket::default()
+    });
     let drain = Drain::new();
     let hangups = match signals::listen(drain.clone(), config.hub.drain, telemetry::flush) {
         Ok(hangups) => hangups,
@@ -219,9 +244,9 @@ fn serve_until_drained(config: &Config, effective: Effective, flags: &Flags) -> 
     let line = ProgressLine::start(&opening, CountedUnit::Items);
     let ready = |hub: &RunningHub| {
         drop(line);
-        greet(config, hub);
+        greet(hub);
     };
-    match app::serve(config, &drain, reload, &opening, ready) {
+    match app::serve(config, &drain, reload, ServiceManager { notify, sockets }, &opening, ready) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             let invalid_config = matches!(error, AppError::Config(_));
@@ -237,8 +262,8 @@ fn report(what: impl Display) {
 }
 
 /// Prints the addresses and example commands to stdout.
-fn greet(config: &Config, hub: &RunningHub) {
-    let text = app::greeting::text(config, &hub.places, &hub.operators);
+fn greet(hub: &RunningHub) {
+    let text = app::greeting::text(&hub.config, &hub.places, &hub.operators);
     let print = move || {
         let mut out = std::io::stdout().lock();
         // A closed stdout is no reason not to serve.

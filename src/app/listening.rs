@@ -1,4 +1,4 @@
-//! The listening addresses of the configuration, and the number of connections.
+//! The listening addresses, of the configuration or of the sockets that were inherited, and the number of connections.
 
 use super::AppError;
 use crate::{
@@ -7,7 +7,10 @@ use crate::{
         auth::admin_listener::AdminListener,
         net::listen::{Address, BoundAddresses},
     },
-    lifecycle::descriptors::{self, ConnectionLimits},
+    lifecycle::{
+        descriptors::{self, ConnectionLimits},
+        inherited::InheritedListener,
+    },
 };
 
 /// Every address of the hub: bound, but not listening yet.
@@ -16,17 +19,25 @@ pub(super) struct Addresses {
     pub(super) operators: BoundAddresses,
 }
 
-/// Binds every address. This is the first step of the start, so that a hub whose address is in use changes nothing on
+/// The sockets that the service manager has opened.
+#[derive(Debug, Default)]
+pub(super) struct InheritedSockets {
+    pub(super) public: Vec<InheritedListener>,
+    pub(super) operators: Vec<InheritedListener>,
+}
+
+/// Binds every address that no socket is inherited for: either all public ones or none, and so for the admin ones. This is the first step of the start, so that a hub whose address is in use changes nothing on
 /// disk.
-pub(super) fn bind(config: &Config) -> Result<Addresses, AppError> {
-    let bind = |list: &[Listen], cores, flag| {
+pub(super) fn bind(config: &Config, inherited: InheritedSockets) -> Result<Addresses, AppError> {
+    let bind = |list: &[Listen], inherited: Vec<InheritedListener>, cores, flag| {
+        let list = if inherited.is_empty() { list } else { &[] };
         let list: Vec<Address> = list.iter().map(|listen| address(listen, config.hub.unix_mode)).collect();
-        BoundAddresses::new(&list, cores).map_err(|error| AppError::Listen { error, flag })
+        BoundAddresses::new(&list, inherited, cores).map_err(|error| AppError::Listen { error, flag })
     };
     Ok(Addresses {
-        public: bind(&config.hub.listen, config.hub.shards, PUBLIC)?,
+        public: bind(&config.hub.listen, inherited.public, config.hub.shards, PUBLIC)?,
         // Few connections are expected there, so all are on one core.
-        operators: bind(&config.admin.listen, 1, OPERATORS)?,
+        operators: bind(&config.admin.listen, inherited.operators, 1, OPERATORS)?,
     })
 }
 

@@ -13,6 +13,8 @@
 //! | `certificate` | the TLS certificate: from files or by ACME |
 //! | [`greeting`] | the text on stdout after the start |
 //! | `listening` | listening addresses, and the number of connections |
+//! | `adopting` | addresses of sockets that the service manager has opened |
+//! | [`service`] | what the service manager is told |
 
 use std::{
     io,
@@ -23,8 +25,12 @@ use std::{
 
 use tokio::{runtime, task::LocalSet};
 
+use self::{
+    listening::InheritedSockets,
+    service::{Reporter, ServiceManager, ServiceState},
+};
 use crate::{
-    config::Config,
+    config::{Config, kinds::EngineKind},
     engine::{Engine, log::LOOKUPS},
     http::{
         api::{
@@ -45,6 +51,7 @@ use crate::{
     telemetry,
 };
 
+mod adopting;
 mod certificate;
 mod engine;
 mod error;
@@ -55,6 +62,7 @@ mod listening;
 mod policy;
 mod relay;
 mod reloading;
+pub mod service;
 pub mod store_check;
 mod store_waits;
 
@@ -74,6 +82,8 @@ const RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A serving hub. Tests use it in place of a process.
 pub struct RunningHub {
+    /// The configuration, with the addresses of inherited sockets.
+    pub config: Config,
     /// The public endpoints: at least one.
     pub places: Vec<Endpoint>,
     /// The endpoints of the admin listener, if it is separate.
@@ -86,8 +96,8 @@ pub struct RunningHub {
     shards: Vec<JoinHandle<io::Result<()>>>,
 }
 
-/// Serves until `drain` is over. Counts in `opening` how far the opening of the store is, and calls `ready` once
-/// connections are accepted.
+/// Serves until `drain` is over, on the sockets of `manager` if it has any. Counts in `opening` how far the opening of the
+/// store is, and calls `ready` once connections are accepted.
 ///
 /// # Errors
 /// When it cannot start, or the store cannot be closed cleanly.
@@ -95,12 +105,17 @@ pub fn serve(
     config: &Config,
     drain: &Drain,
     reload: Reload,
+    manager: ServiceManager,
     opening: &Arc<WorkProgress>,
     ready: impl FnOnce(&RunningHub),
 ) -> Result<DrainOutcome, AppError> {
-    let running = start_reporting(config, drain, opening)?;
+    let (config, sockets) = adopting::adopt(config, &reload.before, manager.sockets)?;
+    let service = ServiceState::new(manager.notify);
+    let reporter = Reporter::start(&service, drain, opening, config.hub.engine != EngineKind::JetStream)?;
+    let running = start_reporting(&config, drain, sockets, opening)?;
     ready(&running);
-    reload.start(Arc::clone(&running.app))?;
+    reload.start(Arc::clone(&running.app), service)?;
+    reporter.serving(&running.app);
     running.wait()
 }
 
@@ -121,12 +136,17 @@ pub fn check(config: &Config) -> Result<(), AppError> {
 /// # Errors
 /// When the store cannot be opened or an address cannot be bound.
 pub fn start(config: &Config, drain: &Drain) -> Result<RunningHub, AppError> {
-    start_reporting(config, drain, &Arc::default())
+    start_reporting(config, drain, InheritedSockets::default(), &Arc::default())
 }
 
-fn start_reporting(config: &Config, drain: &Drain, opening: &Arc<WorkProgress>) -> Result<RunningHub, AppError> {
+fn start_reporting(
+    config: &Config,
+    drain: &Drain,
+    sockets: InheritedSockets,
+    opening: &Arc<WorkProgress>,
+) -> Result<RunningHub, AppError> {
     let connections = listening::connection_limits(config)?;
-    let addresses = listening::bind(config)?;
+    let addresses = listening::bind(config, sockets)?;
     let hub_config = hub_config(config);
     let shards = config.hub.shards;
     let broker = Broker::new(shards, &hub_config);
@@ -167,6 +187,7 @@ fn start_reporting(config: &Config, drain: &Drain, opening: &Arc<WorkProgress>) 
     }
     let files = public.files.into_iter().chain(admin.files).collect();
     Ok(RunningHub {
+        config: config.clone(),
         places: public.places,
         operators: admin.places,
         _files: files,

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::{runtime, time::interval};
 
-use super::{policy, relay};
+use super::{policy, relay, service::ServiceState};
 use crate::{
     config::{Config, ConfigErrors, Effective},
     http::{api::state::AppState, net::tls::TlsServer},
@@ -27,17 +27,18 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reloads the access policy, quotas, certificate and request log of `app` at each SIGHUP. The thread ends with the process.
+    /// Reloads the access policy, quotas, certificate and request log of `app` at each SIGHUP, and tells the service manager.
+    /// The thread ends with the process.
     ///
     /// # Errors
     /// When the system refuses the thread.
-    pub(super) fn start(self, app: Arc<AppState>) -> io::Result<()> {
+    pub(super) fn start(self, app: Arc<AppState>, service: Arc<ServiceState>) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
         let work = async move {
             let mut retries = interval(super::RETRY_INTERVAL);
             loop {
                 tokio::select! {
-                    () = self.hangups.next() => self.reload(&app),
+                    () = self.hangups.next() => service.while_reloading(|| self.reload(&app)),
                     // No effect for issuers whose keys are being fetched already.
                     _ = retries.tick() => policy::watch(&app.auth.policies),
                 }
@@ -47,15 +48,15 @@ impl Reload {
         Ok(())
     }
 
-    /// An invalid configuration changes nothing.
-    fn reload(&self, app: &AppState) {
+    /// Returns whether the configuration was reloaded; an invalid one changes nothing.
+    fn reload(&self, app: &AppState) -> bool {
         let (config, effective) = match (self.read)() {
             Ok(read) => read,
             Err(errors) => {
                 for error in errors.all() {
                     tracing::error!(place = error.place, problem = error.problem, "configuration not reloaded");
                 }
-                return;
+                return false;
             }
         };
         match policy::policy(&config) {
@@ -67,7 +68,10 @@ impl Reload {
                     relay::reload_keys(relay, &config);
                 }
             }
-            Err(error) => return tracing::error!(error = %error, "configuration not reloaded"),
+            Err(error) => {
+                tracing::error!(error = %error, "configuration not reloaded");
+                return false;
+            }
         }
         // On failure it logs the problem and keeps the old certificate.
         let _logged = app.net.tls.as_ref().is_none_or(TlsServer::reload);
@@ -76,5 +80,6 @@ impl Reload {
             tracing::warn!(keys = unapplied.join(", "), "these settings have changed and need a restart");
         }
         tracing::info!("configuration reloaded");
+        true
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// Minimum time for closing the store, when the streams have used up the drain's time. A responsive disk only needs a
 /// flush; `deploy/gapless.service` kills the process a second later.
-const MIN_CLOSE_TIME: Duration = Duration::from_secs(4);
+pub(super) const MIN_CLOSE_TIME: Duration = Duration::from_secs(4);
 
 /// How often an opening that goes on is reported in the log.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | this file | the command line |
 //! | [`check`] | `gapless check`: prints the effective configuration, or what is damaged in a store |
+//! | [`health`] | `gapless health`: whether the hub of this machine is alive, or ready |
 //! | [`jetstream`] | `gapless jetstream`: makes the stream of the engine jetstream |
 //! | [`import`] | `gapless import`: moves a store of one machine into the stream |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
@@ -34,6 +35,7 @@ mod client;
 pub mod completions;
 mod delay;
 mod error;
+pub mod health;
 pub mod import;
 pub mod jetstream;
 pub mod man;
@@ -126,6 +128,8 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Check a configuration and print it as it would be used, or check a store
     Check(check::CheckArgs),
+    /// Ask the hub of this machine whether it is alive, or ready
+    Health(health::HealthArgs),
     /// Make the stream of the engine jetstream, or renew its epoch
     #[command(name = "jetstream")]
     JetStream(jetstream::JetStreamArgs),

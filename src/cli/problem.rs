@@ -87,7 +87,8 @@ impl HubProblem {
         self.status.map_or("", hint)
     }
 
-    fn from_body(status: StatusCode, body: &[u8]) -> Self {
+    /// From the status and the body of an error response.
+    pub(super) fn from_body(status: StatusCode, body: &[u8]) -> Self {
         let mut problem = match serde_json::from_slice::<Document>(body) {
             Ok(document) => Self::from(document),
             Err(_) => Self {

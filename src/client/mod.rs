@@ -11,6 +11,7 @@
 //! | [`connector`] | connections: TCP or a Unix socket, directly or through a proxy, with or without TLS |
 //! | [`proxy`] | proxies from the environment |
 //! | [`trust`] | certificate verification |
+//! | [`pinned`] | trust in one certificate that is known |
 //! | [`exchange`] | one request and its response, chunk by chunk, within bounds of time and size |
 //! | [`pool`] | many requests to one server at once, on connections that are kept |
 //! | `dial` | the connections of a pool |
@@ -20,6 +21,7 @@ pub mod byte_stream;
 pub mod connector;
 mod dial;
 pub mod exchange;
+pub mod pinned;
 pub mod pool;
 pub mod proxy;
 pub mod trust;

@@ -2,11 +2,9 @@
 //!
 //! In a flag or an environment variable the value is inline TOML.
 
-use std::path::PathBuf;
-
 use super::{
     errors::{TableId, TablePart, ValueProblem},
-    kinds::{PlainText, Switch, ValueKind, problem},
+    kinds::{FilePath, PlainText, Switch, ValueKind, problem},
     list::ListOf,
     names::Token,
     tables::{self, ConfigTable, text_of},
@@ -153,7 +151,7 @@ impl ListEntry<'_, '_> {
         };
         Some(match key {
             "key" => KeySource::Inline(text),
-            "key_file" => KeySource::File(PathBuf::from(text)),
+            "key_file" => KeySource::File(self.0.read::<FilePath>("key_file")?),
             _ => KeySource::Jwks(text),
         })
     }

@@ -32,6 +32,14 @@ impl Effective {
         Self { settings, ignored, engine }
     }
 
+    /// Whether the key of this path is set, to whatever value.
+    #[must_use]
+    pub fn is_set(&self, path: &str) -> bool {
+        self.settings
+            .iter()
+            .any(|setting| setting.key.path() == path && !matches!(setting.origin, ValueOrigin::Default))
+    }
+
     /// The configured engine, and the keys that are set and have no effect with it.
     #[must_use]
     pub fn without_effect(&self) -> (&'static str, Vec<String>) {

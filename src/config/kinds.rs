@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, num::NonZeroUsize, path::PathBuf, str::FromStr, time::Duration};
 
-use super::errors::ValueProblem;
+use super::{credential, errors::ValueProblem};
 use crate::event::duration;
 
 /// Parses the text of a key into a value.
@@ -39,7 +39,7 @@ pub trait ValueKind {
 /// A file or directory.
 #[derive(Debug)]
 pub struct Path;
-/// A file.
+/// A file, or `credential:NAME`.
 #[derive(Debug)]
 pub struct FilePath;
 /// Text without control characters.
@@ -121,7 +121,7 @@ impl ValueKind for FilePath {
     const METAVAR: &'static str = "FILE";
 
     fn parse(text: &str) -> Result<PathBuf, Vec<String>> {
-        if text.is_empty() { problem("is empty; name a file") } else { Ok(text.into()) }
+        if text.is_empty() { problem("is empty; name a file") } else { credential::file(text).or_else(problem) }
     }
 }
 

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`keys`] | every key with its default, range and reason, in one table |
 //! | [`kinds`] | the text forms of durations, sizes and other values |
+//! | `credential` | files that the service manager has passed on |
 //! | [`list`], [`names`] | lists; origins, domains, networks |
 //! | [`listen`] | listen addresses, and Unix sockets |
 //! | [`nats`], [`nats_login`] | servers of NATS; how the hub logs in to them |
@@ -23,10 +24,12 @@ use std::path::PathBuf;
 
 use environment::Environment;
 use kinds::EngineKind;
+use listen::Listen;
 use providers::ProviderSettings;
 use resolve::Resolver;
 
 pub mod access;
+mod credential;
 pub mod effective;
 mod environment;
 pub mod errors;
@@ -110,6 +113,18 @@ impl Config {
         !(tokens.is_empty() && issuers.is_empty() && anyone_publish.is_empty() && anyone_subscribe.is_empty())
     }
 
+    /// Why the hub may not listen on `address`: other machines reach it, and nothing restricts them. `None` when it may.
+    #[must_use]
+    pub fn exposed(&self, address: &Listen) -> Option<String> {
+        let allowed = self.hub.open || self.has_credentials() || address.is_local();
+        (!allowed).then(|| {
+            format!(
+                "{address} is reachable from other machines, but no credential is configured; listen on 127.0.0.1, configure \
+                 [access], or set --open to allow every request without authentication"
+            )
+        })
+    }
+
     /// Whether connections use TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
@@ -173,14 +188,8 @@ impl Config {
         );
         for (list, keys) in [(&hub.listen, ["listen", "open"]), (&self.admin.listen, ["admin.listen", "open"])] {
             for (index, address) in list.iter().enumerate() {
-                resolver.require(
-                    hub.open || self.has_credentials() || address.is_local(),
-                    &keys,
-                    format_args!(
-                        "{address} is reachable from other machines, but no credential is configured; listen on \
-                         127.0.0.1, configure [access], or set --open to allow every request without authentication"
-                    ),
-                );
+                let exposed = self.exposed(address);
+                resolver.require(exposed.is_none(), &keys, exposed.unwrap_or_default());
                 resolver.require(!list[..index].contains(address), &keys[..1], format_args!("has {address} twice"));
             }
         }

@@ -37,6 +37,9 @@ pub struct Status {
     pub commit_ms_p99: f64,
     /// Bytes of jobs queued or being written, each event with its overhead.
     pub queued_bytes: u64,
+    /// Jobs finished since start, also those that were refused: while `queued_bytes` is above 0 this rises, or the writer
+    /// waits for the disk, or it hangs.
+    pub jobs_finished: u64,
     /// How far the log's clock, which timestamps events, is ahead of the machine's.
     pub clock_ahead: Duration,
     /// Sum of the remembered forward leaps of the machine's clock, which ages do not count.

@@ -69,7 +69,7 @@ pub(super) fn serve_on_a_core(app: &Arc<AppState>) -> (SocketAddr, JoinHandle<()
     let app = Arc::clone(app);
     let core = thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let listeners = Listeners { public: vec![Listener::Tcp(listener)], operators: Vec::new() };
+        let listeners = Listeners { public: vec![Listener::from(listener)], operators: Vec::new() };
         LocalSet::new().block_on(&runtime, serve(app, 0, listeners)).expect("served");
     });
     (address, core)

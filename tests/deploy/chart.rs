@@ -13,7 +13,7 @@ use crate::{
 const CHART: &str = "deploy/helm/gapless";
 
 /// The oldest Kubernetes that the chart is for, and the newest whose schemas there are.
-const KUBERNETES: [&str; 2] = ["1.25", "1.37"];
+const KUBERNETES: [&str; 2] = ["1.30", "1.37"];
 
 /// Keys that the chart sets itself, or that have no use in a pod.
 const OWN_KEYS: [&str; 12] = [

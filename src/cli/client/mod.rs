@@ -49,6 +49,18 @@ pub(super) trait Dial {
     async fn dial(&self) -> io::Result<Self::Io>;
 }
 
+/// Connections to the hub at `url` that go through no proxy, and the path below which it is, without a final slash. With TLS
+/// the system's roots are trusted.
+pub(super) fn unproxied(url: &str) -> Result<(client::Connector, String), CliError> {
+    let HubAddress { server, base } = HubAddress::parse(url)?;
+    let tls = server.tls.then(|| trust::config(None)).transpose()?;
+    let connector = client::Connector::new(server, None, tls).map_err(|_| CliError::Url {
+        url: url.into(),
+        problem: "a certificate cannot be for that host; it must be a DNS name or an IP address",
+    })?;
+    Ok((connector, base.trim_end_matches('/').into()))
+}
+
 /// A hub, and how to send requests to it.
 #[derive(Debug)]
 pub(super) struct HubClient<D> {

@@ -80,6 +80,8 @@ struct QueueState {
     bytes: usize,
     /// The part of `bytes` that belongs to large jobs.
     large: usize,
+    /// Jobs that were completed or refused.
+    finished: u64,
     /// Set when the queue accepts nothing more: the reason.
     closed: Option<Arc<str>>,
     /// Set while nothing is taken from the queue.
@@ -199,6 +201,7 @@ impl AppendQueue {
         for cost in costs {
             assert!(state.bytes >= cost, "only the cost of a queued job is released");
             state.bytes -= cost;
+            state.finished += 1;
             state.large -= if self.is_large(cost) { cost } else { 0 };
             debug_assert!(state.large <= state.bytes, "large jobs are a part of all");
         }
@@ -233,6 +236,11 @@ impl AppendQueue {
     /// Cost in bytes of all jobs queued or being written.
     pub(in crate::engine) fn bytes(&self) -> usize {
         self.state.lock().bytes
+    }
+
+    /// Jobs that the writer has completed, or that were refused after they were queued.
+    pub(super) fn finished(&self) -> u64 {
+        self.state.lock().finished
     }
 }
 

@@ -178,6 +178,7 @@ impl<S: Store> LogShared<S> {
             commit_ms_p50: commit_times.quantile_ms(0.5),
             commit_ms_p99: commit_times.quantile_ms(0.99),
             queued_bytes: self.queue.bytes() as u64,
+            jobs_finished: self.queue.finished(),
             losses: disk.losses,
             unscrubbed: disk.unscrubbed,
             clock_ahead: reading.ahead(),

@@ -66,7 +66,6 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     if let Some(relay) = &handler.state.relay.shard {
         spawn_local(run_publisher(Rc::clone(&relay.publisher)));
     }
-    spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
     spawn_local(end_streams(stream));
     if index == 0 {
         spawn_local(record_history(Arc::clone(&handler.state.app.operators)));
@@ -83,6 +82,8 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
     // A listener of the loopback without credentials has no TLS either.
     let secure = !handler.state.app.auth.is_unauthenticated(ListenerRole::Operators);
     server.listen(listeners.operators, ListenerRole::Operators, secure)?;
+    // After the listeners, so that its first beat says that they are registered.
+    spawn_local(tick(Rc::clone(&handler), Rc::clone(&server.stalls)));
     net.drain.ended().await;
     Ok(())
 }
@@ -91,13 +92,15 @@ async fn run_publisher(publisher: Rc<Publisher>) {
     publisher.run().await;
 }
 
-/// The periodic work of the core: keepalives, stalled clients, caches; on core 0 also what is needed once a process.
+/// The periodic work of the core: its heartbeat, keepalives, stalled clients, caches; on core 0 also what is needed once a
+/// process.
 async fn tick(shard: Rc<ShardHandler>, stalls: Rc<StallWatch>) {
     let ShardState { app, events, .. } = &shard.state;
     let write_timeout = app.net.limits.write_timeout;
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
+        app.heartbeats.beat(events.stream.index);
         let cut = events.stream.streams.tick(events.keepalive, write_timeout, app.auth.policies.generation())
             + stalls.tick(write_timeout);
         app.hub.broker().shards()[events.stream.index].drop_cached_batches();

@@ -25,6 +25,7 @@ use crate::{
         net::state::NetState,
     },
     hub::{Hub, batch::ReadLimit, publisher::PublishLimits},
+    lifecycle::Heartbeats,
     quota::{account::HeldMemory, memory::BodyMemory},
     relay::{Relay, RelayShard},
 };
@@ -55,6 +56,8 @@ pub struct AppState {
     pub limits: Limits,
     /// Whether each request and stream that begins now gets a line in the log when it has finished.
     pub log_requests: AtomicBool,
+    /// When each core has last run its tick.
+    pub heartbeats: Heartbeats,
 }
 
 /// The state of one core. It has no locks: a connection stays on its core.
@@ -113,6 +116,7 @@ impl AppState {
         limits: Limits,
         (log_dropped, log_requests): (fn() -> u64, bool),
     ) -> Self {
+        let heartbeats = Heartbeats::new(hub.broker().shards().len());
         let (net, auth) = (Arc::new(net), Arc::new(auth));
         let bodies = Arc::new(Bodies {
             memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
@@ -154,6 +158,7 @@ impl AppState {
             site: site.map(Arc::new),
             limits,
             log_requests: AtomicBool::new(log_requests),
+            heartbeats,
         }
     }
 }

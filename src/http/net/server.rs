@@ -37,16 +37,35 @@ impl<H: Handler> Server<H> {
         let Self { net, stalls, handler } = self;
         let (net, stalls, handler) = (Arc::clone(net), Rc::clone(stalls), Rc::clone(handler));
         let context = Rc::new(ListenerContext { net, stalls, handler, listener, secure });
-        let acceptors = listeners.into_iter().map(Listener::into_acceptor).collect::<io::Result<Vec<_>>>()?;
-        for acceptor in acceptors {
+        let acceptor = |listener: Listener| Ok((listener.is_inherited(), listener.into_acceptor()?));
+        let acceptors = listeners.into_iter().map(acceptor).collect::<io::Result<Vec<_>>>()?;
+        for (inherited, acceptor) in acceptors {
             let context = Rc::clone(&context);
-            spawn_local(async move { accept(&context, &acceptor).await });
+            spawn_local(async move {
+                if inherited {
+                    accept_until_drain(&context, acceptor).await;
+                } else {
+                    accept(&context, &acceptor).await;
+                }
+            });
         }
         Ok(())
     }
 }
 
+/// Accepts connections until the hub drains. The socket stays open in the service manager, so a client that connects from
+/// then on waits for the next process and is not refused. Connections that were accepted before drain like all others.
+async fn accept_until_drain<H: Handler>(context: &Rc<ListenerContext<H>>, acceptor: Acceptor) {
+    let drain = context.net.drain.clone();
+    tokio::select! {
+        biased;
+        () = drain.begun() => {}
+        () = accept(context, &acceptor) => {}
+    }
+}
+
 /// Accepts connections, also while the hub drains: the handler tells their clients.
+/// Cancel safe: a connection that was taken from the kernel has its task.
 async fn accept<H: Handler>(context: &Rc<ListenerContext<H>>, acceptor: &Acceptor) {
     let net = &context.net;
     let max_open = (net.limits.connections + net.limits.overflow) as u64;
@@ -227,7 +246,7 @@ mod tests {
 
     #[tokio::test]
     async fn any_handler_is_served_and_what_it_detaches_continues_on_the_socket() {
-        let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], 1).expect("free");
+        let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], Vec::new(), 1).expect("free");
         let mut listening = bound.listen().expect("free");
         let Endpoint::Tcp(address) = listening.places[0] else { unreachable!("TCP") };
         let server = Server { net: net(), stalls: Rc::default(), handler: Rc::<Scripted>::default() };
@@ -286,7 +305,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(spans.clone()).with(LevelFilter::WARN);
         let _default = tracing::subscriber::set_default(subscriber);
         let alive = |name| spans.0.lock().get(name).copied();
-        let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], 1).expect("free");
+        let bound = BoundAddresses::new(&[Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())], Vec::new(), 1).expect("free");
         let mut listening = bound.listen().expect("free");
         let Endpoint::Tcp(address) = listening.places[0] else { unreachable!("TCP") };
         let server = Server { net: net(), stalls: Rc::default(), handler: Rc::<Scripted>::default() };

@@ -96,8 +96,8 @@ spec:
       {{- if ne (include "gapless.preStopSeconds" .) "0" }}
       lifecycle:
         preStop:
-          exec:
-            command: ["sleep", {{ include "gapless.preStopSeconds" . | quote }}]
+          sleep:
+            seconds: {{ include "gapless.preStopSeconds" . }}
       {{- end }}
       securityContext:
         allowPrivilegeEscalation: false

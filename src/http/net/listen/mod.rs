@@ -7,7 +7,7 @@
 //!
 //! Binding happens before the store is opened, so that a hub whose address is taken does not touch the disk. Listening
 //! happens after that, so that connections are refused until they can be served; one accepted earlier would wait, or be
-//! reset.
+//! reset. A socket that was inherited from the service manager listens already; its clients wait.
 
 use std::{
     fmt, io,
@@ -22,6 +22,7 @@ mod file;
 pub use file::SocketFile;
 
 use super::transport::Transport;
+use crate::lifecycle::inherited::InheritedListener;
 
 /// Connections that the kernel queues until they are accepted: Linux's default limit (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -49,6 +50,15 @@ pub enum Endpoint {
     Unix(PathBuf),
 }
 
+impl From<&InheritedListener> for Endpoint {
+    fn from(socket: &InheritedListener) -> Self {
+        match socket {
+            InheritedListener::Tcp(_, address) => Self::Tcp(*address),
+            InheritedListener::Unix(_, path) => Self::Unix(path.clone()),
+        }
+    }
+}
+
 /// An address cannot be bound or listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {place}: {source}")]
@@ -64,6 +74,7 @@ pub struct ListenError {
 pub struct BoundAddresses {
     tcp: Vec<(SocketAddr, Vec<Socket>)>,
     unix: Vec<file::BoundSocketFile>,
+    inherited: Vec<InheritedListener>,
     cores: usize,
 }
 
@@ -80,8 +91,15 @@ pub struct Listening {
 
 /// A listening socket of one core.
 #[derive(Debug)]
-pub enum Listener {
-    /// TCP. Each core has its own, and the kernel distributes connections over them (`SO_REUSEPORT`).
+pub struct Listener {
+    socket: ListenerSocket,
+    is_inherited: bool,
+}
+
+#[derive(Debug)]
+enum ListenerSocket {
+    /// TCP. Each core has its own, and the kernel distributes connections over them (`SO_REUSEPORT`); all cores share one
+    /// that is inherited.
     Tcp(std::net::TcpListener),
     /// A Unix socket. All cores share it, and the first idle one accepts.
     Unix(std::os::unix::net::UnixListener),
@@ -97,12 +115,12 @@ pub enum Acceptor {
 }
 
 impl BoundAddresses {
-    /// Binds every address in `list`, for this number of cores.
+    /// Binds every address in `list`, for this number of cores, which share the `inherited` sockets.
     ///
     /// # Errors
     /// When one of them cannot be bound.
-    pub fn new(list: &[Address], cores: usize) -> Result<Self, ListenError> {
-        let mut bound = Self { tcp: Vec::new(), unix: Vec::new(), cores };
+    pub fn new(list: &[Address], inherited: Vec<InheritedListener>, cores: usize) -> Result<Self, ListenError> {
+        let mut bound = Self { tcp: Vec::new(), unix: Vec::new(), inherited, cores };
         for address in list {
             match address {
                 Address::Tcp(address) => bound.tcp.push(tcp(*address, cores)?),
@@ -121,7 +139,7 @@ impl BoundAddresses {
     /// # Errors
     /// When another process has started to listen there since.
     pub fn listen(self) -> Result<Listening, ListenError> {
-        let Self { tcp, unix, cores } = self;
+        let Self { tcp, unix, inherited, cores } = self;
         // Checked again, all of them before the first listens: two hubs that start at the same time can both bind.
         for (address, _) in &tcp {
             check_free(*address).map_err(|source| ListenError { place: Endpoint::Tcp(*address), source })?;
@@ -131,7 +149,7 @@ impl BoundAddresses {
         for (address, sockets) in tcp {
             for (socket, listeners) in sockets.into_iter().zip(&mut all.listeners) {
                 socket.listen(BACKLOG).map_err(|source| ListenError { place: Endpoint::Tcp(address), source })?;
-                listeners.push(Listener::Tcp(socket.into()));
+                listeners.push(Listener::from(std::net::TcpListener::from(socket)));
             }
             all.places.push(Endpoint::Tcp(address));
         }
@@ -140,9 +158,18 @@ impl BoundAddresses {
             let refused = |source| ListenError { place: place.clone(), source };
             let (socket, file) = bound.listen(BACKLOG).map_err(refused)?;
             for listeners in &mut all.listeners {
-                listeners.push(Listener::Unix(socket.try_clone().map_err(refused)?));
+                let socket = ListenerSocket::Unix(socket.try_clone().map_err(refused)?);
+                listeners.push(Listener { socket, is_inherited: false });
             }
             all.files.push(file);
+            all.places.push(place);
+        }
+        for socket in inherited {
+            let place = Endpoint::from(&socket);
+            for listeners in &mut all.listeners {
+                let listener = Listener::of_inherited(&socket);
+                listeners.push(listener.map_err(|source| ListenError { place: place.clone(), source })?);
+            }
             all.places.push(place);
         }
         Ok(all)
@@ -206,15 +233,38 @@ fn reuse_port(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+impl From<std::net::TcpListener> for Listener {
+    /// A nonblocking socket of this process.
+    fn from(socket: std::net::TcpListener) -> Self {
+        Self { socket: ListenerSocket::Tcp(socket), is_inherited: false }
+    }
+}
+
 impl Listener {
+    /// One of the listeners that share `socket`.
+    fn of_inherited(socket: &InheritedListener) -> io::Result<Self> {
+        let socket = match socket {
+            InheritedListener::Tcp(socket, _) => ListenerSocket::Tcp(socket.try_clone()?),
+            InheritedListener::Unix(socket, _) => ListenerSocket::Unix(socket.try_clone()?),
+        };
+        Ok(Self { socket, is_inherited: true })
+    }
+
+    /// Whether the service manager keeps the socket open when this process ends, so that clients which connect meanwhile
+    /// are served by the next one.
+    #[must_use]
+    pub fn is_inherited(&self) -> bool {
+        self.is_inherited
+    }
+
     /// Registers it with the current runtime.
     ///
     /// # Errors
     /// When the registration fails.
     pub fn into_acceptor(self) -> io::Result<Acceptor> {
-        Ok(match self {
-            Self::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
-            Self::Unix(listener) => Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?),
+        Ok(match self.socket {
+            ListenerSocket::Tcp(listener) => Acceptor::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            ListenerSocket::Unix(listener) => Acceptor::Unix(tokio::net::UnixListener::from_std(listener)?),
         })
     }
 }
@@ -259,7 +309,7 @@ mod tests {
 
     #[test]
     fn no_connection_is_accepted_before_it_listens() {
-        let bound = BoundAddresses::new(&[FREE], 2).expect("free");
+        let bound = BoundAddresses::new(&[FREE], Vec::new(), 2).expect("free");
         let at = address(&bound);
         let refused = TcpStream::connect(at).expect_err("nobody listens");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
@@ -269,14 +319,15 @@ mod tests {
 
     #[test]
     fn an_address_that_another_process_listens_on_is_not_shared() {
-        let bound = BoundAddresses::new(&[FREE], 2).expect("free");
+        let bound = BoundAddresses::new(&[FREE], Vec::new(), 2).expect("free");
         let at = address(&bound);
         // Two that start at the same time are both let bind, and one of them listens.
-        let late = BoundAddresses::new(&[Address::Tcp(at)], 2).expect("nobody listens yet");
+        let late = BoundAddresses::new(&[Address::Tcp(at)], Vec::new(), 2).expect("nobody listens yet");
         let _first = bound.listen().expect("ours");
-        for refused in
-            [late.listen().expect_err("taken"), BoundAddresses::new(&[Address::Tcp(at)], 1).expect_err("taken")]
-        {
+        for refused in [
+            late.listen().expect_err("taken"),
+            BoundAddresses::new(&[Address::Tcp(at)], Vec::new(), 1).expect_err("taken"),
+        ] {
             assert_eq!(refused.source.kind(), io::ErrorKind::AddrInUse);
             assert!(refused.to_string().contains(&at.to_string()), "{refused}");
         }
@@ -284,7 +335,8 @@ mod tests {
 
     #[test]
     fn localhost_is_both_families_on_one_port() {
-        let listening = BoundAddresses::new(&[Address::Localhost(0)], 1).expect("free").listen().expect("ours");
+        let listening =
+            BoundAddresses::new(&[Address::Localhost(0)], Vec::new(), 1).expect("free").listen().expect("ours");
         let mut ports = std::collections::BTreeSet::new();
         for place in &listening.places {
             let Endpoint::Tcp(address) = place else { panic!("{place}") };
