@@ -8,6 +8,9 @@
 //! | [`check`] | `gapless check`: prints the effective configuration, or what is damaged in a store |
 //! | [`jetstream`] | `gapless jetstream`: makes the stream of the engine jetstream |
 //! | [`import`] | `gapless import`: moves a store of one machine into the stream |
+//! | [`mod@backup`] | `gapless backup`: copies a hub's log while it goes on |
+//! | [`verify`] | `gapless verify`: reads all of a backup |
+//! | [`restore`] | `gapless restore`: makes a store of a backup |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
 //! | [`top`] | `gapless top`: a hub at a glance |
@@ -28,6 +31,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Flags;
 
+pub mod backup;
 pub mod bench;
 pub mod check;
 mod client;
@@ -42,6 +46,7 @@ mod problem;
 pub mod progress;
 pub mod publish;
 pub mod remove;
+pub mod restore;
 #[cfg(test)]
 mod scripted;
 mod stop;
@@ -49,6 +54,7 @@ pub mod tail;
 mod text;
 pub mod token;
 pub mod top;
+pub mod verify;
 
 pub use self::{error::CliError, output::print_error};
 
@@ -126,6 +132,12 @@ pub enum Command {
     Token(token::TokenArgs),
     /// Check a configuration and print it as it would be used, or check a store
     Check(check::CheckArgs),
+    /// Copy a hub's log into a directory or an archive, while the hub goes on
+    Backup(backup::BackupArgs),
+    /// Read all of a backup, and tell what is damaged
+    Verify(verify::VerifyArgs),
+    /// Make a store of a backup
+    Restore(restore::RestoreArgs),
     /// Make the stream of the engine jetstream, or renew its epoch
     #[command(name = "jetstream")]
     JetStream(jetstream::JetStreamArgs),

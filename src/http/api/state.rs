@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    backup::BackupState,
     body::Bodies,
     events::{page, state::EventsState},
     operators::{history::History, rates::Rates, state::OperatorsState},
@@ -47,6 +48,8 @@ pub struct AppState {
     pub publish: PublishState,
     /// Of `/topics`.
     pub topics: TopicsState,
+    /// Of `/backup`.
+    pub backup: BackupState,
     /// Of statistics, metrics and health.
     pub operators: Arc<OperatorsState>,
     /// The directory of the site; `None` when the hub serves none.
@@ -134,6 +137,7 @@ impl AppState {
                 bodies: Arc::clone(&bodies),
                 policies: Arc::clone(&auth.policies),
             },
+            backup: BackupState::new(&hub, &bodies, &auth.policies, &net.drain),
             operators: Arc::new(OperatorsState {
                 hub: Arc::clone(&hub),
                 auth: Arc::clone(&auth),
