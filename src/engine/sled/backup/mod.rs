@@ -139,11 +139,15 @@ impl Backup<'_> {
     fn range(&mut self, after: Seq, through: Seq) -> Result<(), Interrupted> {
         let (mut at, mut retries) = (after, 0);
         while at < through {
-            let next = self.store.segments.between(at, through).into_iter().next();
+            let list = self.store.segments.between(at, through);
             // The list of a closed store is empty.
             self.store.check_readable()?;
-            let Some(segment) = next else { return Ok(()) };
-            match self.segment(&segment, at, through) {
+            // A segment that is not sealed yet does not tell its end, but the next one its beginning.
+            let end = |index: usize| list.get(index + 1).map_or(through, |next| Seq(next.first.0 - 1).min(through));
+            let next = (0..list.len()).map(|index| (index, end(index))).find(|(_, end)| *end > at);
+            let Some((index, end)) = next else { return Ok(()) };
+            let segment = Arc::clone(&list[index]);
+            match self.segment(&segment, at, end) {
                 Ok(reached) => (at, retries) = (reached, 0),
                 Err(Unread::Ended(ended)) => return Err(ended),
                 Err(Unread::Failed(failure)) => {

@@ -331,6 +331,27 @@ fn what_is_committed_while_a_backup_is_made_is_not_in_it_and_loses_nothing() {
 }
 
 #[test]
+fn a_finished_segment_that_is_not_sealed_yet_does_not_hide_the_one_after_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut bench = bench(dir.path(), 2);
+    for attempt in 0.. {
+        assert!(attempt < 100, "it is always sealed first");
+        bench.store.shared.rotate_soon.store(true, Ordering::Relaxed);
+        bench.publish(&[("a", "in the last segment")]);
+        let list = bench.store.shared.segments.list();
+        // It is not sealed while its tally is looked at.
+        let made = list[list.len() - 2].with_tally(|_| backup(&bench));
+        if let Some(made) = made {
+            assert!(made.holds("in the last segment"));
+            let (_keep, data) = restored_dir();
+            made.restore(&data).expect("restored");
+            restored(bench, &data).0.check_all();
+            return;
+        }
+    }
+}
+
+#[test]
 fn a_store_that_is_closed_meanwhile_gives_no_backup() {
     let dir = tempfile::tempdir().expect("a directory");
     let bench = bench(dir.path(), 3);
