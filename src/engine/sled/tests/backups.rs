@@ -55,7 +55,7 @@ impl Received {
                 self.parts.remove(number).expect("sent");
                 self.void += 1;
             }
-            BackupItem::End(parts) => assert_eq!(*parts as usize, self.parts.len() + self.kept.len()),
+            BackupItem::End(parts) => assert_eq!(*parts, (self.parts.len() + self.kept.len()) as u64),
         }
     }
 
@@ -198,18 +198,21 @@ fn an_empty_store_and_one_whose_events_are_all_dead_are_restored() {
     drop(bench);
     let (dir, (_keep, data)) = (tempfile::tempdir().expect("a directory"), restored_dir());
     let bench = bench_of_two(dir.path());
-    struct Dead;
-    impl Liveness for Dead {
-        fn first_kept(&self, _: TopicKey) -> Option<Seq> {
-            None
-        }
-    }
     let made = backup_with(&bench.store, HashSet::new(), &Dead, |_| {}).expect("possible");
     assert!(!made.holds("large"));
     made.restore(&data).expect("restored");
     let (restored, recovered) = Bench::open(&data);
     assert_eq!((recovered.head.0, recovered.lost.len(), restored.topics.len()), (made.head, 1, 0));
     assert_eq!(restored.store.losses(), 1, "nothing but the positions after the backup");
+}
+
+/// Keeps nothing.
+struct Dead;
+
+impl Liveness for Dead {
+    fn first_kept(&self, _: TopicKey) -> Option<Seq> {
+        None
+    }
 }
 
 /// Keeps topic `key` from a position on.
