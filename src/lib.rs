@@ -51,6 +51,7 @@
 
 pub mod access;
 pub mod app;
+pub mod backup;
 pub mod cli;
 pub mod client;
 pub mod config;

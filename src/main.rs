@@ -1,7 +1,8 @@
 //! The `gapless` binary: command dispatch and exit codes.
 //!
 //! Exit codes: 0 success, or the drain is complete · 1 failure, or the checked store or stream is damaged · 2 invalid command
-//! line · 3 the store or the stream could not be checked · 75 a hub is using the store that was to be checked · 78 invalid configuration ·
+//! line · 3 the store, the stream or the backup could not be checked · 75 a hub is using the store that was to be checked, or another
+//! backup is being made · 78 invalid configuration ·
 //! 130 a second stop signal came before the drain was over, or a check was interrupted; 129, 130 SIGHUP or SIGINT ended a
 //! command in order.
 
@@ -22,6 +23,8 @@ use gapless::{
         jetstream::{EpochArgs, InitArgs, JetStreamCommand},
         print_error,
         progress::{self, CountedUnit, ProgressLine},
+        restore::RestoreArgs,
+        verify::VerifyArgs,
     },
     config::{self, Config, Effective, Flags, kinds::EngineKind},
     lifecycle::{
@@ -85,6 +88,9 @@ fn main() -> ExitCode {
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
         },
         Command::Import(args) => import_store(&args),
+        Command::Backup(args) => finish(block_on(cli::backup::run(args, &app::backup::check_part))),
+        Command::Verify(args) => verify_backup(&args),
+        Command::Restore(args) => restore_backup(&args),
         Command::Completions(args) => finish(cli::completions::run(&args, Cli::definition())),
         Command::Man(args) => finish(cli::man::run(&args, Cli::definition())),
         Command::Publish(args) => finish(block_on(cli::publish::run(args))),
@@ -160,6 +166,39 @@ fn import_store(args: &ImportArgs) -> ExitCode {
     match imported {
         Ok(report) => finish(cli::jetstream::print(report)),
         Err(ImportCommandError::Config(errors)) => misconfigured(errors),
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Reads all of a backup, and prints what was found.
+fn verify_backup(args: &VerifyArgs) -> ExitCode {
+    let progress = Arc::new(WorkProgress::default());
+    let line = ProgressLine::start(&progress, CountedUnit::Bytes);
+    let verified = app::backup::verify::verify(&args.path, &progress);
+    drop(line);
+    match verified {
+        Ok(report) => match args.print(&report) {
+            Ok(()) => ExitCode::from(report.exit_code()),
+            failed => finish(failed),
+        },
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(app::backup::verify::EXIT_UNCHECKED)
+        }
+    }
+}
+
+/// Makes a store of a backup, and prints what was done.
+fn restore_backup(args: &RestoreArgs) -> ExitCode {
+    let progress = Arc::new(WorkProgress::default());
+    let line = ProgressLine::start(&progress, CountedUnit::Bytes);
+    let restored = app::backup::restore::restore(&args.from, args.at.as_deref(), &args.data, &progress);
+    drop(line);
+    match restored {
+        Ok(report) => finish(cli::restore::print(report)),
         Err(error) => {
             print_error(&error);
             ExitCode::from(error.exit_code())

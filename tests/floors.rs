@@ -22,6 +22,7 @@ const MODULES: &[(&str, u8)] = &[
     ("progress", 0),
     ("client", 0),
     ("access", 1),
+    ("backup", 1),
     ("config", 1),
     ("telemetry", 1),
     ("engine", 1),
@@ -46,6 +47,7 @@ const BESIDE: &[(&str, &str)] = &[
 const NEVER: &[(&str, &[&str])] = &[
     ("engine", &["config", "telemetry", "lifecycle", "client"]),
     ("access", &["lifecycle"]),
+    ("backup", &["lifecycle", "client", "progress", "sync"]),
     ("quota", &["event", "lifecycle", "client"]),
     ("hub", &["access", "quota", "config", "telemetry", "client"]),
     ("relay", &["access", "quota", "config", "telemetry"]),
@@ -61,12 +63,13 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::"], &["http/net", "cli", "client"]),
     (&["http::", "http_body::", "http_body_util::"], &["http", "relay", "cli", "client"]),
     (&["sled::"], &["engine/sled"]),
+    (&["tar::", "zstd::"], &["backup/archive"]),
     (&["async_nats::"], &["engine/jetstream/nats"]),
     (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
     (&["humantime::"], &["event/duration"]),
     (
         &["serde_json::"],
-        &["engine/jetstream", "event/json_text", "http", "relay", "cli", "config", "telemetry", "access"],
+        &["engine/jetstream", "event/json_text", "backup", "http", "relay", "cli", "config", "telemetry", "access"],
     ),
     (&["jsonwebtoken::"], &["access"]),
     (&["indicatif::"], &["cli/progress"]),

@@ -6,6 +6,7 @@
 //! | `error` | why the hub did not start |
 //! | `engine` | opens the configured engine |
 //! | [`jetstream`] | what the commands do with a stream of NATS |
+//! | [`backup`] | checks a backup, and makes a store of it |
 //! | [`store_check`] | checks a store that no hub has open |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
@@ -52,6 +53,7 @@ use crate::{
 };
 
 mod adopting;
+pub mod backup;
 mod certificate;
 mod engine;
 mod error;

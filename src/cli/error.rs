@@ -6,7 +6,10 @@ use super::{
     problem::{HubProblem, hint},
     stop::StopSignal,
 };
-use crate::load::{DeliveryFaults, LoadError};
+use crate::{
+    backup::BackupError,
+    load::{DeliveryFaults, LoadError},
+};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +152,12 @@ pub enum CliError {
     /// `gapless top` draws on a terminal, and stdout is none.
     #[error("top needs a terminal, and stdout is none; use --once to print the statistics as text")]
     NoTerminal,
+    /// `--keep` with an archive.
+    #[error("--keep is for a directory of backups; an archive holds one, and replaces the one before")]
+    KeepOfArchive,
+    /// A backup cannot be written or read.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The process was asked to end, and has done what it had to do before. This is not a failure.
     #[error("ended by {0}")]
     Stopped(StopSignal),
@@ -162,13 +171,15 @@ pub enum CliError {
 
 impl CliError {
     /// The exit code: 0 when the reader has closed stdout, that of the signal after an orderly end, 2 for a wrong command
-    /// line, else 1.
+    /// line, 75 when another backup is being made, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Stopped(signal) => signal.exit_code(),
-            Self::KeyOfFiles => 2,
+            Self::KeyOfFiles | Self::KeepOfArchive => 2,
+            Self::Backup(BackupError::InUse(_)) => 75,
+            Self::Refused(problem) if problem.code() == Some("backup-running") => 75,
             _ => 1,
         }
     }

@@ -9,6 +9,9 @@
 //! | [`health`] | `gapless health`: whether the hub of this machine is alive, or ready |
 //! | [`jetstream`] | `gapless jetstream`: makes the stream of the engine jetstream |
 //! | [`import`] | `gapless import`: moves a store of one machine into the stream |
+//! | [`mod@backup`] | `gapless backup`: copies a hub's log while it goes on |
+//! | [`verify`] | `gapless verify`: reads all of a backup |
+//! | [`restore`] | `gapless restore`: makes a store of a backup |
 //! | [`publish`] | `gapless publish`: one event, or a stream of lines |
 //! | [`tail`] | `gapless tail`: an EventSource in a terminal |
 //! | [`top`] | `gapless top`: a hub at a glance |
@@ -29,6 +32,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::Flags;
 
+pub mod backup;
 pub mod bench;
 pub mod check;
 mod client;
@@ -44,6 +48,7 @@ mod problem;
 pub mod progress;
 pub mod publish;
 pub mod remove;
+pub mod restore;
 #[cfg(test)]
 mod scripted;
 mod stop;
@@ -51,6 +56,7 @@ pub mod tail;
 mod text;
 pub mod token;
 pub mod top;
+pub mod verify;
 
 pub use self::{error::CliError, output::print_error};
 
@@ -130,6 +136,12 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Ask the hub of this machine whether it is alive, or ready
     Health(health::HealthArgs),
+    /// Copy a hub's log into a directory or an archive, while the hub goes on
+    Backup(backup::BackupArgs),
+    /// Read all of a backup, and tell what is damaged
+    Verify(verify::VerifyArgs),
+    /// Make a store of a backup
+    Restore(restore::RestoreArgs),
     /// Make the stream of the engine jetstream, or renew its epoch
     #[command(name = "jetstream")]
     JetStream(jetstream::JetStreamArgs),

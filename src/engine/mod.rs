@@ -16,6 +16,7 @@
 //! | this file | the engine's roles and its observer: what every engine promises |
 //! | `append`, `page`, `topic`, `status`, `commit_times`, `start`, `error`, `members` | the vocabulary of these |
 //! | `capabilities` | what not every engine can do |
+//! | `backup` | a copy of the log that is made while it is open |
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
 //! | [`memory`] | the volatile store: a reference implementation of the store's contract, and the fault injector |
 //! | [`sled`] | the store on disk |
@@ -25,6 +26,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use crate::event::{Epoch, Event, EventId, Millis, NewEvent, Selection, Seq, TopicName};
 
 mod append;
+mod backup;
 mod capabilities;
 mod commit_times;
 #[cfg(test)]
@@ -41,6 +43,7 @@ mod status;
 mod topic;
 
 pub use append::{Append, AppendResult, ExpectedLast, IdempotencyKey, Receipt, Rejected};
+pub use backup::{BackupItem, BackupRequest, BackupStream, PartDigest, PartFacts, PartKind};
 pub use capabilities::{Capabilities, RetentionKinds};
 pub use commit_times::CommitTimes;
 pub use error::{AppendError, ReadError};
@@ -131,6 +134,12 @@ pub trait Log: Send + Sync + 'static {
     /// the future stops the search for its beginning. Bounded as [`Log::locate`] is.
     fn read_back(&self, request: BackwardRequest) -> EngineFuture<BackwardPage, ReadError>;
 
+    /// Whether the position may have been given out by a store that was lost, and of which this one is a restored backup: a
+    /// client with such a cursor has seen events that this log does not have. A look-up in memory.
+    fn is_undone(&self, _seq: Seq) -> bool {
+        false
+    }
+
     /// Resolves a time to the timestamp to read from: see [`ReadFrom::Since`]. Bounded as [`Log::locate`] is.
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError>;
 }
@@ -182,6 +191,12 @@ pub trait Admin: Send + Sync + 'static {
     /// Removals that a crash or a failure interrupted, so that their notice may not have been appended. After opening,
     /// call [`Admin::remove`] for each of them once the observer is ready. A look-up in memory.
     fn pending_removals(&self) -> Vec<(TopicName, Seq)>;
+
+    /// Begins a backup of everything up to the present head; `None` when the engine has none of its own. It is read at a low
+    /// priority by a thread of its own, which ends with the stream. The caller bounds the number of backups.
+    fn backup(&self, _request: BackupRequest) -> Option<BackupStream> {
+        None
+    }
 
     /// The durations of all commits since start. A look-up in memory.
     fn commit_times(&self) -> CommitTimes;

@@ -1,7 +1,7 @@
-//! What the engine says of itself: look-ups in memory.
+//! What the engine says of itself.
 
 use super::Hub;
-use crate::engine::Members;
+use crate::engine::{BackupRequest, BackupStream, Members};
 
 impl Hub {
     /// The hubs that share the engine's log. A look-up in memory.
@@ -14,6 +14,12 @@ impl Hub {
     #[must_use]
     pub fn max_batch(&self) -> usize {
         self.capabilities.max_batch.unwrap_or(usize::MAX)
+    }
+
+    /// Begins a backup; `None` when the engine has none of its own. The caller bounds the number of backups.
+    #[must_use]
+    pub fn backup(&self, request: BackupRequest) -> Option<BackupStream> {
+        self.engine.backup(request)
     }
 
     /// The engine's name.

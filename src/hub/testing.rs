@@ -13,9 +13,10 @@ use parking_lot::{Mutex, RwLock};
 use super::broker::Broker;
 use crate::{
     engine::{
-        Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-        Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Members, Observer, ReadError, ReadRequest,
-        Receipt, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
+        Admin, Append, AppendError, AppendResult, BackupRequest, BackupStream, BackwardPage, BackwardRequest,
+        Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LifecycleChange, LocateBy, Log, LogPage, Members,
+        Observer, ReadError, ReadRequest, Receipt, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState,
+        When,
         log::{LogConfig, LogEngine},
         memory::MemoryStore,
     },
@@ -210,6 +211,10 @@ impl Log for WrappedEngine {
         self.inner().read_back(request)
     }
 
+    fn is_undone(&self, seq: Seq) -> bool {
+        self.inner().is_undone(seq)
+    }
+
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
         self.inner().stamp(when)
     }
@@ -242,6 +247,10 @@ impl Admin for WrappedEngine {
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.inner().pending_removals()
+    }
+
+    fn backup(&self, request: BackupRequest) -> Option<BackupStream> {
+        self.inner().backup(request)
     }
 
     fn commit_times(&self) -> CommitTimes {

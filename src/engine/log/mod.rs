@@ -12,6 +12,7 @@
 //! | `read`, `page`, `header_cursor`, `pick`, `key_hash` | pages of the log, and the gaps they report |
 //! | `read_back` | the page that ends before a position |
 //! | `removal` | removing one event |
+//! | `backup` | a copy of the log that is made while it is open |
 //! | `locate` | resolving a time or a count to a position |
 //! | `trim`, `retention_queue`, `retention` | trimming the oldest events |
 //! | `startup_trim` | reads before the first retention round has ended |
@@ -36,9 +37,9 @@ use self::{
     writer::{FailOnPanic, LogWriter},
 };
 use super::{
-    Admin, Append, AppendError, AppendResult, BackwardPage, BackwardRequest, Capabilities, Catalog, CommitTimes,
-    Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt, Rejected, Status,
-    TopicChange, TopicQuery, TopicState, When,
+    Admin, Append, AppendError, AppendResult, BackupRequest, BackupStream, BackwardPage, BackwardRequest, Capabilities,
+    Catalog, CommitTimes, Engine, EngineFuture, LocateBy, Log, LogPage, Observer, ReadError, ReadRequest, Receipt,
+    Rejected, Status, TopicChange, TopicQuery, TopicState, When,
 };
 use crate::{
     event::{EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -49,6 +50,7 @@ use crate::{
 };
 
 pub(in crate::engine) mod apply;
+mod backup;
 mod catalog;
 mod clock;
 mod config;
@@ -247,6 +249,11 @@ impl<S: Store> Log for LogEngine<S> {
         self.lookup(move |shared, keep_going| shared.page_back(&request, keep_going))
     }
 
+    fn is_undone(&self, seq: Seq) -> bool {
+        // The last position of a range is a cursor of this log: its readers have passed the loss.
+        self.shared.undone.iter().any(|&(first, last)| first <= seq && seq < last)
+    }
+
     fn stamp(&self, when: When) -> EngineFuture<Millis, ReadError> {
         self.lookup(move |shared, _| shared.catalog.clock.stamp(&shared.store, when))
     }
@@ -295,6 +302,10 @@ impl<S: Store> Admin for LogEngine<S> {
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {
         self.shared.pending_removals()
+    }
+
+    fn backup(&self, request: BackupRequest) -> Option<BackupStream> {
+        backup::begin(&self.shared, request)
     }
 
     fn commit_times(&self) -> CommitTimes {

@@ -43,6 +43,8 @@ pub(in crate::engine) struct LogShared<S> {
     newest_deleted: AtomicU64,
     /// Ranges of positions, inclusive, in which events may have been lost before this start.
     pub(super) lost: Vec<(Seq, Seq)>,
+    /// Ranges of positions, inclusive, of a lost store: see [`Recovered::undone`].
+    pub(super) undone: Vec<(Seq, Seq)>,
     /// [`Store::losses`] at opening.
     pub(super) losses_at_start: u64,
     pub(in crate::engine) queue: AppendQueue,
@@ -84,6 +86,7 @@ impl<S: Store> LogShared<S> {
             observed: AtomicU64::new(head.0),
             newest_deleted: AtomicU64::new(recovered.newest_mark.0),
             lost: recovered.lost,
+            undone: recovered.undone,
             losses_at_start: store.losses(),
             queue: AppendQueue::new(config.queue_bytes),
             retention_queue: RetentionQueue::default(),

@@ -3,7 +3,7 @@
 //! Only the writer thread calls [`Store::commit`], [`Store::remove`] and [`Store::save_settings`]; reads may come from
 //! any thread concurrently; only the retention thread calls [`Store::reclaim`].
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 pub use super::{
     leaps::{ClockSeen, KeptClock, Leap, Leaps},
@@ -11,7 +11,7 @@ pub use super::{
     topic_record::{TopicKey, TopicRecord, TopicSettings, TopicSnapshot},
 };
 use crate::engine::IdempotencyKey;
-pub use crate::engine::{DiskSpace, ReadLimit};
+pub use crate::engine::{BackupItem, BackupRequest, DiskSpace, ReadLimit};
 use crate::event::{Epoch, Event, Millis, Seq, TopicName};
 
 /// An event as a store holds it: with its place in its topic, so that a missing event can be detected.
@@ -114,6 +114,9 @@ pub struct Recovered {
     /// Ranges `(first, last)` of positions, inclusive, in which events may have been lost. Sorted, disjoint; the store
     /// bounds their number.
     pub lost: Vec<(Seq, Seq)>,
+    /// Ranges `(first, last)` of positions, inclusive, that a lost store may have given out after the backup from which this
+    /// one was restored. Each is in a lost range, too.
+    pub undone: Vec<(Seq, Seq)>,
 }
 
 /// The metadata of one event, without its data.
@@ -338,6 +341,25 @@ pub trait Store: Send + Sync + 'static {
 
     /// Space of the disk that holds them; `None` in memory, and when it cannot be read. May wait for the disk.
     fn disk_space(&self) -> Option<DiskSpace>;
+
+    /// Whether the store has [backups](Self::backup).
+    fn has_backups(&self) -> bool {
+        false
+    }
+
+    /// Passes everything up to the present head to `send`, until that breaks: see [`BackupItem`]. Blocks, and reads at a low
+    /// priority. Events that `live` calls garbage may be left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read now, or has no backups. What was sent is then not a backup.
+    fn backup(
+        &self,
+        _request: &BackupRequest,
+        _live: &dyn Liveness,
+        _send: &mut dyn FnMut(BackupItem) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::NotNow(format!("the store {} has no backups", self.name()).into()))
+    }
 
     /// Damaged parts moved to quarantine or skipped since the store was created.
     fn losses(&self) -> u64;

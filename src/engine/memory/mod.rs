@@ -118,6 +118,7 @@ impl Store for MemoryStore {
             keys: contents.keys.iter().cloned().collect(),
             pending_removals: contents.pending_removals.clone(),
             lost: self.faults.lost(),
+            undone: Vec::new(),
         }
     }
 

@@ -47,14 +47,14 @@ pub(super) fn save(dir: &Path, clock: &KeptClock) -> io::Result<()> {
     disk::write_whole(&path, text(clock).as_bytes())
 }
 
-fn text(clock: &KeptClock) -> String {
+pub(super) fn text(clock: &KeptClock) -> String {
     let ahead = clock.ahead.map(|time| format!("ahead {time}\n"));
     let leap = |leap: &Leap| format!("leap {} {} {}\n", leap.at, leap.to, leap.gained.as_millis());
     let seen = |seen: &ClockSeen| format!("seen {} {} {}\n", seen.time, seen.boot, seen.uptime.as_millis());
     ahead.into_iter().chain(clock.leaps.iter().map(leap)).chain(clock.seen.as_ref().map(seen)).collect()
 }
 
-fn parse(text: &str) -> KeptClock {
+pub(super) fn parse(text: &str) -> KeptClock {
     let mut clock = KeptClock::default();
     let time = Millis::parse_rfc3339;
     let ms = |word: &str| word.parse().ok().map(Duration::from_millis);

@@ -38,8 +38,8 @@ pub enum StoreCopyError {
     },
 }
 
-/// What a store consists of: neither its lock nor what was taken out of it.
-const PARTS: [&str; 7] = ["format", "watermark", "segments", "clock", "removals", "meta", "seg"];
+/// What a store consists of: neither its lock nor what was taken out of it. First what makes a directory a store.
+pub(super) const PARTS: [&str; 8] = ["format", "watermark", "segments", "clock", "removals", "restores", "meta", "seg"];
 
 /// Free space that a copy leaves: an opening fills a log segment of sled with zeros, and may begin a segment.
 const MARGIN_BYTES: u64 = 128 << 20;

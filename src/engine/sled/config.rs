@@ -49,11 +49,11 @@ pub struct SledConfig {
 impl SledConfig {
     /// Maximum number of file descriptors that the store needs: for the lock, the watermark, the settings' database and
     /// the active segment's; for the sealed segments that may be open, and as many closed ones that readers still hold;
-    /// for the summaries kept open; and four for each thread that may open or copy a segment (eight readers and three
-    /// others).
+    /// for the summaries kept open; and four for each thread that may open or copy a segment (eight readers, a backup and
+    /// three others).
     #[must_use]
     pub fn descriptors(&self) -> usize {
-        4 + 2 * self.max_open_segments + summary::MAX_OPEN_FILES + 11 * 4
+        4 + 2 * self.max_open_segments + summary::MAX_OPEN_FILES + 12 * 4
     }
 
     /// A configuration for tests and benches, in `dir`: no segment is sealed before a test fills it or its time passes,

@@ -57,13 +57,13 @@ pub(super) fn inspect(tables: &Tables, first: Seq, covered: Seq) -> Result<Inspe
 
 /// The number of blocks and a sum of their keys: two sets of blocks that agree in both are taken as equal.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct BlockSetDigest {
+pub(super) struct BlockSetDigest {
     count: u64,
     sum: u64,
 }
 
 impl BlockSetDigest {
-    fn add(&mut self, topic: TopicKey, first: Seq) {
+    pub(super) fn add(&mut self, topic: TopicKey, first: Seq) {
         self.count += 1;
         self.sum = self.sum.wrapping_add(wire::mix(topic.0 ^ first.0.rotate_left(32)));
     }

@@ -17,7 +17,9 @@
 //!   keys       time | idempotency key | part     -> its receipts                                 (records.rs)
 //!   summary    (a file) the index of a sealed segment, so that opening does not read the rest    (summary.rs)
 //!   dropped    (an empty file) it has no live event and is about to leave the list               (segment.rs)
+//! restores                      positions that a lost store may have given out after a backup    (restores.rs)
 //! removals                      segments that hold bytes of removed events, unfinished removals  (removals.rs)
+//! restore.half/                 a restore in progress                                            (restore.rs)
 //! quarantine/                   damaged directories, kept for an operator to inspect
 //! ```
 //!

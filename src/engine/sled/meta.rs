@@ -2,6 +2,7 @@
 //!
 //! A deletion mark is the position through which the events of a deleted topic are gone; it is kept for ever.
 
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,6 +43,9 @@ pub(super) struct TopicRecords {
     /// Number of damaged records.
     pub(super) damaged: u64,
 }
+
+/// A topic's name and its record, as they are stored.
+pub(super) type RawRecord = (Vec<u8>, Vec<u8>);
 
 impl Meta {
     /// Opens the database in `dir`, or creates it, and reads all records. Blocks.
@@ -107,6 +111,38 @@ impl Meta {
             self.db.flush().map(drop)
         };
         guarded(save)?.map_err(|error: sled::Error| error.to_string().into())
+    }
+
+    /// Up to `max` records after the name `after`, in order of name: each name with its record as it is stored.
+    pub(super) fn records(&self, after: &[u8], max: usize) -> Result<Vec<RawRecord>, Arc<str>> {
+        let bounds = (Bound::Excluded(after), Bound::Unbounded);
+        let read = || {
+            let records = self.settings.range::<&[u8], _>(bounds).take(max);
+            records
+                .map(|entry| entry.map(|(name, record)| (name.to_vec(), record.to_vec())))
+                .collect::<sled::Result<Vec<_>>>()
+        };
+        guarded(read)?.map_err(|error: sled::Error| error.to_string().into())
+    }
+
+    /// Stores records that another store had, without a flush. `records`: each name with its settings.
+    pub(super) fn restore(&self, records: &[(TopicName, TopicSettings)]) -> Result<(), Arc<str>> {
+        let insert = || {
+            let mut state = self.state.lock();
+            for (topic, settings) in records {
+                let (key, record) = (topic.as_str(), encode_settings(topic, settings));
+                state.sum = state.sum.wrapping_add(sum(key.as_bytes(), &record));
+                state.revision += 1;
+                self.settings.insert(key, record)?;
+            }
+            self.db.insert(keys::REVISION, &state.revision.to_be_bytes()).map(drop)
+        };
+        guarded(insert)?.map_err(|error: sled::Error| error.to_string().into())
+    }
+
+    /// Makes all records durable.
+    pub(super) fn flush(&self) -> Result<(), Arc<str>> {
+        guarded(|| self.db.flush())?.map(drop).map_err(|error| error.to_string().into())
     }
 
     /// Number of saves of settings, and the checksum of all settings.

@@ -24,19 +24,23 @@
 //! | `presence`, `waits` | a missing directory and a disk that does not respond are not treated as damage |
 //! | `check` | checking a closed store without changing it |
 //! | `closed_copy` | a copy of a closed store, to be opened in its place |
+//! | `backup` | a copy that is made while the store is open: its records in parts |
+//! | `restore`, `restores` | a store made of such parts; the positions that are never given out again |
 //! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::log::store::{
-    Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered, RemoveOutcome, Scan, Store,
-    StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
+    BackupItem, BackupRequest, Commit, DiskSpace, EventHeader, KeptClock, Liveness, Position, ReadLimit, Recovered,
+    RemoveOutcome, Scan, Store, StoreError, StoredEvent, TopicKey, TopicRecord, TopicSummary,
 };
 use crate::event::{Millis, Seq, TopicName};
 use crate::progress::WorkProgress;
 
+mod backup;
 mod block;
 mod check;
 mod clock;
@@ -64,6 +68,8 @@ mod reclaim;
 mod records;
 mod removals;
 mod remove;
+mod restore;
+mod restores;
 mod scrub;
 mod segment;
 mod segment_writer;
@@ -84,6 +90,7 @@ mod write;
 #[cfg(target_os = "linux")]
 mod zero_fill;
 
+pub use backup::{PartCheck, PartContents, RecordError, StateFacts};
 pub use check::{
     CheckError, EXIT_UNCHECKED, Finding, FindingKind, Severity, StoreReport, StoreVerdict, check, check_scratch_bytes,
 };
@@ -91,6 +98,7 @@ pub use clock::kept_clock;
 pub use closed_copy::{ClosedCopy, StoreCopyError, copy_closed};
 pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig};
 pub use open_error::OpenError;
+pub use restore::{RestoreError, RestoredStore, StoreRestorer};
 
 use housekeeping::Housekeeper;
 use shared::StoreShared;
@@ -248,6 +256,19 @@ impl Store for SledStore {
 
     fn disk_space(&self) -> Option<DiskSpace> {
         self.shared.space.measure()
+    }
+
+    fn has_backups(&self) -> bool {
+        true
+    }
+
+    fn backup(
+        &self,
+        request: &BackupRequest,
+        live: &dyn Liveness,
+        send: &mut dyn FnMut(BackupItem) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        backup::run(&self.shared, request, live, send)
     }
 
     fn losses(&self) -> u64 {

@@ -29,7 +29,7 @@ use super::tables::Tables;
 use super::tally::SegmentTally;
 use super::waits::Waits;
 use super::watermark::{RESERVE_IDS, Watermark, WatermarkRead, WatermarkState};
-use super::{manifest, write};
+use super::{manifest, restore, write};
 
 /// Opens the store in `config.dir`, or creates it. Counts the segments in `progress`.
 pub(super) fn open(config: SledConfig, waits: Arc<Waits>, progress: &WorkProgress) -> Result<StoreShared, OpenError> {
@@ -40,6 +40,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>, progress: &WorkProgres
         disk::make_dir(&needed).map_err(io_error(&needed))?;
     }
     let lock = disk::lock(&dir)?;
+    restore::check_finished(&dir)?;
     let presence = Presence::new(dir.join("lock"), &lock).map_err(io_error(&dir))?;
     let format = disk::check_format(&dir)?;
     if format.is_none() {
@@ -251,6 +252,7 @@ impl<'a> StoreRecovery<'a> {
             keys,
             pending_removals: self.removals.pending_notices().to_vec(),
             lost: state.lost.clone(),
+            undone: super::restores::undone(&self.config.dir),
         }
     }
 }

@@ -26,6 +26,15 @@ pub enum OpenError {
         /// The `format` file.
         path: PathBuf,
     },
+    /// A restore into the directory was cut short.
+    #[error(
+        "{} holds the unfinished work of a `gapless restore`; run it again with the same arguments, or remove that directory",
+        path.display()
+    )]
+    Unrestored {
+        /// The directory of the unfinished restore.
+        path: PathBuf,
+    },
     /// sled does not sync through our shim, so a power loss could take back acknowledged events.
     #[error(
         "this build of gapless cannot make writes durable on this system, so it does not open a store; please report it"

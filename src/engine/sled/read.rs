@@ -236,7 +236,7 @@ impl StoreShared {
 
     /// Handles a segment that cannot be read. A damaged sealed segment is quarantined; damage to the active one poisons
     /// the store. An error that passes is returned, and the caller may retry.
-    fn unreadable(&self, segment: &Arc<Segment>, failure: &DatabaseError) -> Result<(), StoreError> {
+    pub(super) fn unreadable(&self, segment: &Arc<Segment>, failure: &DatabaseError) -> Result<(), StoreError> {
         self.presence.check()?;
         match failure {
             DatabaseError::Unavailable(reason) => Err(StoreError::NotNow(Arc::clone(reason))),
@@ -246,7 +246,7 @@ impl StoreShared {
     }
 
     /// Fails when the store is closed. A poisoned store can still be read.
-    fn check_readable(&self) -> Result<(), StoreError> {
+    pub(super) fn check_readable(&self) -> Result<(), StoreError> {
         if self.meta.lock().is_some() { Ok(()) } else { Err(self.closed()) }
     }
 }

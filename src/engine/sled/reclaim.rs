@@ -187,7 +187,7 @@ impl StoreShared {
 }
 
 /// An estimate of a topic's live bytes in a segment: proportional to positions when only a part is live.
-fn kept_weight(topic: &TopicTally, live: &dyn Liveness) -> u64 {
+pub(super) fn kept_weight(topic: &TopicTally, live: &dyn Liveness) -> u64 {
     let (first, last) = (topic.summary.first.0, topic.summary.last.0);
     match live.first_kept(topic.summary.key) {
         Some(kept) if kept.0 <= first => topic.weight,

@@ -11,7 +11,7 @@
 //! version u8 | segments | each: first id, generation | removals | each: topic key, id | CRC-32
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,6 +95,18 @@ impl Removals {
         list.add_dirty(dirty);
         list.pending_notices = pending_notices;
         Ok(list)
+    }
+
+    /// Writes the list of a restored store in `root`: its removals whose notice may be missing, each with its segment.
+    pub(super) fn create(root: &Path, removals: &[(Name, TopicKey, Seq)]) -> io::Result<()> {
+        if removals.is_empty() {
+            return Ok(());
+        }
+        let mut list = Self::open(root)?;
+        list.add_dirty(removals.iter().map(|(name, ..)| *name));
+        let pending: BTreeSet<_> = removals.iter().map(|&(_, topic, seq)| (topic, seq)).collect();
+        list.pending_notices = pending.into_iter().collect();
+        list.save()
     }
 
     /// Has every segment rewritten, because it is not known which ones must be.

@@ -217,6 +217,11 @@ impl SummaryContents {
         Some((span, Self { bytes, rows, names }))
     }
 
+    /// The whole file.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The topics, sorted by key.
     pub(super) fn topics(&self) -> impl Iterator<Item = TopicTally> + '_ {
         let names = &self.bytes[HEADER_BYTES + self.rows * ROW_BYTES..][..self.names];

@@ -108,6 +108,9 @@ pub const EVENT: Keys = Keys {
     aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
 };
 
+/// `POST /backup`.
+pub const BACKUP: Keys = Keys { known: &[CREDENTIAL], aliases: &[] };
+
 /// `GET /whoami`.
 pub const WHOAMI: Keys = Keys { known: &[CREDENTIAL], aliases: &[("token", "'access_token'")] };
 

@@ -10,6 +10,7 @@
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
+//! | [`backup`] | `POST /backup`: a copy of everything, while the hub goes on |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
 //! | [`console`] | the web page at `/` |
 //! | [`whoami`] | `GET /whoami`: the caller, and what it may do |
@@ -23,6 +24,7 @@
 //! | [`cursor_text`] | how a protocol writes a cursor, and reads it back |
 
 pub mod admission;
+pub mod backup;
 pub mod body;
 pub mod console;
 pub mod cursor_text;

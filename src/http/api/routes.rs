@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Vers
 use matchit::Router;
 
 use super::{
-    console, docs,
+    backup, console, docs,
     events::{self, native::NATIVE},
     operators, publish,
     relay::{
@@ -58,10 +58,11 @@ enum Route {
     Console,
     Docs,
     Site,
+    Backup,
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 25] = [
+const TABLE: [(&str, Route, &str); 26] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
@@ -85,6 +86,7 @@ const TABLE: [(&str, Route, &str); 25] = [
     ("/admin/streams", Route::Streams, "GET, HEAD, DELETE, OPTIONS"),
     ("/admin/streams/{id}", Route::Stream, "DELETE, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
+    ("/backup", Route::Backup, "POST, OPTIONS"),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
@@ -195,7 +197,8 @@ impl Routes {
             | Route::History
             | Route::Streams
             | Route::Stream
-            | Route::Metrics => {}
+            | Route::Metrics
+            | Route::Backup => {}
         }
         let (head, body) = request.into_parts();
         let caller = match shard.auth.caller(&head) {
@@ -244,6 +247,7 @@ impl Routes {
             | Route::RunStop
             | Route::ActiveRun
             | Route::Console
+            | Route::Backup
             | Route::Site => listener == ListenerRole::Public,
         };
         here.then_some((route, methods)).ok_or_else(|| {
@@ -327,6 +331,7 @@ async fn handle(
         Route::Streams | Route::Stream => {
             Box::pin(operators::streams::handle(&app.operators, &caller.authorization, request)).await
         }
+        Route::Backup => Box::pin(backup::handle(&app.backup, caller, request)).await,
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
         Route::Runs if request.method() == Method::POST => {
             Box::pin(runs::begin(&shard.relay, scope, caller, request)).await

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    backup::BackupState,
     body::Bodies,
     events::{page, state::EventsState},
     operators::{history::History, rates::Rates, state::OperatorsState},
@@ -48,6 +49,8 @@ pub struct AppState {
     pub publish: PublishState,
     /// Of `/topics`.
     pub topics: TopicsState,
+    /// Of `/backup`.
+    pub backup: BackupState,
     /// Of statistics, metrics and health.
     pub operators: Arc<OperatorsState>,
     /// The directory of the site; `None` when the hub serves none.
@@ -138,6 +141,7 @@ impl AppState {
                 bodies: Arc::clone(&bodies),
                 policies: Arc::clone(&auth.policies),
             },
+            backup: BackupState::new(&hub, &bodies, &auth.policies, &net.drain),
             operators: Arc::new(OperatorsState {
                 hub: Arc::clone(&hub),
                 auth: Arc::clone(&auth),

@@ -76,6 +76,8 @@ codes! {
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
     IdempotencyConflict, "idempotency-conflict", CONFLICT, "The Idempotency-Key was used for another request";
     TopicClosed, "topic-closed", CONFLICT, "The topic is closed";
+    BackupRunning, "backup-running", CONFLICT, "Another backup is being made";
+    BackupUnsupported, "backup-unsupported", NOT_IMPLEMENTED, "The engine has no backups of its own";
     TopicBusy, "topic-busy", CONFLICT, "The topic has a running run";
     CursorUnknown, "cursor-unknown", GONE, "The run to be resumed is not known";
     PreconditionFailed, "precondition-failed", PRECONDITION_FAILED, "The topic's last id is not the expected one";

@@ -205,7 +205,9 @@ impl Hub {
         let (from, cursor_gap) = match cursor_id {
             Some(id) if id.epoch != epoch => unknown,
             None => unknown,
-            Some(id) if id.seq > self.head().seq => (engine::ReadFrom::Earliest, Some(GapReason::Ahead)),
+            Some(id) if id.seq > self.head().seq || self.engine.is_undone(id.seq) => {
+                (engine::ReadFrom::Earliest, Some(GapReason::Ahead))
+            }
             Some(id) => (engine::ReadFrom::After(id.seq), None),
         };
         (from, Some(Box::new(GapStart::Sent(cursor.into_text().into()))), cursor_gap)

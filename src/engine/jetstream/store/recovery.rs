@@ -41,6 +41,7 @@ pub(super) fn recovered(loaded: Loaded, each: &mut dyn FnMut(TopicSummary)) -> (
         keys,
         pending_removals: Vec::new(),
         lost: Vec::new(),
+        undone: Vec::new(),
     };
     let mut removed_of = BTreeMap::<(TopicName, TopicKey), Vec<(Seq, Seq, u64)>>::new();
     for ((topic, seq), record) in &removed {

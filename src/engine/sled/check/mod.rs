@@ -78,8 +78,8 @@ impl CheckError {
 }
 
 /// Names in a store's directory.
-const KNOWN: [&str; 10] =
-    ["lock", "format", "watermark", "segments", "clock", "meta", "seg", "removals", "quarantine", "acme"];
+const KNOWN: [&str; 11] =
+    ["lock", "format", "watermark", "segments", "clock", "meta", "seg", "removals", "restores", "quarantine", "acme"];
 
 /// Most bytes that a check of the store in `dir` takes in its scratch directory at a time.
 #[must_use]

@@ -12,6 +12,7 @@ use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;
 use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
 
+mod backups;
 mod basics;
 mod checking;
 mod crash;
