@@ -202,7 +202,8 @@ fn a_pod_has_no_privilege_and_writes_nothing_but_its_volume() {
         assert!(own.get("privileged").is_none());
         // The image's user is the chart's.
         let image = fs::read_to_string(here("deploy/Dockerfile")).unwrap();
-        assert!(image.contains(&format!("USER {}\n", pod["securityContext"]["runAsUser"])));
+        let user = &pod["securityContext"];
+        assert!(image.contains(&format!("USER {}:{}\n", user["runAsUser"], user["runAsGroup"])));
         let writable = container["volumeMounts"].as_array().unwrap().iter().filter(|mount| mount["readOnly"] != true);
         let writable: Vec<_> = writable.map(|mount| mount["mountPath"].as_str().unwrap()).collect();
         let wanted: &[&str] = match case.values {
