@@ -179,8 +179,8 @@ fn a_pod_is_given_longer_than_its_drain() {
         let drain: u64 = rendered.top("drain").strip_suffix('s').unwrap().parse().unwrap();
         let asked = set.strip_prefix("drainSeconds=").map(|text| text.parse().unwrap());
         assert_eq!(drain, asked.unwrap_or(drain));
-        let delay = rendered.container().pointer("/lifecycle/preStop/exec/command/1");
-        let delay: u64 = delay.map_or(0, |seconds| seconds.as_str().unwrap().parse().unwrap());
+        let delay = rendered.container().pointer("/lifecycle/preStop/sleep/seconds");
+        let delay = delay.map_or(0, |seconds| seconds.as_u64().unwrap());
         assert_eq!(delay > 0, case.hubs, "only several hubs wait until they are out of the Service");
         let grace = rendered.pod()["terminationGracePeriodSeconds"].as_u64().unwrap();
         assert!(grace > delay + drain + 4, "{case:?}: {grace} s for {delay} s and {drain} s");

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 
 use super::{
-    JetStreamConfig, JetStreamEngine, NatsConfig, NatsCredentials,
+    JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials,
     nats::{Nats, Outgoing, StreamSettings},
     nats_cluster::NatsCluster,
     nats_thread::NatsThread,
@@ -90,7 +90,7 @@ impl<const HUBS: usize> StoreFactory for JetStreamFactory<HUBS> {
 
     fn open(&mut self, log: LogConfig, observer: Arc<dyn Observer>) -> Arc<dyn Engine> {
         let numbered = Arc::new(NumberedObserver::new(self.numbers.clone(), observer));
-        let open = |observer| JetStreamEngine::open(&self.config, log.clone(), observer).expect("a stream in order");
+        let open = |observer| opened(&self.config, &log, &observer).expect("a stream in order");
         let (writer, reader) = if HUBS == 1 {
             let engine = open(numbered as _);
             (Arc::clone(&engine), engine)
@@ -118,7 +118,16 @@ pub(super) fn make_stream(config: &NatsConfig) {
     let thread = NatsThread::start().expect("a thread");
     thread.handle.block_on(async {
         let nats = Nats::connect(config).await.expect("a cluster");
-        let state = nats.create_stream(&StreamSettings { replicas: 3, max_bytes: None }).await.expect("created");
+        let settings = StreamSettings { replicas: 3, max_bytes: None };
+        let mut created = nats.create_stream(&settings).await;
+        // On a busy machine the servers may be late. Made twice it is the same stream.
+        for _ in 0..4 {
+            if created.is_ok() {
+                break;
+            }
+            created = nats.create_stream(&settings).await;
+        }
+        let state = created.expect("created");
         let epoch = Epoch::from_random(fastrand::u64(..));
         let headers = EpochRecord { epoch, created: state.created.into() }.headers();
         let subject = StreamSubjects::new(&config.prefix).epoch();
@@ -134,6 +143,23 @@ pub(super) fn make_stream(config: &NatsConfig) {
         }
         written.expect("written");
     });
+}
+
+/// Opens a hub as the program does: again when the servers do not answer, as those of a new stream may not at first.
+pub(super) fn opened(
+    config: &JetStreamConfig,
+    log: &LogConfig,
+    observer: &Arc<dyn Observer>,
+) -> Result<Arc<JetStreamEngine>, JetStreamError> {
+    let began = Instant::now();
+    loop {
+        match JetStreamEngine::open(config, log.clone(), Arc::clone(observer)) {
+            Err(JetStreamError::NotNow(_)) if began.elapsed() < Duration::from_secs(20) => {
+                thread::sleep(Duration::from_millis(100));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 pub(super) fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{
     JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials,
-    contract::{NoObserver, make_stream, until},
+    contract::{NoObserver, make_stream, opened, until},
     feed::StreamFeed,
     nats::{Nats, Outgoing, WriteError},
     nats_cluster::NatsCluster,
@@ -56,11 +56,11 @@ impl Bench {
     }
 
     fn open(&self) -> Arc<JetStreamEngine> {
-        self.observed(Arc::new(NoObserver))
+        self.observed(&(Arc::new(NoObserver) as _))
     }
 
-    fn observed(&self, observer: Arc<dyn Observer>) -> Arc<JetStreamEngine> {
-        JetStreamEngine::open(&self.config, LogConfig::fixture(), observer).expect("a stream in order")
+    fn observed(&self, observer: &Arc<dyn Observer>) -> Arc<JetStreamEngine> {
+        opened(&self.config, &LogConfig::fixture(), observer).expect("a stream in order")
     }
 
     fn leading(&self) -> Arc<JetStreamEngine> {
@@ -183,7 +183,7 @@ impl Observer for Panics {
 #[test]
 fn another_hub_leads_when_the_leading_one_has_panicked_and_that_one_can_be_closed() {
     let bench = Bench::new("panic");
-    let hub = bench.observed(Arc::<Panics>::default());
+    let hub = bench.observed(&(Arc::<Panics>::default() as _));
     until("the first hub leads", || hub.leads());
     let other = bench.open();
     assert!(wait(hub.append(plain(vec![event("a", "1")]))).is_err());
@@ -222,7 +222,7 @@ fn a_stream_whose_epoch_is_of_another_one_is_not_opened() {
     headers.push(("Nats-Rollup", "sub".into()));
     let subject = StreamSubjects::new(&bench.config.nats.prefix).epoch();
     bench.write(&[Outgoing { subject, headers, payload: Bytes::new() }]);
-    let opened = JetStreamEngine::open(&bench.config, LogConfig::fixture(), Arc::new(NoObserver));
+    let opened = opened(&bench.config, &LogConfig::fixture(), &(Arc::new(NoObserver) as _));
     let Err(JetStreamError::Unusable(text)) = opened else { panic!("it was opened") };
     assert!(text.contains("gapless jetstream epoch --renew"), "{text}");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        nats::{Nats, NatsConfig, NatsCredentials, Outgoing, StreamSettings},
+        nats::{Nats, NatsConfig, NatsCredentials, NatsError, Outgoing, StreamSettings},
         nats_cluster::NatsCluster,
         nats_thread::NatsThread,
         wire::{EpochRecord, LeaderRecord, StreamSubjects},
@@ -178,7 +178,19 @@ impl StreamBench {
 }
 
 fn open(thread: &NatsThread, nats: &Nats, prefix: &str) -> JetStreamStore {
-    JetStreamStore::open(thread.handle.clone(), nats.clone(), prefix, &LogConfig::fixture()).expect("a stream")
+    try_to_open(thread, nats, prefix).expect("a stream")
+}
+
+/// Again when the servers do not answer, as those of a new stream may not at first.
+fn try_to_open(thread: &NatsThread, nats: &Nats, prefix: &str) -> Result<JetStreamStore, StreamLoadError> {
+    let mut tries = 0;
+    loop {
+        match JetStreamStore::open(thread.handle.clone(), nats.clone(), prefix, &LogConfig::fixture()) {
+            Err(StreamLoadError::Nats(NatsError::NoAnswer(_))) if tries < 50 => tries += 1,
+            opened => return opened,
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// As `roles` does it. `false` when the store has not taken in everything.

@@ -43,10 +43,7 @@ fn a_topic_of_which_the_newest_state_was_not_read_is_not_left_out() {
     let mut bench = StreamBench::new("part");
     let seqs = bench.commit(&[("a", "one"), ("a", "two"), ("b", "three")]);
     bench.run(bench.nats.delete(seqs[1].0)).expect("deleted");
-    let reload = || {
-        let (handle, prefix) = (bench.thread.handle.clone(), &bench.config.prefix);
-        JetStreamStore::open(handle, bench.nats.clone(), prefix, &LogConfig::fixture()).err()
-    };
+    let reload = || try_to_open(&bench.thread, &bench.nats, &bench.config.prefix).err();
     let tries = std::iter::repeat_with(reload).take(100); // a replica may be behind
     let error = tries.inspect(|_| std::thread::sleep(Duration::from_millis(20))).find_map(|error| error);
     let Some(StreamLoadError::Incomplete(name, seq)) = error else { panic!("{error:?}") };
