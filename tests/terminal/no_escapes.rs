@@ -55,6 +55,8 @@ fn lines(hub: &Hub, data: &str) -> Vec<Vec<String>> {
         "verify DATA",
         "restore --from DATA/backups --data DATA/restored",
         "restore --from DATA/backups --data DATA",
+        "health --url URL",
+        "health --url http://127.0.0.1:1",
         "jetstream init --nats ftp://127.0.0.1",
         "jetstream nonsense",
         "import --from /nonexistent --nats ftp://127.0.0.1",
