@@ -15,7 +15,7 @@ use super::{
     JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials,
     contract::{NoObserver, make_stream, opened, until},
     feed::StreamFeed,
-    nats::{Nats, Outgoing, WriteError},
+    nats::{Nats, NatsError, Outgoing, WriteError},
     nats_cluster::NatsCluster,
     nats_thread::NatsThread,
     wire::StreamSubjects,
@@ -70,7 +70,13 @@ impl Bench {
     }
 
     fn last(&self) -> u64 {
-        self.thread.handle.block_on(self.nats.stream()).expect("a stream").last
+        let began = Instant::now();
+        loop {
+            match self.thread.handle.block_on(self.nats.stream()) {
+                Err(NatsError::NoAnswer(_)) if began.elapsed() < Duration::from_secs(20) => {}
+                stream => return stream.expect("a stream").last,
+            }
+        }
     }
 
     /// Stores messages as another hub would.
