@@ -116,7 +116,8 @@ pub fn serve(
     let reporter = Reporter::start(&service, drain, opening, config.hub.engine != EngineKind::JetStream)?;
     let running = start_reporting(&config, drain, sockets, opening)?;
     ready(&running);
-    reload.start(Arc::clone(&running.app), service)?;
+    let addresses = [&config.hub.listen[..], &config.admin.listen].concat();
+    reload.start(Arc::clone(&running.app), addresses, service)?;
     reporter.serving(&running.app);
     running.wait()
 }

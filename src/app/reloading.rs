@@ -11,7 +11,7 @@ use tokio::{runtime, time::interval};
 
 use super::{policy, relay, service::ServiceState};
 use crate::{
-    config::{Config, ConfigErrors, Effective},
+    config::{Config, ConfigErrors, Effective, listen::Listen},
     http::{api::state::AppState, net::tls::TlsServer},
     lifecycle::signals::Hangups,
 };
@@ -27,18 +27,23 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Reloads the access policy, quotas, certificate and request log of `app` at each SIGHUP, and tells the service manager.
-    /// The thread ends with the process.
+    /// Reloads the access policy, quotas, certificate and request log of `app`, which listens on `addresses`, at each SIGHUP,
+    /// and tells the service manager. The thread ends with the process.
     ///
     /// # Errors
     /// When the system refuses the thread.
-    pub(super) fn start(self, app: Arc<AppState>, service: Arc<ServiceState>) -> io::Result<()> {
+    pub(super) fn start(
+        self,
+        app: Arc<AppState>,
+        addresses: Vec<Listen>,
+        service: Arc<ServiceState>,
+    ) -> io::Result<()> {
         let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
         let work = async move {
             let mut retries = interval(super::RETRY_INTERVAL);
             loop {
                 tokio::select! {
-                    () = self.hangups.next() => service.while_reloading(|| self.reload(&app)),
+                    () = self.hangups.next() => service.while_reloading(|| self.reload(&app, &addresses)),
                     // No effect for issuers whose keys are being fetched already.
                     _ = retries.tick() => policy::watch(&app.auth.policies),
                 }
@@ -49,7 +54,7 @@ impl Reload {
     }
 
     /// Returns whether the configuration was reloaded; an invalid one changes nothing.
-    fn reload(&self, app: &AppState) -> bool {
+    fn reload(&self, app: &AppState, addresses: &[Listen]) -> bool {
         let (config, effective) = match (self.read)() {
             Ok(read) => read,
             Err(errors) => {
@@ -59,6 +64,14 @@ impl Reload {
                 return false;
             }
         };
+        // The addresses in use, whatever the new configuration says of them: they need a restart to change.
+        let exposed: Vec<String> = addresses.iter().filter_map(|address| config.exposed(address)).collect();
+        if !exposed.is_empty() {
+            for problem in exposed {
+                tracing::error!(problem, "configuration not reloaded");
+            }
+            return false;
+        }
         match policy::policy(&config) {
             Ok(policy) => {
                 app.auth.quotas.configure(&policy::quota_config(&config));

@@ -1,6 +1,7 @@
 //! Sockets that the service manager has opened.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
@@ -17,7 +18,7 @@ use rustix::process::Signal;
 
 use super::{
     manager::{AsSocket, Manager, Passed, Service, held_up},
-    support::{PATIENCE, comes_true, wire},
+    support::{PATIENCE, comes_true, tokens, wire},
 };
 
 fn listener() -> (TcpListener, SocketAddr) {
@@ -151,6 +152,38 @@ fn an_inherited_address_that_other_machines_reach_needs_credentials() {
     let exposed = TcpListener::bind("0.0.0.0:0").unwrap();
     let (code, said) = refused(&[("public", &exposed)], &[]);
     assert!(code == Some(78) && said.contains("is reachable from other machines"), "{code:?} {said}");
+}
+
+#[test]
+fn a_reload_does_not_open_an_address_to_other_machines() {
+    for inherited in [true, false] {
+        let (manager, exposed) = (Manager::new(), TcpListener::bind("0.0.0.0:0").unwrap());
+        let port = exposed.local_addr().unwrap().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let config = manager.path("gapless.toml");
+        let mut text = format!("[access]\ntokens = {}\n", tokens(&[("writer", "publish = [\"**\"]")]));
+        let socket = if inherited {
+            Some(exposed)
+        } else {
+            drop(exposed);
+            text = format!("listen = [\"0.0.0.0:{port}\"]\n{text}");
+            None
+        };
+        fs::write(&config, text).unwrap();
+        let sockets: Vec<(&str, &dyn AsSocket)> = socket.iter().map(|socket| ("public", socket as _)).collect();
+        let mut service = start(&manager, &sockets, &["--config", config.to_str().unwrap()]);
+        manager.wait_for("READY=1");
+        let publish = || wire::request(address, "POST", "/publish?topic=t", &[], b"x").status;
+        assert_eq!(publish(), 401);
+        // Its own address is local, and needs a restart to be used.
+        fs::write(&config, "").unwrap();
+        service.signal(Signal::HUP);
+        let (status, _) = manager.wait_for("STATUS=the last reload");
+        assert!(status.contains("failed"), "{status}");
+        assert!(service.log().contains("is reachable from other machines"), "{}", service.log());
+        assert_eq!(publish(), 401, "the token is still needed");
+        service.end();
+    }
 }
 
 #[test]
