@@ -92,6 +92,8 @@ fn a_reload_has_a_beginning_and_an_end_and_a_failed_one_is_told() {
     reloads("[log]\nrequests = true\n");
     let (status, _) = manager.wait_for("STATUS=serving");
     assert_eq!(status, "STATUS=serving 0 streams of 0 topics");
+    reloads("[log]\nrequests = false\n");
+    manager.wait_for("STATUS=serving");
     service.end();
 }
 

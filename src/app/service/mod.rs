@@ -13,10 +13,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
+
+use parking_lot::Mutex;
 
 use crate::lifecycle::{
     inherited::InheritedSocket,
@@ -44,9 +46,12 @@ pub(super) struct ServiceState {
     notify: NotifySocket,
     /// The time after which it kills a process that is silent.
     watchdog: Option<Duration>,
-    /// It was told that the hub serves, and not yet that it stops.
-    is_serving: AtomicBool,
+    /// It was told that the hub serves, and not yet that it stops. Locked while a message that depends on it is sent, so that
+    /// no phase is taken back.
+    is_serving: Mutex<bool>,
     reload_failed: AtomicBool,
+    /// Reloads so far: each has replaced the text of `systemctl status`.
+    reloads: AtomicU64,
 }
 
 impl ServiceState {
@@ -59,7 +64,8 @@ impl ServiceState {
     pub(super) fn while_reloading(&self, reload: impl FnOnce() -> bool) {
         // Before the hub serves it is starting, and afterwards stopping: neither may be taken back.
         let tell = |message: ManagerMessage| {
-            if self.is_serving.load(Relaxed) {
+            let is_serving = self.is_serving.lock();
+            if *is_serving {
                 self.notify.send(&message);
             }
         };
@@ -68,5 +74,6 @@ impl ServiceState {
         self.reload_failed.store(!reloaded, Relaxed);
         let result = if reloaded { "reloaded the configuration" } else { status_line::RELOAD_FAILED };
         tell(ManagerMessage::default().ready().status(result));
+        self.reloads.fetch_add(1, Relaxed);
     }
 }

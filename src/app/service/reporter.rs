@@ -126,7 +126,7 @@ impl Task {
         let period = watchdog.map_or(STATUS_INTERVAL, |time| (time / 4).min(STATUS_INTERVAL));
         let mut ticks = interval(period.max(READY_INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut told, mut hangs) = (String::new(), false);
+        let (mut told, mut hangs, mut reloads) = (String::new(), false, 0);
         loop {
             ticks.tick().await;
             let status = app.hub.status().await;
@@ -136,9 +136,6 @@ impl Task {
             let reload_failed = self.service.reload_failed.load(Relaxed);
             let text = status_line::serving(streams, status.topics, refusing.as_deref(), reload_failed);
             let mut message = ManagerMessage::default();
-            if !self.service.is_serving.swap(true, Relaxed) {
-                message = message.ready();
-            }
             match liveness.look(Instant::now(), app.heartbeats.longest_silence(), &status) {
                 _ if watchdog.is_none() => {}
                 Ok(()) => {
@@ -152,9 +149,14 @@ impl Task {
                     hangs = true;
                 }
             }
-            if text != told {
+            let reloaded = self.service.reloads.load(Relaxed);
+            if text != told || reloaded != reloads {
                 message = message.status(&text);
-                told = text;
+                (told, reloads) = (text, reloaded);
+            }
+            let mut is_serving = self.service.is_serving.lock();
+            if !std::mem::replace(&mut *is_serving, true) {
+                message = message.ready();
             }
             if !message.is_empty() {
                 self.send(&message);
@@ -165,8 +167,11 @@ impl Task {
     /// Tells that the hub stops, and how many connections are left, for ever. The hub is alive meanwhile, because the stop
     /// has a bound of its own.
     async fn stop(&self, app: &AppState) {
-        self.service.is_serving.store(false, Relaxed);
-        self.send(&self.stopping().status(&status_line::draining(app.net.open())));
+        {
+            let mut is_serving = self.service.is_serving.lock();
+            *is_serving = false;
+            self.send(&self.stopping().status(&status_line::draining(app.net.open())));
+        }
         let mut ticks = interval(Duration::from_secs(1));
         loop {
             ticks.tick().await;
