@@ -64,16 +64,28 @@ pub fn take() -> Result<Vec<InheritedSocket>, InheritedSocketError> {
     if !ours {
         return Ok(Vec::new());
     }
-    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names = env::var("LISTEN_FDNAMES").ok();
     let count: usize = env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     if count > MAX_SOCKETS {
         let problem =
             format!("it is one of {count}, and at most {MAX_SOCKETS} are served; remove some ListenStream= lines");
-        return Err(InheritedSocketError { name: names.chars().take(80).collect(), problem });
+        return Err(InheritedSocketError { name: names.unwrap_or_default().chars().take(80).collect(), problem });
     }
+    let names = socket_names(names.as_deref(), count)?;
     let mut passed = ListenFd::from_env();
-    let mut names = names.split(':');
-    (0..passed.len()).map(|index| socket(&mut passed, index, names.next().unwrap_or("unknown"))).collect()
+    (0..passed.len()).zip(names).map(|(index, name)| socket(&mut passed, index, &name)).collect()
+}
+
+/// The names of `count` sockets: without `LISTEN_FDNAMES` each is `unknown`, as sd_listen_fds_with_names(3) has it.
+fn socket_names(names: Option<&str>, count: usize) -> Result<Vec<String>, InheritedSocketError> {
+    let Some(text) = names else { return Ok(vec!["unknown".into(); count]) };
+    let names: Vec<String> = text.split(':').map(Into::into).collect();
+    if names.len() == count || count == 0 {
+        return Ok(names);
+    }
+    // An admin listener must not become public because its name is missing.
+    let problem = format!("LISTEN_FDNAMES has {} names for {count} sockets; name each of them", names.len());
+    Err(InheritedSocketError { name: text.chars().take(80).collect(), problem })
 }
 
 fn socket(passed: &mut ListenFd, index: usize, name: &str) -> Result<InheritedSocket, InheritedSocketError> {
@@ -136,6 +148,16 @@ mod tests {
         assert_eq!(role_of("admin"), Some(SocketRole::Admin));
         for name in ["", "Admin", "admn", "gapless-admin.socket", "connection"] {
             assert_eq!(role_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn sockets_have_no_names_or_each_has_one() {
+        assert_eq!(socket_names(None, 2).expect("none"), ["unknown", "unknown"]);
+        assert_eq!(socket_names(Some("public:admin"), 2).expect("two"), ["public", "admin"]);
+        for (names, count) in [("admin", 2), ("public:admin", 1)] {
+            let error = socket_names(Some(names), count).expect_err(names).to_string();
+            assert!(error.contains(&format!("for {count} sockets")), "{error}");
         }
     }
 
