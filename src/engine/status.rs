@@ -35,11 +35,15 @@ pub struct Status {
     pub commit_ms_p50: f64,
     /// 99th percentile of the same.
     pub commit_ms_p99: f64,
+    /// All durations of commits together, since start.
+    pub commit_time: Duration,
     /// Bytes of jobs queued or being written, each event with its overhead.
     pub queued_bytes: u64,
     /// Jobs finished since start, also those that were refused: while `queued_bytes` is above 0 this rises, or the writer
     /// waits for the disk, or it hangs.
     pub jobs_finished: u64,
+    /// Whether something has waited for the disk for seconds, so that jobs may wait for it.
+    pub waits_for_disk: bool,
     /// How far the log's clock, which timestamps events, is ahead of the machine's.
     pub clock_ahead: Duration,
     /// Sum of the remembered forward leaps of the machine's clock, which ages do not count.

@@ -7,7 +7,8 @@
 //!
 //! **A slow disk is not a hang.** While the store says that the disk does not answer, which it does after 5 s, the hub is
 //! alive whatever else stands still: another process could not use that disk either, and the restart would only lose the
-//! streams. A hub that refuses publishes because a write failed is alive, too: it serves its readers, and an operator
+//! streams. A mistake within the store that makes it wait for ever is not told from that. Where the log is elsewhere, cores
+//! are judged also while it does not answer, since none of them waits for it. A hub that refuses publishes because a write failed is alive, too: it serves its readers, and an operator
 //! decides.
 
 use std::time::{Duration, Instant};
@@ -58,7 +59,7 @@ impl HubLiveness {
     /// Judges from what was seen at `now`: the core that has been silent for longest, and the engine's state.
     pub(super) fn look(&mut self, now: Instant, core: Option<(usize, Duration)>, status: &Status) -> Result<(), Hang> {
         let silent = self.writer_silence(now, status);
-        if is_waiting_for_disk(status) {
+        if refuses_for_now(status) && self.watches_writer {
             return Ok(());
         }
         match core {
@@ -71,7 +72,11 @@ impl HubLiveness {
     /// For how long the writer has had jobs and has finished none, while the disk answered.
     fn writer_silence(&mut self, now: Instant, status: &Status) -> Duration {
         let moves = |&(finished, _): &(u64, Instant)| finished != status.jobs_finished;
-        if status.queued_bytes == 0 || is_waiting_for_disk(status) || self.writer.as_ref().is_none_or(moves) {
+        if status.queued_bytes == 0
+            || refuses_for_now(status)
+            || status.waits_for_disk
+            || self.writer.as_ref().is_none_or(moves)
+        {
             self.writer = Some((status.jobs_finished, now));
         }
         self.writer.map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since))
@@ -79,7 +84,7 @@ impl HubLiveness {
 }
 
 /// Whether the store says that the disk, or the network to the log, does not answer.
-fn is_waiting_for_disk(status: &Status) -> bool {
+fn refuses_for_now(status: &Status) -> bool {
     matches!(status.refusing, Some(AppendError::NotNow { .. }))
 }
 
@@ -146,6 +151,23 @@ mod tests {
         }
         assert_eq!(liveness.look(at(start, 600), Some(core(0)), &busy(7)), Ok(()), "the disk has just answered");
         assert!(liveness.look(at(start, 632), Some(core(0)), &busy(7)).is_err());
+    }
+
+    #[test]
+    fn a_writer_that_waits_for_reads_of_a_slow_disk_is_no_hang() {
+        let (mut liveness, start) = (HubLiveness::new(WATCHDOG, true), Instant::now());
+        for seconds in (0..600).step_by(5) {
+            let waits = Status { waits_for_disk: true, ..busy(7) };
+            assert_eq!(liveness.look(at(start, seconds), Some(core(0)), &waits), Ok(()));
+        }
+        let hang = liveness.look(at(start, 600), Some(core(31)), &Status { waits_for_disk: true, ..busy(7) });
+        assert!(matches!(hang, Err(Hang::Core { .. })), "no core waits for it: {hang:?}");
+    }
+
+    #[test]
+    fn a_core_that_hangs_while_a_log_elsewhere_does_not_answer_is_a_hang() {
+        let hang = HubLiveness::new(WATCHDOG, false).look(Instant::now(), Some(core(31)), &stalled(7));
+        assert!(matches!(hang, Err(Hang::Core { .. })), "{hang:?}");
     }
 
     #[test]

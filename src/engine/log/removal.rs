@@ -17,6 +17,7 @@ use super::{
 use crate::{
     engine::{Append, AppendError, IdempotencyKey},
     event::{EventId, NewEvent, Seq, TopicName},
+    sync::atomic::Ordering,
 };
 
 /// Prefix of the idempotency keys of notices. Publishers' keys are hashes: a collision is as unlikely as one between
@@ -79,7 +80,9 @@ impl<S: Store> LogWriter<S> {
 
     fn write_tombstone(&mut self, topic: &TopicName, key: TopicKey, seq: Seq) -> Result<bool, AppendError> {
         let shared = Arc::clone(&self.shared);
+        shared.awaits_readers.store(true, Ordering::Relaxed);
         let exclusive = shared.resizing.write();
+        shared.awaits_readers.store(false, Ordering::Relaxed);
         let bytes = match shared.store.remove((key, topic), seq).map_err(|error| self.failed(error))? {
             RemoveOutcome::NotFound => return Ok(false),
             RemoveOutcome::AlreadyRemoved => return Ok(true),

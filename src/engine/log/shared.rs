@@ -51,6 +51,8 @@ pub(in crate::engine) struct LogShared<S> {
     pub(super) retention_queue: RetentionQueue,
     /// Locked exclusively while a removal changes an event's size, and shared while trimming by sizes.
     pub(super) resizing: RwLock<()>,
+    /// The writer waits for that lock, and so for the reads of whoever trims.
+    pub(super) awaits_readers: AtomicBool,
     /// Pending removals: begun, and their notice not known to be committed.
     pub(super) pending_removals: Mutex<BTreeMap<Seq, TopicKey>>,
     pub(super) commit_times: Mutex<CommitTimes>,
@@ -91,6 +93,7 @@ impl<S: Store> LogShared<S> {
             queue: AppendQueue::new(config.queue_bytes),
             retention_queue: RetentionQueue::default(),
             resizing: RwLock::new(()),
+            awaits_readers: AtomicBool::new(false),
             pending_removals: Mutex::new(recovered.pending_removals.into_iter().map(|(key, seq)| (seq, key)).collect()),
             commit_times: Mutex::default(),
             leads: AtomicBool::new(!store.keeps_states()),
@@ -180,8 +183,10 @@ impl<S: Store> LogShared<S> {
             commits_total: commit_times.total(),
             commit_ms_p50: commit_times.quantile_ms(0.5),
             commit_ms_p99: commit_times.quantile_ms(0.99),
+            commit_time: commit_times.sum(),
             queued_bytes: self.queue.bytes() as u64,
             jobs_finished: self.queue.finished(),
+            waits_for_disk: self.store.waits_for_disk() || self.awaits_readers.load(Ordering::Relaxed),
             losses: disk.losses,
             unscrubbed: disk.unscrubbed,
             clock_ahead: reading.ahead(),

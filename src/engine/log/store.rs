@@ -342,6 +342,11 @@ pub trait Store: Send + Sync + 'static {
     /// Space of the disk that holds them; `None` in memory, and when it cannot be read. May wait for the disk.
     fn disk_space(&self) -> Option<DiskSpace>;
 
+    /// Whether an operation has waited for the disk for seconds. Does not touch the disk.
+    fn waits_for_disk(&self) -> bool {
+        false
+    }
+
     /// Whether the store has [backups](Self::backup).
     fn has_backups(&self) -> bool {
         false

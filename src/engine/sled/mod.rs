@@ -258,6 +258,10 @@ impl Store for SledStore {
         self.shared.space.measure()
     }
 
+    fn waits_for_disk(&self) -> bool {
+        self.shared.waits.long_wait()
+    }
+
     fn has_backups(&self) -> bool {
         true
     }

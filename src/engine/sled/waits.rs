@@ -71,6 +71,11 @@ impl Waits {
         self.long(|wait| wait.blocks_writes)
     }
 
+    /// Whether any operation has waited for at least [`LONG_WAIT`].
+    pub(super) fn long_wait(&self) -> bool {
+        self.long(|_| true).is_some()
+    }
+
     /// The oldest operation matched by `matches` that has waited for at least [`LONG_WAIT`], and for how long.
     fn long(&self, matches: impl Fn(&Wait) -> bool) -> Option<(Cow<'static, str>, Duration)> {
         let longest = self.0.lock().open.iter().filter(|wait| matches(wait)).min_by_key(|wait| wait.number).cloned()?;

@@ -85,6 +85,7 @@ fn text(now: &Snapshot) -> String {
         "quantile",
         [("0.5", store.commit_ms.p50 / 1000.0), ("0.99", store.commit_ms.p99 / 1000.0)],
     );
+    out.sum_and_count("gapless_commit_seconds", store.commit_time.as_secs_f64(), store.commits_total);
     out.counter("gapless_log_pages_total", "Pages read from the log for streams.", store.pages_read_total);
     let gaps = &now.gaps_total;
     out.labeled(

@@ -39,6 +39,12 @@ impl MetricsText {
         }
     }
 
+    /// What a summary has counted, after its quantiles: from these rates of any interval are made.
+    pub(super) fn sum_and_count(&mut self, name: &str, sum: f64, count: u64) {
+        self.line(format_args!("{name}_sum {sum}"));
+        self.line(format_args!("{name}_count {count}"));
+    }
+
     /// A metric with several labels, of which each value has the text.
     pub(super) fn with_labels(
         &mut self,

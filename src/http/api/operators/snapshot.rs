@@ -1,6 +1,6 @@
 //! All statistics of the hub at one moment: the fields of `GET /admin/stats`, and the source of `GET /metrics`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -150,6 +150,9 @@ pub struct StoreFigures {
     pub commits_total: u64,
     /// Milliseconds until a commit is durable.
     pub commit_ms: QuantilesMs,
+    /// The same of all commits together. Only for the metrics, from which rates are made.
+    #[serde(skip)]
+    pub commit_time: Duration,
     /// Pages of the log read for streams.
     pub pages_read_total: u64,
     /// Damaged parts of the store, moved to quarantine or skipped since it was created.
@@ -306,6 +309,7 @@ impl StoreFigures {
             disk_total_bytes: engine.disk_space.map(|space| space.total),
             queued_bytes: engine.queued_bytes,
             commits_total: engine.commits_total,
+            commit_time: engine.commit_time,
             commit_ms: QuantilesMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
             losses: engine.losses,

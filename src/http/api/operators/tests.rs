@@ -152,11 +152,16 @@ async fn every_metric_has_a_unit_a_kind_and_help() {
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
         while let Some(sample) = lines.next_if(|line| !line.starts_with('#')) {
             let (series, value) = sample.rsplit_once(' ').expect(sample);
-            assert!(series == name || series.starts_with(&format!("{name}{{")), "{sample}");
+            let counted =
+                kind == "summary" && [format!("{name}_sum"), format!("{name}_count")].contains(&series.into());
+            assert!(series == name || series.starts_with(&format!("{name}{{")) || counted, "{sample}");
             assert!(value.parse::<f64>().is_ok(), "{sample}");
         }
     }
     assert!(text.contains("gapless_published_events_total 1\n"));
+    assert!(text.contains("gapless_commit_seconds_count 1\n"));
+    let sum = text.lines().find_map(|line| line.strip_prefix("gapless_commit_seconds_sum ")).expect("a sum");
+    assert!(sum.parse::<f64>().expect("a number") > 0.0, "{sum}");
     assert!(text.contains("gapless_refused_requests_total{code=\"too-large\"} 1\n"));
 }
 
