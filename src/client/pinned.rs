@@ -6,25 +6,26 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+
+use super::trust;
 
 /// A TLS configuration for HTTP/1.1 with the server that has `certificate`.
 #[must_use]
 pub fn config(certificate: CertificateDer<'static>) -> Arc<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(PinnedVerifier { certificate, provider: Arc::clone(&provider) });
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider has TLS 1.2 and 1.3");
-    // rustls calls this API dangerous because a custom verifier may accept anything. This one accepts less than rustls's.
-    let mut config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Arc::new(config)
+    trust::with_verifier(provider, verifier)
 }
+
+/// The server has another certificate.
+#[derive(Debug, thiserror::Error)]
+#[error("the server has another certificate than the one that it should have")]
+pub struct OtherCertificate;
 
 /// Accepts one certificate.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl ServerCertVerifier for PinnedVerifier {
         if *end_entity == self.certificate {
             Ok(ServerCertVerified::assertion())
         } else {
-            Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+            Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(OtherCertificate)))))
         }
     }
 

@@ -8,7 +8,7 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::aws_lc_rs,
+    crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
@@ -29,16 +29,20 @@ pub fn config(roots: RootCertStore) -> Option<Arc<ClientConfig>> {
         return None;
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let verifier = Arc::new(ExplainingVerifier(verifier.expect("there are roots, and no revocation lists")));
+    Some(with_verifier(provider, verifier))
+}
+
+/// A TLS configuration for HTTP/1.1. rustls calls this API dangerous because a verifier of ours may accept anything: each of
+/// them accepts no more than rustls's.
+pub(super) fn with_verifier(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has TLS 1.2 and 1.3");
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    let verifier = Arc::new(ExplainingVerifier(verifier.expect("there are roots, and no revocation lists")));
-    // rustls calls this API dangerous because a custom verifier may accept anything. This one only changes error
-    // messages.
     let mut config = config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Some(Arc::new(config))
+    Arc::new(config)
 }
 
 /// As `config`, for connections that may use HTTP/2.

@@ -46,10 +46,15 @@ impl Dial for HubConnector {
     type Io = Box<dyn ByteStream>;
 
     async fn dial(&self) -> io::Result<Box<dyn ByteStream>> {
-        self.0.connect().await.map_err(|error| match tls_error(&error) {
-            Some(reason) => io::Error::new(error.kind(), Untrusted(trust::describe(reason, &self.0.server().host))),
-            None => error,
-        })
+        self.0.connect().await.map_err(|error| explained(error, &self.0.server().host))
+    }
+}
+
+/// The error of a connection to `host`, in words and with what to do when the handshake has failed.
+pub(in crate::cli) fn explained(error: io::Error, host: &str) -> io::Error {
+    match tls_error(&error) {
+        Some(reason) => io::Error::new(error.kind(), Untrusted(trust::describe(reason, host))),
+        None => error,
     }
 }
 

@@ -35,7 +35,7 @@ mod trust;
 use self::{address::HubAddress, credential::ClientCredential};
 pub(super) use self::{
     args::HubArgs,
-    connector::{HubConnector, Untrusted},
+    connector::{HubConnector, Untrusted, explained},
 };
 
 /// Timeout of a connection, including proxy and TLS. The system's own timeout is minutes.

@@ -9,7 +9,10 @@ use rustls::{
 
 use crate::{
     cli::CliError,
-    client::trust::{self, SelfSigned},
+    client::{
+        pinned::OtherCertificate,
+        trust::{self, SelfSigned},
+    },
     event::time::Millis,
 };
 
@@ -95,6 +98,11 @@ fn untrusted(error: &CertificateError, host: &str) -> String {
         CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
             "its certificate is self-signed, and this machine does not trust it; give that certificate with \
              --ca, if it is the hub's"
+                .into()
+        }
+        CertificateError::Other(other) if other.0.is::<OtherCertificate>() => {
+            "it has another certificate than the file of tls.cert: it serves with the one that it has loaded; its log says why \
+             it has not loaded the other one"
                 .into()
         }
         // The default of `openssl req -x509`. rustls has no error variant for it.

@@ -13,7 +13,10 @@ use hyper::{StatusCode, header};
 
 use super::{CliError, output, problem::HubProblem};
 use crate::{
-    client::exchange::{ExchangeBounds, ExchangeError, LEAST_HEAD_BYTES, exchange, get},
+    client::{
+        Connector,
+        exchange::{ExchangeBounds, ExchangeError, LEAST_HEAD_BYTES, exchange, get},
+    },
     config::{Config, Flags},
 };
 
@@ -24,6 +27,9 @@ use place::{HealthPlace, HealthQuestion};
 /// Longest response that is read: a problem has a few hundred bytes.
 const MAX_BODY: u64 = 64 << 10;
 
+/// How the hub answers a request without TLS where it speaks TLS.
+const SPEAKS_TLS: &[u8] = b"This port speaks TLS";
+
 /// What to ask.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -31,7 +37,8 @@ const MAX_BODY: u64 = 64 << 10;
     after_help = "\
 Asks the hub that has this configuration, from the same flags, environment and file as `gapless
 serve`, at its first listener without TLS, else with TLS at the first one, where it trusts the
-certificate of tls.cert. It asks /healthz, which answers as long as the process responds, or with
+certificate of tls.cert; if the hub has another one loaded, it learns only that the hub is alive.
+It asks /healthz, which answers as long as the process responds, or with
 --ready /readyz: whether a durable publish would be accepted.
 
 Exit codes: 0 it is, 1 it is not, or does not answer in time, 2 wrong command line, 78 wrong
@@ -81,12 +88,18 @@ pub async fn run(args: &HealthArgs, config: Option<&Config>) -> Result<(), CliEr
     };
     let time = Duration::from_secs(args.timeout.into());
     let target = format!("{}/{}", place.base, if args.ready { "readyz" } else { "healthz" });
-    let (status, body) = ask(&place, &target, time).await.map_err(|error| place.unreachable(error))?;
-    let healthy = match place.asked {
+    let (mut asked, mut answer) = (place.asked, ask(&place.connector, &target, time).await);
+    // The hub keeps the certificate that it has loaded while the file has one that it could not load.
+    if let (Err(_), Some(connector), false) = (&answer, &place.without_tls, args.ready)
+        && let Ok(alive) = ask(connector, &target, time).await
+    {
+        (asked, answer) = (HealthQuestion::Liveness, Ok(alive));
+    }
+    let (status, body) = answer.map_err(|error| place.unreachable(error))?;
+    let healthy = match asked {
         HealthQuestion::Whole => status == StatusCode::OK,
         HealthQuestion::Liveness if args.ready => return Err(place.cannot_ask_ready()),
-        // The hub's own answer to a request without TLS.
-        HealthQuestion::Liveness => status == StatusCode::BAD_REQUEST,
+        HealthQuestion::Liveness => status == StatusCode::BAD_REQUEST && body.starts_with(SPEAKS_TLS),
     };
     if healthy {
         output::print(&mut output::stdout(), b"ok\n")
@@ -95,7 +108,7 @@ pub async fn run(args: &HealthArgs, config: Option<&Config>) -> Result<(), CliEr
     }
 }
 
-async fn ask(place: &HealthPlace, target: &str, time: Duration) -> Result<(StatusCode, Vec<u8>), ExchangeError> {
+async fn ask(connector: &Connector, target: &str, time: Duration) -> Result<(StatusCode, Vec<u8>), ExchangeError> {
     let bounds = ExchangeBounds {
         connect: time,
         head: time,
@@ -105,7 +118,7 @@ async fn ask(place: &HealthPlace, target: &str, time: Duration) -> Result<(Statu
     };
     let mut request = get(target, "*/*")?;
     request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    let response = exchange(&place.connector, request, &bounds).await?;
+    let response = exchange(connector, request, &bounds).await?;
     let status = response.status();
     Ok((status, response.into_body().read_to_end().await?))
 }

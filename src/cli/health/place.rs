@@ -22,6 +22,8 @@ pub(super) struct HealthPlace {
     /// The path that `/healthz` is below, without a final slash.
     pub(super) base: String,
     pub(super) asked: HealthQuestion,
+    /// Where the same listener is asked without TLS, when its certificate turns out to be another one than tls.cert.
+    pub(super) without_tls: Option<Connector>,
 }
 
 /// What can be asked there.
@@ -38,7 +40,7 @@ impl HealthPlace {
     /// The hub at `url`, verified as by the other commands.
     pub(super) fn of_url(url: &str) -> Result<Self, CliError> {
         let (connector, base) = client::unproxied(url)?;
-        Ok(Self { url: url.into(), connector, base, asked: HealthQuestion::Whole })
+        Ok(Self { url: url.into(), connector, base, asked: HealthQuestion::Whole, without_tls: None })
     }
 
     /// The hub that `config` describes: at the first listener without TLS, where there is one, else at the first one.
@@ -66,14 +68,16 @@ impl HealthPlace {
             let certificate = CertificateDer::from_pem_slice(&text);
             certificate.map(pinned::config).map_err(|error| unusable(error.to_string()))
         });
-        let connector = Connector::new(server, None, pinned.transpose()?).expect("an IP address or localhost");
-        Ok(Self { url, connector, base: String::new(), asked })
+        let pinned = pinned.transpose()?;
+        let connect = |pinned| Connector::new(server.clone(), None, pinned).expect("an IP address or localhost");
+        let without_tls = pinned.is_some().then(|| connect(None));
+        Ok(Self { url, connector: connect(pinned), base: String::new(), asked, without_tls })
     }
 
     /// The error of a hub that gave no answer.
     pub(super) fn unreachable(&self, error: ExchangeError) -> CliError {
         let reason = match error {
-            ExchangeError::Connect(reason) => reason,
+            ExchangeError::Connect(reason) => client::explained(reason, &self.connector.server().host),
             other => io::Error::other(other.to_string()),
         };
         CliError::Unreachable { url: self.url.clone(), reason }
