@@ -199,6 +199,16 @@ impl Node {
         let limit = ReadLimit { events: 1000, bytes: 1 << 20 };
         self.relay().hub.tail(topic.clone()).read(limit).await.expect("readable").events
     }
+
+    /// Waits until the first frame of its provider is in the log.
+    async fn has_its_first_frame(&self, run: &Run) {
+        in_time(async {
+            while !names(&self.events(&run.facts.topic).await).contains(&"message") {
+                sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
 }
 
 /// Waits until it has begun. The run that is read: another one, if another hub was first.
@@ -359,7 +369,9 @@ async fn a_run_whose_hub_is_gone_is_interrupted_once_and_its_hub_gives_it_up_whe
             let c = Node::start(log.hub("c", &["a", "b"], false), &provider).await;
             let run = begun(a.ask("run_1", None, None).expect("a run")).await.expect("begun");
             let chat = begun(a.ask("run_2", None, Some("chat")).expect("a run")).await.expect("begun");
-            until(|| provider.asked() == 2).await;
+            for run in [&run, &chat] {
+                a.has_its_first_frame(run).await;
+            }
             a.sharing.cut_off(true);
             // It cannot be known yet that it is gone.
             b.sharing.knows(&["c"], true, false);
