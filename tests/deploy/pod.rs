@@ -215,6 +215,20 @@ fn a_pod_has_no_privilege_and_writes_nothing_but_its_volume() {
     }
 }
 
+/// An upgrade replaces it, and a node that is drained lets go of it.
+#[test]
+fn a_pod_that_is_not_ready_can_be_replaced() {
+    for case in CASES {
+        let rendered = Rendered::of(case, &[]);
+        if !case.hubs {
+            assert_eq!(rendered.workload()["spec"]["podManagementPolicy"], "Parallel", "{case:?}");
+        }
+        for budget in rendered.0.iter().filter(|object| object["kind"] == "PodDisruptionBudget") {
+            assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow", "{case:?}");
+        }
+    }
+}
+
 #[test]
 fn another_configuration_is_another_pod() {
     let case = CASES[0];
