@@ -98,6 +98,10 @@ ROWS = {
     ],
     "Log and disk": [
         panel("Commit latency", "Until a commit is durable: the median and 99 % of all commits since the start, so it moves slowly", (f"gapless_commit_seconds{{{HUB}}}", "{{instance}} {{quantile}}"), unit="s"),
+        panel(
+            "Mean commit", "Until a commit is durable: the mean of the commits of the last minutes. 1 to 10 ms as a rule",
+            (f"{rate('gapless_commit_seconds_sum')} / {rate('gapless_commit_seconds_count')}", "{{instance}}"), unit="s",
+        ),
         panel("Commits", "A second. Events that come together share one", (rate("gapless_commits_total"), "{{instance}}")),
         panel("Waiting for a commit", "Bytes of events. At 64 MiB publishers are refused", (f"gapless_store_queued_bytes{{{HUB}}}", "{{instance}}"), unit="bytes"),
         panel("Kept data", "Bytes of events that the log keeps; store.max_bytes is its bound", (f"gapless_store_bytes{{{HUB}}}", "{{instance}}"), unit="bytes"),
