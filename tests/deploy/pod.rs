@@ -315,10 +315,10 @@ fn releases_of_one_name_in_two_namespaces_are_told_apart() {
         for monitor in rendered.0.iter().filter(|object| object["kind"] == "ServiceMonitor") {
             let labels = scraped(monitor);
             for key in ["job", "instance"] {
-                let pods = if key == "job" { "hub-gapless" } else { "hub-gapless-0" };
+                let name = if key == "job" { "hub-gapless" } else { "hub-gapless-0" };
                 let mut found: Vec<&str> = labels.iter().map(|labels| labels[key].as_str().unwrap()).collect();
                 found.sort_unstable();
-                assert_eq!(found, [format!("events/{pods}"), format!("other/{pods}")], "{case:?} {key}");
+                assert_eq!(found, [format!("events/{name}"), format!("other/{name}")], "{case:?} {key}");
             }
             seen += 1;
         }
