@@ -215,6 +215,24 @@ fn a_pod_has_no_privilege_and_writes_nothing_but_its_volume() {
     }
 }
 
+/// The commands of "A larger volume" and the runbooks name the objects of the release `hub`.
+#[test]
+fn the_documents_name_the_objects_of_the_chart() {
+    let rendered = Rendered::of(CASES[0], &[]);
+    let set = rendered.object("StatefulSet");
+    let name = set["metadata"]["name"].as_str().unwrap();
+    let claim = set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"].as_str().unwrap();
+    let text = fs::read_to_string(here("docs/OPERATIONS.md")).unwrap();
+    for command in [
+        format!("kubectl patch pvc {claim}-{name}-0 "),
+        format!("kubectl get pvc {claim}-{name}-0 "),
+        format!("kubectl delete statefulset {name} --cascade=orphan\n"),
+        format!("`kubectl delete pod {name}-0`"),
+    ] {
+        assert!(text.contains(&command), "docs/OPERATIONS.md lacks {command}");
+    }
+}
+
 /// An upgrade replaces it, and a node that is drained lets go of it.
 #[test]
 fn a_pod_that_is_not_ready_can_be_replaced() {
