@@ -98,6 +98,10 @@ ROWS = {
     ],
     "Log and disk": [
         panel("Commit latency", "Until a commit is durable: the median and 99 % of all commits since the start, so it moves slowly", (f"gapless_commit_seconds{{{HUB}}}", "{{instance}} {{quantile}}"), unit="s"),
+        panel(
+            "Mean commit", "Until a commit is durable: the mean of the commits of the last minutes. 1 to 10 ms as a rule",
+            (f"{rate('gapless_commit_seconds_sum')} / {rate('gapless_commit_seconds_count')}", "{{instance}}"), unit="s",
+        ),
         panel("Commits", "A second. Events that come together share one", (rate("gapless_commits_total"), "{{instance}}")),
         panel("Waiting for a commit", "Bytes of events. At 64 MiB publishers are refused", (f"gapless_store_queued_bytes{{{HUB}}}", "{{instance}}"), unit="bytes"),
         panel("Kept data", "Bytes of events that the log keeps; store.max_bytes is its bound", (f"gapless_store_bytes{{{HUB}}}", "{{instance}}"), unit="bytes"),
@@ -115,8 +119,8 @@ ROWS = {
     ],
     "Memory and CPU": [
         panel("Publish bodies", "Bytes being received or committed; publish.inflight_bytes is the bound", (f"gapless_publishing_bytes{{{HUB}}}", "{{instance}}"), unit="bytes"),
-        panel("Memory of the container", "From the kubelet (cAdvisor); the hub itself does not tell", ('container_memory_working_set_bytes{container="gapless"}', "{{pod}}"), unit="bytes"),
-        panel("CPU of the container", "Cores, from the kubelet (cAdvisor)", (f'sum by (pod) (rate(container_cpu_usage_seconds_total{{container="gapless"}}[{RATE}]))', "{{pod}}")),
+        panel("Memory of the container", "From the kubelet (cAdvisor); the hub itself does not tell", ('container_memory_working_set_bytes{container="gapless"}', "{{namespace}}/{{pod}}"), unit="bytes"),
+        panel("CPU of the container", "Cores, from the kubelet (cAdvisor)", (f'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{container="gapless"}}[{RATE}]))', "{{namespace}}/{{pod}}")),
         panel("Log pages read", "A second. Rises with streams that lag, and with rings that are too small", (rate("gapless_log_pages_total"), "{{instance}}")),
         panel("Log lines dropped", "A minute, because stderr was not read in time", (f"60 * {rate('gapless_log_lines_dropped_total')}", "{{instance}}")),
     ],

@@ -156,6 +156,56 @@ fn what_could_not_work_is_refused_with_the_reason() {
     assert!(too_old.stderr.contains("requires kubeVersion"), "{}", too_old.stderr);
 }
 
+/// An issuer with this key.
+fn issuer(algorithm: &str, key: &str) -> String {
+    let issuer = serde_json::json!({ "issuer": "https://login.example", "algorithms": [algorithm], "key": key });
+    format!("config.access.issuers=[{issuer}]")
+}
+
+const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----\n";
+
+/// Everybody who may read ConfigMaps would read it, also when the hub then refuses the configuration. The message does not repeat it.
+#[test]
+fn a_secret_is_refused_before_it_is_in_a_config_map() {
+    let private = PUBLIC.replace("PUBLIC", "PRIVATE").replace("MCow", "hunter2");
+    let jwk = |more: &str| format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","x":"AA"}},{{"kty":"RSA"{more}}}]}}"#);
+    let hubs = ["engine=\"jetstream\"", "config.nats.servers=[\"nats://n:4222\"]"].map(String::from);
+    let with = |set: &str| -> Vec<String> { hubs.iter().cloned().chain([set.to_owned()]).collect() };
+    for set in [
+        with(r#"config.nats.servers=["nats://n:4222","nats://hub:hunter2@n:4222"]"#),
+        with(r#"config.nats.servers=["hub:hunter2@n:4222"]"#),
+        with(r#"config.nats.servers=["nats://hub:hunt/hunter2@n:4222"]"#),
+        with(r#"config.nats.monitor=["http://hub:hunter2@n:8222"]"#),
+        vec![r#"config.relay.providers={"lab":{"url":"https://key:hunter2@lab.example/v1"}}"#.into()],
+        vec![r#"config.relay.providers={"lab":{"url":"https://lab.example/v1?key=hunter2"}}"#.into()],
+        vec![r#"config.relay.providers={"lab":{"url":"https://lab.example","key":"hunter2"}}"#.into()],
+        vec![r#"config.access.issuers=[{"issuer":"a","jwks":"https://a:hunter2@login.example/keys"}]"#.into()],
+        vec![issuer("HS256", "hunter2")],
+        // The hub refuses a secret for EdDSA, when everybody has read it.
+        vec![issuer("EdDSA", "hunter2")],
+        vec![issuer("EdDSA", &private)],
+        vec![issuer("EdDSA", &format!("{PUBLIC}{private}"))],
+        vec![issuer("RS256", &jwk(r#","d":"hunter2""#))],
+        vec![issuer("RS256", &jwk(r#","k":"hunter2""#))],
+        vec![issuer("RS256", "{\"hunter2")],
+    ] {
+        let set: Vec<&str> = ["config.open=true"].into_iter().chain(set.iter().map(String::as_str)).collect();
+        let refused = template(CHART, KUBERNETES[1], &[], &set);
+        assert_ne!(refused.code, Some(0), "{set:?} is accepted");
+        assert!(refused.stderr.contains("a ConfigMap is no place for one"), "{set:?}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("hunter2"), "{set:?}: {}", refused.stderr);
+    }
+    for set in [
+        with(r#"config.nats.monitor=["http://n:8222"]"#),
+        vec![r#"config.relay.providers={"lab":{"url":"https://lab.example/@cf/v1","key_env":"KEY"}}"#.into()],
+        vec![issuer("EdDSA", PUBLIC)],
+        vec![issuer("RS256", &jwk(""))],
+    ] {
+        let set: Vec<&str> = ["config.open=true"].into_iter().chain(set.iter().map(String::as_str)).collect();
+        template(CHART, KUBERNETES[1], &[], &set).sound();
+    }
+}
+
 /// The schema of the values has each key of the hub, with its kind, and no other.
 #[test]
 fn the_schema_has_every_key_of_the_hub() {

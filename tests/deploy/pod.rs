@@ -215,6 +215,38 @@ fn a_pod_has_no_privilege_and_writes_nothing_but_its_volume() {
     }
 }
 
+/// The commands of "A larger volume" and the runbooks name the objects of the release `hub`.
+#[test]
+fn the_documents_name_the_objects_of_the_chart() {
+    let rendered = Rendered::of(CASES[0], &[]);
+    let set = rendered.object("StatefulSet");
+    let name = set["metadata"]["name"].as_str().unwrap();
+    let claim = set["spec"]["volumeClaimTemplates"][0]["metadata"]["name"].as_str().unwrap();
+    let text = fs::read_to_string(here("docs/OPERATIONS.md")).unwrap();
+    for command in [
+        format!("kubectl patch pvc {claim}-{name}-0 "),
+        format!("kubectl get pvc {claim}-{name}-0 "),
+        format!("kubectl delete statefulset {name} --cascade=orphan\n"),
+        format!("`kubectl delete pod {name}-0`"),
+    ] {
+        assert!(text.contains(&command), "docs/OPERATIONS.md lacks {command}");
+    }
+}
+
+/// An upgrade replaces it, and a node that is drained lets go of it.
+#[test]
+fn a_pod_that_is_not_ready_can_be_replaced() {
+    for case in CASES {
+        let rendered = Rendered::of(case, &[]);
+        if !case.hubs {
+            assert_eq!(rendered.workload()["spec"]["podManagementPolicy"], "Parallel", "{case:?}");
+        }
+        for budget in rendered.0.iter().filter(|object| object["kind"] == "PodDisruptionBudget") {
+            assert_eq!(budget["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow", "{case:?}");
+        }
+    }
+}
+
 #[test]
 fn another_configuration_is_another_pod() {
     let case = CASES[0];
@@ -265,6 +297,51 @@ fn a_hub_answers_the_probes_of_its_pod() {
             }
         }
     }
+}
+
+/// The labels that Prometheus gives the pods of two releases, of the same name in two namespaces.
+fn scraped(monitor: &Value) -> Vec<Value> {
+    let relabelings = monitor["spec"]["endpoints"][0]["relabelings"].to_string();
+    // Prometheus' own names of the fields.
+    let relabelings = relabelings.replace("sourceLabels", "source_labels").replace("targetLabel", "target_label");
+    let target = |namespace: &str| {
+        let labels = format!(
+            r#"{{"__meta_kubernetes_namespace":"{namespace}","__meta_kubernetes_service_name":"hub-gapless","__meta_kubernetes_pod_name":"hub-gapless-0"}}"#
+        );
+        format!(r#"{{"targets":["10.0.0.1:8080"],"labels":{labels}}}"#)
+    };
+    let config = format!(
+        r#"{{"scrape_configs":[{{"job_name":"hubs","static_configs":[{},{}],"relabel_configs":{relabelings}}}]}}"#,
+        target("events"),
+        target("other")
+    );
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("prometheus.yml");
+    fs::write(&path, config).unwrap();
+    let mut promtool = Command::new(tool("promtool"));
+    promtool.args(["check", "service-discovery", "--timeout=1s"]).arg(path).arg("hubs");
+    let found: Value = serde_json::from_str(&run(&mut promtool, "").sound()).unwrap();
+    found.as_array().unwrap().iter().map(|target| target["labels"].clone()).collect()
+}
+
+/// Alerts and dashboard tell hubs apart by job and instance.
+#[test]
+fn releases_of_one_name_in_two_namespaces_are_told_apart() {
+    let mut seen = 0;
+    for case in CASES {
+        let rendered = Rendered::of(case, &[]);
+        for monitor in rendered.0.iter().filter(|object| object["kind"] == "ServiceMonitor") {
+            let labels = scraped(monitor);
+            for key in ["job", "instance"] {
+                let name = if key == "job" { "hub-gapless" } else { "hub-gapless-0" };
+                let mut found: Vec<&str> = labels.iter().map(|labels| labels[key].as_str().unwrap()).collect();
+                found.sort_unstable();
+                assert_eq!(found, [format!("events/{name}"), format!("other/{name}")], "{case:?} {key}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 1, "no case has a monitor");
 }
 
 /// What `helm install` prints.
