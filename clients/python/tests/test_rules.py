@@ -14,7 +14,7 @@ from played import Answer, Played, block, hub, streamed
 from gapless import End, Event, Gap, HubProblem, NetworkError, PublishUncertain, Removed, Status, Waiting
 from gapless._batches import Batches
 from gapless._effects import Close, Deliver, Effect, Read, Request, SaveCursor
-from gapless._publish import PublishOptions, _publish, encode, encode_batch
+from gapless._publish import PublishOptions, _publish, _receipt, encode, encode_batch
 from gapless._subscription import SubscriptionRules
 
 ENDED = Answer(204)
@@ -121,7 +121,7 @@ def test_what_no_header_may_have_is_an_error_of_the_caller() -> None:
         with pytest.raises(ValueError, match="token"):
             Played().run(rules(token=token).run())
     with pytest.raises(TypeError, match="no text"):
-        Played(tokens=[7]).run(rules(token=lambda: 7).run())  # type: ignore[list-item]
+        Played(tokens=[7]).run(rules(token=lambda: 7).run())
     with pytest.raises(ValueError, match="key"):
         Played().run(_publish(hub(), b"{}", PublishOptions(key="a\nb")))
 
@@ -286,6 +286,76 @@ def test_a_publish_that_the_hub_did_not_take_is_certain() -> None:
     for open_end in (Answer(503), Answer(503, {}, [b'{"code":"store-unavailable"}'])):
         with pytest.raises(PublishUncertain):
             published(Played(open_end, *[draining] * 9), PublishOptions(give_up_after=30.0))
+
+
+def slept(played: Played, token: object = None) -> Any:
+    """Publishes, by the two clocks of the player."""
+    options = PublishOptions(key="k")
+    return played.run(
+        _publish(hub(token), b"{}", options, lambda: played.now, lambda: 0.0, wall=lambda: played.wall, take=_receipt)
+    )
+
+
+def test_a_publish_that_wakes_up_after_its_deadline_is_not_sent_again() -> None:
+    draining = Answer(503, {}, [b'{"code":"draining"}'])
+    for first, error in ((DOWN, PublishUncertain), (draining, HubProblem)):
+        # Each of the clocks may be the one that has seen it.
+        for clock in ("now", "wall"):
+            played = Played(first, RECEIPT)
+            setattr(played, f"frozen_{clock}", 600.0)
+            with pytest.raises(error):
+                slept(played)
+            assert len(played.of(Request)) == 1
+
+
+def test_a_publish_whose_token_comes_after_its_deadline_is_not_sent_again() -> None:
+    def late() -> str:
+        played.wall += 600.0
+        return "b"
+
+    played = Played(DOWN, Answer(401), RECEIPT, tokens=["a", late])
+    with pytest.raises(PublishUncertain) as caught:
+        slept(played, lambda: "")
+    assert isinstance(caught.value.__cause__, HubProblem)
+    assert len(played.of(Request)) == 2
+    played = Played(Answer(401), RECEIPT, tokens=["a", late])
+    with pytest.raises(HubProblem) as refused:
+        slept(played, lambda: "")
+    assert refused.value.status == 401
+    assert len(played.of(Request)) == 1
+
+
+def test_an_uncertain_publish_stays_one_whatever_ends_it() -> None:
+    endings = [
+        (Answer(403, {}, [b'{"code":"forbidden"}']), 403),
+        (Answer(401), 401),
+        (Answer(200, {"content-type": "text/html"}, [b"<h1>Welcome</h1>"]), 200),
+        (Answer(200, {"content-type": "application/json"}, [b"{}"]), 200),
+    ]
+    for ending, status in endings:
+        with pytest.raises(PublishUncertain) as caught:
+            slept(Played(DOWN, ending))
+        assert caught.value.key == "k"
+        assert isinstance(caught.value.__cause__, HubProblem)
+        assert caught.value.__cause__.status == status
+    with pytest.raises(PublishUncertain) as caught:
+        slept(Played(DOWN, Answer(401), tokens=["a", KeyError("signed out")]), lambda: "")
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(KeyError):
+        slept(Played(RECEIPT, tokens=[KeyError("signed out")]), lambda: "")
+
+
+def test_a_token_that_is_missing_for_now_is_asked_for_again() -> None:
+    played = Played(RECEIPT, tokens=[DOWN, DOWN, "a"])
+    assert slept(played, lambda: "").id == "e-1"
+    assert played.delays == [0.5, 1]
+    assert len(played.of(Request)) == 1
+    # Nothing was sent, so it is certain.
+    with pytest.raises(NetworkError):
+        slept(Played(tokens=[DOWN] * 50), lambda: "")
+    played = Played(streamed(block(1)), ENDED, tokens=[DOWN, "a"])
+    played.run(rules(token=lambda: "").run())
+    assert played.delays == [3, 3]
 
 
 def test_the_headers_of_a_publish() -> None:
