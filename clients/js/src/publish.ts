@@ -30,7 +30,7 @@ export interface BatchOptions extends HubOptions {
   ifMatch?: string | null | undefined;
   /** The Idempotency-Key: 1 to 255 ASCII characters. By default a random one for each call. */
   key?: string | undefined;
-  /** How long to try, in milliseconds. */
+  /** How long to try, in milliseconds: less than the hub remembers keys. */
   giveUpAfter?: number | undefined;
 }
 
@@ -45,6 +45,9 @@ const FIRST_WAIT = 500;
 /** Time for one attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer. */
 const ATTEMPT = 60_000;
 const BYTES_PER_MS = 8;
+
+/** An attempt that begins has a little time, also at the very end. */
+const LAST = 100;
 
 /** Publishes one event. Tries again, with the same key, while the outcome is unknown or the hub asks to wait. */
 export async function publish(
@@ -93,7 +96,7 @@ export async function send(hub: Hub, body: string, options: BatchOptions): Promi
     for (let failures = 1; ; failures += 1) {
       const attempt = new Attempt(signal);
       try {
-        attempt.limit(Math.min(ATTEMPT + body.length / BYTES_PER_MS, Math.max(giveUpAfter - elapsed(), 0)));
+        attempt.limit(Math.min(ATTEMPT + body.length / BYTES_PER_MS, Math.max(giveUpAfter - elapsed(), LAST)));
         const response = await hub.send('/publish', { method: 'POST', headers, body }, attempt, mayAsk);
         const kind = response.headers.get('content-type') ?? 'nothing';
         if (!kind.startsWith('application/json')) throw foreign(`it is ${kind}`);

@@ -282,7 +282,7 @@ async function publishedPaused(work: () => Promise<unknown>, meanwhile: () => vo
       assert.ok(turns < 1000, 'it ends');
       await turn();
       meanwhile();
-      mock.timers.tick(100);
+      mock.timers.tick(50);
     }
     return (outcome as { is: unknown }).is;
   } finally {
@@ -361,4 +361,64 @@ test('an uncertain publish stays one, whatever ends it', async () => {
     () => void setImmediate(() => later.abort(new Error('enough'))),
   );
   assert.ok(waiting instanceof PublishUncertain && (waiting.cause as Error).message === 'enough', String(waiting));
+});
+
+/** A `fetch` that takes batches up to a size in bytes, and refuses larger ones as the hub does. */
+function taking(most: number) {
+  const tried: string[] = [];
+  const taken: string[] = [];
+  const keys = new Set<string | null>();
+  const fetch = (async (_: unknown, init: RequestInit) => {
+    const body = init.body as string;
+    tried.push(body);
+    keys.add(new Headers(init.headers).get('idempotency-key'));
+    if (new TextEncoder().encode(body).length > most) return problem(413, 'too-large')();
+    const events = JSON.parse(body) as { data: string }[];
+    taken.push(...events.map(({ data }) => data));
+    return Response.json({ events: events.map(({ data }) => ({ topic: 't', id: data, time: '', subscribers: 0 })) });
+  }) as typeof globalThis.fetch;
+  return { fetch, tried, taken, keys };
+}
+
+test('a batch that is too large for the hub goes out in parts, in order', async () => {
+  const { fetch, tried, taken, keys } = taking(1_000);
+  const tokens = stream(url, 't', { fetch });
+  const data = Array.from({ length: 100 }, (_, n) => `${n}`.padEnd(50, '.'));
+  await Promise.all(data.map((one) => tokens.write(one)));
+  assert.equal((await tokens.flush())!.id, data.at(-1));
+  assert.deepEqual(taken, data);
+  assert.equal(keys.size, tried.length);
+  // What it has learnt, it keeps.
+  const before = tried.length;
+  await Promise.all(data.map((one) => tokens.write(one)));
+  await tokens.flush();
+  assert.ok(tried.slice(before).every((body) => body.length <= 1_000));
+  // A single one that is too large is the failure of the stream; those before it are published.
+  await Promise.all([tokens.write('a'), tokens.write('x'.repeat(1_000)), tokens.write('b')]);
+  await assert.rejects(tokens.close(), { status: 413 });
+  assert.deepEqual(taken.slice(200), ['a']);
+});
+
+test('a batch has bytes, not characters', async () => {
+  const { fetch, tried } = taking(Infinity);
+  const tokens = stream(url, 't', { fetch });
+  for (let n = 0; n < 3; n += 1) void tokens.write('\u20ac'.repeat(200_000));
+  await tokens.flush();
+  assert.equal(tried.length, 3);
+});
+
+test('a publish stream is given up within its time, and does not tell to send again', async () => {
+  const { fetch } = answering(down, down, down);
+  const tokens = stream(url, 't', { fetch, giveUpAfter: 1_000 });
+  await tokens.write('x');
+  const error = await publishedPaused(() => tokens.flush());
+  assert.ok(error instanceof PublishUncertain, String(error));
+  assert.doesNotMatch(error.message, /again/);
+  assert.match(error.message, /the last events of the topic/);
+});
+
+test('an attempt that begins has a little time', async () => {
+  const late = () => new Promise<Response>((resolve) => setTimeout(() => resolve(receipt()), 50));
+  const outcome = await publishedPaused(() => publish(url, 't', 'x', { fetch: answering(late).fetch, giveUpAfter: 0 }));
+  assert.deepEqual(outcome, { topic: 't', id: 'e-1', time: 'T', subscribers: 0 });
 });

@@ -383,6 +383,21 @@ def test_a_publish_stream_that_failed_says_so() -> None:
         assert len(hub.connections) == 2
 
 
+def test_a_publish_stream_is_given_up_within_its_time() -> None:
+    async def main() -> None:
+        tokens = aio.stream(hub.url, "t", give_up_after=0.3)
+        await tokens.write("x")
+        with pytest.raises(PublishUncertain):
+            await tokens.close()
+
+    with listening() as hub:
+        tokens = gapless.stream(hub.url, "t", give_up_after=0.3)
+        tokens.write("x")
+        with pytest.raises(PublishUncertain):
+            tokens.close()
+        run(main())
+
+
 def test_a_publish_stream_takes_no_more_after_its_end() -> None:
     async def main() -> None:
         async with aio.stream(hub.url, "t") as tokens:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from itertools import pairwise
@@ -91,8 +92,6 @@ def test_a_page_in_place_of_a_problem_is_not_read_to_its_end() -> None:
 
 
 def test_a_problem_survives_pickle() -> None:
-    import pickle
-
     problem = HubProblem(412, {"code": "precondition-failed", "last_id": "e-1"}, 2.0)
     copy = pickle.loads(pickle.dumps(problem))
     assert (copy.status, copy.code, copy.last_id, copy.retry_after) == (412, "precondition-failed", "e-1", 2.0)
@@ -406,6 +405,69 @@ def test_batches_have_bounds_and_a_key_each() -> None:
     assert all(one.split("-")[0] == two.split("-")[0] and one != two for one, two in pairwise(keys))
     assert not batches.full
     assert batches.last is not None
+
+
+def test_a_batch_that_is_too_large_for_the_hub_goes_out_in_parts_in_order() -> None:
+    taken: list[Any] = []
+    tried: list[Request] = []
+
+    class Taking(Played):
+        """A hub that takes so many bytes."""
+
+        def _do(self, effect: Effect) -> object:
+            if not isinstance(effect, Request):
+                return super()._do(effect)
+            assert effect.body is not None
+            tried.append(effect)
+            if len(effect.body) > 1000:
+                self._answers = [Answer(413, {}, [b'{"code":"too-large"}'])]
+            else:
+                events = [event["data"] for event in json.loads(effect.body)]
+                taken.extend(events)
+                receipts = [{"topic": "t", "id": data, "time": "T", "subscribers": 0} for data in events]
+                body = json.dumps({"events": receipts}).encode()
+                self._answers = [Answer(200, {"content-type": "application/json"}, [body])]
+            return super()._do(effect)
+
+    def send() -> None:
+        while not batches.empty:
+            Taking().run(batches.send())
+
+    batches = Batches(hub(), "t")
+    data = [f"{n}".ljust(50, ".") for n in range(100)]
+    for one in data:
+        batches.add(batches.encode(one, None))
+    send()
+    assert taken == data
+    assert batches.last is not None
+    assert batches.last.id == data[-1]
+    assert len({request.headers["idempotency-key"] for request in tried}) == len(tried)
+    # What it has learnt, it keeps.
+    tried.clear()
+    for one in data:
+        batches.add(batches.encode(one, None))
+    send()
+    assert all(len(request.body or b"") <= 1000 for request in tried)
+    # A single one that is too large is a failure; those before it are published.
+    for one in ("a", "x" * 1000, "b"):
+        batches.add(batches.encode(one, None))
+    with pytest.raises(HubProblem) as caught:
+        send()
+    assert caught.value.status == 413
+    assert taken[200:] == ["a"]
+
+
+def test_a_publish_stream_is_given_up_within_its_time_and_does_not_tell_to_send_again() -> None:
+    batches = Batches(hub(), "t", give_up_after=0.0)
+    batches.add(batches.encode("x", None))
+    played = Played()
+    with pytest.raises(PublishUncertain) as caught:
+        played.run(batches.send())
+    assert len(played.of(Request)) == 1
+    assert "again" not in str(caught.value)
+    assert "the last events of the topic" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert "again with the key k" in str(PublishUncertain("k"))
 
 
 def test_encode_batch() -> None:
