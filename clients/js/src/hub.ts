@@ -17,6 +17,9 @@ export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }
 
+/** The caller did not permit another request. */
+export class TooLate extends Error {}
+
 /** Sends requests to one hub with one credential. */
 export class Hub {
   readonly #base: string;
@@ -33,14 +36,20 @@ export class Hub {
 
   /**
    * Sends a request; a 401 is answered once by a new token, where a function can get one. The result is a success (2xx).
-   * Throws a HubProblem for any other answer, a NetworkError without one, and the reason of an abort.
+   * `mayAsk` is called directly before each request, when the token is there, and may forbid it. Throws a HubProblem for
+   * any other answer, a NetworkError without one, and the reason of an abort.
    */
-  async send(path: string, init: RequestInit, attempt: Attempt): Promise<Response> {
+  async send(path: string, init: RequestInit, attempt: Attempt, mayAsk = () => true): Promise<Response> {
+    await this.#authorize(attempt);
+    if (!mayAsk()) throw new TooLate();
     let response = await this.#request(path, init, attempt);
     if (response.status === 401 && typeof this.#options.token === 'function') {
-      await response.body?.cancel().catch(() => {});
       this.#token = undefined;
-      response = await this.#request(path, init, attempt);
+      await this.#authorize(attempt);
+      if (mayAsk()) {
+        await response.body?.cancel().catch(() => {});
+        response = await this.#request(path, init, attempt);
+      }
     }
     if (response.ok) return response;
     // The next attempt asks for another.
@@ -48,13 +57,19 @@ export class Hub {
     throw await attempt.bounded(problemOf(response));
   }
 
+  /** Sees to it that there is a token, if there is one at all. */
+  async #authorize(attempt: Attempt): Promise<void> {
+    const { token } = this.#options;
+    attempt.sent = false;
+    if (token === undefined) return;
+    this.#token ??= typeof token === 'function' ? await attempt.bounded(Promise.resolve(token())) : token;
+  }
+
   async #request(path: string, init: RequestInit, attempt: Attempt): Promise<Response> {
-    const { token, fetch = globalThis.fetch } = this.#options;
+    const { fetch = globalThis.fetch } = this.#options;
     const headers = new Headers(init.headers);
-    if (token !== undefined) {
-      this.#token ??= typeof token === 'function' ? await attempt.bounded(Promise.resolve(token())) : token;
-      headers.set('authorization', `Bearer ${this.#token}`);
-    }
+    if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`);
+    attempt.sent = true;
     return attempt.network(() => fetch(this.#base + path, { ...init, headers, signal: attempt.signal }));
   }
 }
@@ -65,6 +80,8 @@ export class Attempt {
   readonly #outer: AbortSignal | undefined;
   readonly #abort = () => this.#controller.abort(this.#outer?.reason);
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Its last request is on its way, or was: not so while a token is asked for. */
+  sent = false;
 
   constructor(outer: AbortSignal | undefined) {
     outer?.throwIfAborted();

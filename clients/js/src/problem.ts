@@ -37,13 +37,20 @@ export class HubProblem extends Error {
   }
 }
 
-/** A publish was given up: it may have been published, or not. The same request with the same `key` tells. */
+/**
+ * A publish ended without a receipt: it may have been published, or not. The same request with the same `key` tells, as
+ * long as the hub remembers the key. What a stream sent is not the caller's to repeat: read the topic's end.
+ */
 export class PublishUncertain extends Error {
   override readonly name = 'PublishUncertain';
   readonly key: string;
 
-  constructor(key: string, cause: unknown) {
-    super(`no answer to a publish; it is safe to send it again with the key ${key}`, { cause });
+  constructor(key: string, cause: unknown, from: 'call' | 'stream' = 'call') {
+    const advice =
+      from === 'call'
+        ? `it is safe to send it again with the key ${key}`
+        : 'the last events of the topic tell how far the stream came';
+    super(`a publish may have been published, or not; ${advice}`, { cause });
     this.key = key;
   }
 }

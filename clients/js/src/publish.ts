@@ -1,5 +1,6 @@
 import { delayOf, sleep } from './delay.js';
-import { Attempt, Hub, type HubOptions, NetworkError } from './hub.js';
+import { stopwatch } from './elapsed.js';
+import { Attempt, Hub, type HubOptions, NetworkError, TooLate } from './hub.js';
 import { HubProblem, PublishUncertain, foreign } from './problem.js';
 
 /** The event is durable. `subscribers` counts the open streams that it goes to. */
@@ -29,7 +30,7 @@ export interface BatchOptions extends HubOptions {
   ifMatch?: string | null | undefined;
   /** The Idempotency-Key: 1 to 255 ASCII characters. By default a random one for each call. */
   key?: string | undefined;
-  /** How long to try, in milliseconds. */
+  /** How long to try, in milliseconds: less than the hub remembers keys. */
   giveUpAfter?: number | undefined;
 }
 
@@ -44,6 +45,9 @@ const FIRST_WAIT = 500;
 /** Time for one attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer. */
 const ATTEMPT = 60_000;
 const BYTES_PER_MS = 8;
+
+/** An attempt that begins has a little time, also at the very end. */
+const LAST = 100;
 
 /** Publishes one event. Tries again, with the same key, while the outcome is unknown or the hub asks to wait. */
 export async function publish(
@@ -73,34 +77,47 @@ export function envelopeText(envelope: Envelope): string {
   return JSON.stringify(envelope);
 }
 
-/** Sends one publish until its outcome is known. */
+/** Sends one publish until its outcome is known. Once it is uncertain, whatever else ends it does not hide that. */
 export async function send(hub: Hub, body: string, options: BatchOptions): Promise<unknown> {
   const { ifMatch, signal, key = randomKey(), giveUpAfter = WINDOW } = options;
   const headers: Record<string, string> = { 'content-type': 'application/json', 'idempotency-key': key };
   if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch ?? 'none'}"`;
-  const deadline = performance.now() + giveUpAfter;
+  const elapsed = stopwatch();
+  let asked = false;
+  // Directly before each request: a page that was frozen, or a computer that slept, wakes up later than it planned, and
+  // the hub may have forgotten the key by then.
+  const mayAsk = () => {
+    if (asked && elapsed() > giveUpAfter) return false;
+    return (asked = true);
+  };
   let uncertain = false;
-  for (let failures = 1; ; failures += 1) {
-    const attempt = new Attempt(signal);
-    let failure: Error;
-    try {
-      attempt.limit(Math.min(ATTEMPT + body.length / BYTES_PER_MS, Math.max(deadline - performance.now(), 0)));
-      const response = await hub.send('/publish', { method: 'POST', headers, body }, attempt);
-      const kind = response.headers.get('content-type') ?? 'nothing';
-      if (!kind.startsWith('application/json')) throw foreign(`it is ${kind}`);
-      return await attempt.network(() => response.json());
-    } catch (error) {
-      if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;
-      failure = error;
-      // Of the hub's temporary problems only this one leaves it open; one that is not the hub's may, too.
-      uncertain ||= error instanceof NetworkError || error.code === null || error.code === 'store-unavailable';
-    } finally {
-      attempt.end();
+  let failure: NetworkError | HubProblem | null = null;
+  try {
+    for (let failures = 1; ; failures += 1) {
+      const attempt = new Attempt(signal);
+      try {
+        attempt.limit(Math.min(ATTEMPT + body.length / BYTES_PER_MS, Math.max(giveUpAfter - elapsed(), LAST)));
+        const response = await hub.send('/publish', { method: 'POST', headers, body }, attempt, mayAsk);
+        const kind = response.headers.get('content-type') ?? 'nothing';
+        if (!kind.startsWith('application/json')) throw foreign(`it is ${kind}`);
+        return await attempt.network(() => response.json());
+      } catch (error) {
+        if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;
+        failure = error;
+        // Of the hub's temporary problems only this one leaves it open; one that is not the hub's may, too.
+        uncertain ||=
+          error instanceof NetworkError ? attempt.sent : error.code === null || error.code === 'store-unavailable';
+      } finally {
+        attempt.end();
+      }
+      const retryAfter = failure instanceof HubProblem ? failure.retryAfter : 0;
+      const delay = delayOf(FIRST_WAIT, retryAfter, failures, Math.random());
+      if (elapsed() + delay > giveUpAfter) throw failure;
+      await sleep(delay, signal);
     }
-    const retryAfter = failure instanceof HubProblem ? failure.retryAfter : 0;
-    const delay = delayOf(FIRST_WAIT, retryAfter, failures, Math.random());
-    if (performance.now() + delay > deadline) throw uncertain ? new PublishUncertain(key, failure) : failure;
-    await sleep(delay, signal);
+  } catch (error) {
+    const cause = error instanceof TooLate ? failure : error;
+    throw uncertain ? new PublishUncertain(key, cause) : cause;
   }
 }
 

@@ -1,14 +1,24 @@
 import { Hub, type HubOptions } from './hub.js';
+import { HubProblem, PublishUncertain } from './problem.js';
 import { type Data, type Receipt, envelopeText, randomKey, send } from './publish.js';
 
-export type StreamOptions = HubOptions;
+export interface StreamOptions extends HubOptions {
+  /** How long to try each batch, in milliseconds: less than the hub remembers keys. */
+  giveUpAfter?: number | undefined;
+}
 
-/** Most events of a batch, and most characters; a single larger event is sent alone. A hub takes 100,000 and 16 MiB. */
+/** Most events of a batch, and most bytes; a single larger event is sent alone. A hub takes 100,000 and 16 MiB. */
 const BATCH_EVENTS = 4096;
-const BATCH_CHARS = 1 << 20;
+const BATCH_BYTES = 1 << 20;
 
 /** A caller that does not wait for `write` is stopped when so many batches wait. */
 const MOST_BATCHES = 16;
+
+/** An envelope as JSON, and its length in UTF-8, which is what a hub counts. */
+interface Waiting {
+  envelope: string;
+  bytes: number;
+}
 
 /**
  * A stream of events to one topic, such as tokens. Events that wait go out as one batch, one batch after the other, each
@@ -23,8 +33,10 @@ export class PublishStream {
   readonly #prefix = randomKey();
   #batches = 0;
   /** Envelopes as JSON that are not sent yet. */
-  #waiting: string[] = [];
-  #chars = 0;
+  #waiting: Waiting[] = [];
+  #bytes = 0;
+  /** Most bytes of the next batch: fewer when the hub has refused some as too large. */
+  #most = BATCH_BYTES;
   #sending: Promise<void> | null = null;
   #sent = signalled();
   #closed = false;
@@ -62,7 +74,7 @@ export class PublishStream {
   }
 
   #full(batches: number): boolean {
-    return this.#waiting.length >= batches * BATCH_EVENTS || this.#chars >= batches * BATCH_CHARS;
+    return this.#waiting.length >= batches * BATCH_EVENTS || this.#bytes >= batches * BATCH_BYTES;
   }
 
   #check(): void {
@@ -72,8 +84,9 @@ export class PublishStream {
   #add(envelope: string): void {
     this.#check();
     if (this.#full(MOST_BATCHES)) throw new RangeError('too many events wait: await write()');
-    this.#waiting.push(envelope);
-    this.#chars += envelope.length;
+    const bytes = new TextEncoder().encode(envelope).length;
+    this.#waiting.push({ envelope, bytes });
+    this.#bytes += bytes;
     this.#sending ??= this.#send();
   }
 
@@ -82,9 +95,7 @@ export class PublishStream {
       // What is written in the same turn goes out together.
       await Promise.resolve();
       while (this.#waiting.length > 0) {
-        const key = `${this.#prefix}-${++this.#batches}`;
-        const answer = await send(this.#hub, `[${this.#next().join()}]`, { signal: this.#options.signal, key });
-        this.#last = (answer as { events: Receipt[] }).events.at(-1) ?? null;
+        await this.#publish(this.#next());
       }
     } catch (error) {
       this.#failure = { error };
@@ -95,16 +106,35 @@ export class PublishStream {
     }
   }
 
-  /** Takes the next batch out of the line, which makes room. */
-  #next(): string[] {
-    let count = 0;
-    let chars = 0;
-    for (const { length } of this.#waiting) {
-      if (count > 0 && (count === BATCH_EVENTS || chars + length > BATCH_CHARS)) break;
-      count += 1;
-      chars += length;
+  /** Publishes a batch; one that is too large for this hub was not published, and goes out in halves. */
+  async #publish(batch: Waiting[]): Promise<void> {
+    const { signal, giveUpAfter } = this.#options;
+    const key = `${this.#prefix}-${++this.#batches}`;
+    const body = `[${batch.map(({ envelope }) => envelope).join()}]`;
+    try {
+      const answer = await send(this.#hub, body, { signal, key, giveUpAfter });
+      this.#last = (answer as { events: Receipt[] }).events.at(-1) ?? null;
+    } catch (error) {
+      if (error instanceof PublishUncertain) throw new PublishUncertain(error.key, error.cause, 'stream');
+      if (!(error instanceof HubProblem && error.status === 413) || batch.length === 1) throw error;
+      const size = batch.reduce((sum, { bytes }) => sum + bytes, 0);
+      this.#most = Math.min(this.#most, size >> 1);
+      const half = batch.length >> 1;
+      await this.#publish(batch.slice(0, half));
+      await this.#publish(batch.slice(half));
     }
-    this.#chars -= chars;
+  }
+
+  /** Takes the next batch out of the line, which makes room. */
+  #next(): Waiting[] {
+    let count = 0;
+    let size = 0;
+    for (const { bytes } of this.#waiting) {
+      if (count > 0 && (count === BATCH_EVENTS || size + bytes > this.#most)) break;
+      count += 1;
+      size += bytes;
+    }
+    this.#bytes -= size;
     const batch = this.#waiting.splice(0, count);
     this.#progress();
     return batch;

@@ -270,3 +270,155 @@ test('a publish stream sends one batch at a time, with bounds, and makes its wri
   assert.match(String(refusals[0]), /RangeError/);
   leave.abort();
 });
+
+/** Publishes with a paused clock. Before each step of it `meanwhile` may let another clock jump. */
+async function publishedPaused(work: () => Promise<unknown>, meanwhile: () => void = () => {}): Promise<unknown> {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  try {
+    let outcome: { is: unknown } | null = null;
+    const settle = (is: unknown) => void (outcome = { is });
+    work().then(settle, settle);
+    for (let turns = 0; outcome === null; turns += 1) {
+      assert.ok(turns < 1000, 'it ends');
+      await turn();
+      meanwhile();
+      mock.timers.tick(50);
+    }
+    return (outcome as { is: unknown }).is;
+  } finally {
+    mock.timers.reset();
+    mock.restoreAll();
+  }
+}
+
+const receipt = () => Response.json({ topic: 't', id: 'e-1', time: 'T', subscribers: 0 });
+const problem = (code: number, name: string) => () => Response.json({ code: name, title: name }, { status: code });
+
+test('a publish that wakes up after its deadline is not sent again', async () => {
+  for (const clock of [Date, performance]) {
+    const { fetch, requests } = answering(down, receipt);
+    const jump = () => {
+      const now = clock.now();
+      if (requests.length === 1) mock.method(clock, 'now', () => now + 600_000);
+    };
+    const error = await publishedPaused(() => publish(url, 't', 'x', { fetch, key: 'k' }), jump);
+    assert.ok(error instanceof PublishUncertain && error.key === 'k', String(error));
+    assert.equal(requests.length, 1);
+  }
+  // What the hub had refused is certain.
+  const { fetch, requests } = answering(problem(503, 'draining'), receipt);
+  const jump = () => {
+    const now = Date.now();
+    if (requests.length === 1) mock.method(Date, 'now', () => now + 600_000);
+  };
+  const error = await publishedPaused(() => publish(url, 't', 'x', { fetch }), jump);
+  assert.ok(error instanceof HubProblem && error.code === 'draining', String(error));
+  assert.equal(requests.length, 1);
+});
+
+test('a publish whose token comes after its deadline is not sent again', async () => {
+  for (const first of [down, status(401)]) {
+    const { fetch, requests } = answering(...(first === down ? [down, status(401), receipt] : [first, receipt]));
+    let calls = 0;
+    const token = () => {
+      const now = Date.now();
+      if (++calls === 2) mock.method(Date, 'now', () => now + 600_000);
+      return `${calls}`;
+    };
+    const error = await publishedPaused(() => publish(url, 't', 'x', { fetch, token, key: 'k' }));
+    if (first === down) assert.ok(error instanceof PublishUncertain && error.key === 'k', String(error));
+    else assert.ok(error instanceof HubProblem && error.status === 401, String(error));
+    assert.equal(requests.length, first === down ? 2 : 1);
+  }
+});
+
+test('an uncertain publish stays one, whatever ends it', async () => {
+  const leave = new AbortController();
+  const endings: [() => Response | Promise<Response>, (error: any) => boolean][] = [
+    [problem(403, 'forbidden'), (cause) => cause.code === 'forbidden'],
+    [status(401), (cause) => cause.status === 401],
+    [() => new Response('<h1>Welcome</h1>'), (cause) => cause.status === 200],
+    [() => (leave.abort(new Error('enough')), new Promise(() => {})), (cause) => cause.message === 'enough'],
+  ];
+  for (const [ending, is] of endings) {
+    const { fetch } = answering(down, ending);
+    const options = { fetch, key: 'k', signal: leave.signal };
+    const error = await publishedPaused(() => publish(url, 't', 'x', options));
+    assert.ok(error instanceof PublishUncertain && error.key === 'k' && is(error.cause), String(error));
+  }
+  // A function for a token that throws, and an abort while it waits.
+  let calls = 0;
+  const token = () => {
+    if (++calls > 1) throw new Error('signed out');
+    return 'a';
+  };
+  const { fetch } = answering(down, status(401), receipt);
+  const error = await publishedPaused(() => publish(url, 't', 'x', { fetch, key: 'k', token }));
+  assert.ok(error instanceof PublishUncertain && (error.cause as Error).message === 'signed out', String(error));
+  const later = new AbortController();
+  const waiting = await publishedPaused(
+    () => publish(url, 't', 'x', { fetch: answering(down).fetch, key: 'k', signal: later.signal }),
+    () => void setImmediate(() => later.abort(new Error('enough'))),
+  );
+  assert.ok(waiting instanceof PublishUncertain && (waiting.cause as Error).message === 'enough', String(waiting));
+});
+
+/** A `fetch` that takes batches up to a size in bytes, and refuses larger ones as the hub does. */
+function taking(most: number) {
+  const tried: string[] = [];
+  const taken: string[] = [];
+  const keys = new Set<string | null>();
+  const fetch = (async (_: unknown, init: RequestInit) => {
+    const body = init.body as string;
+    tried.push(body);
+    keys.add(new Headers(init.headers).get('idempotency-key'));
+    if (new TextEncoder().encode(body).length > most) return problem(413, 'too-large')();
+    const events = JSON.parse(body) as { data: string }[];
+    taken.push(...events.map(({ data }) => data));
+    return Response.json({ events: events.map(({ data }) => ({ topic: 't', id: data, time: '', subscribers: 0 })) });
+  }) as typeof globalThis.fetch;
+  return { fetch, tried, taken, keys };
+}
+
+test('a batch that is too large for the hub goes out in parts, in order', async () => {
+  const { fetch, tried, taken, keys } = taking(1_000);
+  const tokens = stream(url, 't', { fetch });
+  const data = Array.from({ length: 100 }, (_, n) => `${n}`.padEnd(50, '.'));
+  await Promise.all(data.map((one) => tokens.write(one)));
+  assert.equal((await tokens.flush())!.id, data.at(-1));
+  assert.deepEqual(taken, data);
+  assert.equal(keys.size, tried.length);
+  // What it has learnt, it keeps.
+  const before = tried.length;
+  await Promise.all(data.map((one) => tokens.write(one)));
+  await tokens.flush();
+  assert.ok(tried.slice(before).every((body) => body.length <= 1_000));
+  // A single one that is too large is the failure of the stream; those before it are published.
+  await Promise.all([tokens.write('a'), tokens.write('x'.repeat(1_000)), tokens.write('b')]);
+  await assert.rejects(tokens.close(), { status: 413 });
+  assert.deepEqual(taken.slice(200), ['a']);
+});
+
+test('a batch has bytes, not characters', async () => {
+  const { fetch, tried } = taking(Infinity);
+  const tokens = stream(url, 't', { fetch });
+  for (let n = 0; n < 3; n += 1) void tokens.write('\u20ac'.repeat(200_000));
+  await tokens.flush();
+  assert.equal(tried.length, 3);
+});
+
+test('a publish stream is given up within its time, and does not tell to send again', async () => {
+  const { fetch } = answering(down, down, down);
+  const tokens = stream(url, 't', { fetch, giveUpAfter: 1_000 });
+  await tokens.write('x');
+  const error = await publishedPaused(() => tokens.flush());
+  assert.ok(error instanceof PublishUncertain, String(error));
+  assert.doesNotMatch(error.message, /again/);
+  assert.match(error.message, /the last events of the topic/);
+});
+
+test('an attempt that begins has a little time', async () => {
+  const late = () => new Promise<Response>((resolve) => setTimeout(() => resolve(receipt()), 50));
+  const outcome = await publishedPaused(() => publish(url, 't', 'x', { fetch: answering(late).fetch, giveUpAfter: 0 }));
+  assert.deepEqual(outcome, { topic: 't', id: 'e-1', time: 'T', subscribers: 0 });
+});

@@ -10,6 +10,8 @@ interface Pair {
   client: Socket;
   hub: Socket;
   frozen: boolean;
+  /** Whatever the client sends goes to the hub. */
+  passing: boolean;
   /** Bytes that may still go to the client. */
   left: number;
 }
@@ -19,7 +21,8 @@ export class Proxy {
   mode: 'open' | 'closed' | 'silent' = 'open';
   cutAfter: number[] = [];
   lose = 0;
-  answers: Answer[] = [];
+  /** Null: the hub's. */
+  answers: (Answer | null)[] = [];
   /** Bytes that went to clients. */
   passed = 0;
   readonly #pairs = new Set<Pair>();
@@ -48,7 +51,7 @@ export class Proxy {
   #accept(client: Socket): void {
     if (this.mode === 'closed') return void client.destroy();
     const hub = connect(this.hubPort(), '127.0.0.1');
-    const pair: Pair = { client, hub, frozen: false, left: this.cutAfter.shift() ?? Infinity };
+    const pair: Pair = { client, hub, frozen: false, passing: false, left: this.cutAfter.shift() ?? Infinity };
     this.#pairs.add(pair);
     for (const socket of [client, hub]) socket.setNoDelay(true).on('error', () => {});
     client.on('close', () => pair.frozen || this.#break(pair));
@@ -64,8 +67,9 @@ export class Proxy {
   }
 
   #toHub(pair: Pair, bytes: Buffer): void {
-    const answer = this.answers.shift();
+    const answer = pair.passing ? undefined : this.answers.shift();
     if (!answer) {
+      pair.passing ||= answer === null;
       if (!pair.hub.write(bytes)) pair.client.pause();
       return;
     }

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   type Item,
+  PublishUncertain,
   type PublishStream,
   type Receipt,
   type Token,
@@ -183,7 +184,12 @@ class Scenario {
         (result) => [result, null],
         (error) => [null, error],
       );
-      if (failure && !step['error']) throw failure;
+      if (failure && !step['error'] && !step['uncertain']) throw failure;
+      if (step['uncertain']) {
+        assert.ok(failure instanceof PublishUncertain, String(failure));
+        const { key, cause } = failure;
+        this.match({ key, cause: translated(cause as Error) }, step['uncertain']);
+      }
       if (step['error']) this.match(translated(failure ?? {}), step['error']);
       if (step['receipt']) this.match(done, step['receipt']);
       if (step['receipts']) this.match(done, step['receipts']);
@@ -266,6 +272,7 @@ function filled({ data, count, bytes = 0 }: Step): any[] {
 const place = process.env['GAPLESS_VECTORS']!;
 const only = process.env['GAPLESS_VECTOR'];
 const files = readdirSync(place).filter((name) => name.endsWith('.json') && (!only || name === `${only}.json`));
+if (files.length === 0) throw new Error(`no vector${only ? ` ${only}` : 's'} in ${place}`);
 
 describe('vectors', { concurrency: 8 }, () => {
   for (const name of files) {

@@ -49,12 +49,16 @@ def block(n: int) -> bytes:
 class Played:
     """Does what a rule asks for, and writes it down. Without an answer that is left there is no network."""
 
-    def __init__(self, *answers: Answer | NetworkError, tokens: Sequence[str] = (), cursor: str | None = None) -> None:
+    def __init__(self, *answers: Answer | NetworkError, tokens: Sequence[Any] = (), cursor: str | None = None) -> None:
         self._answers = list(answers)
         self._tokens = list(tokens)
         self._cursor = cursor
         self._open: Iterator[bytes | NetworkError] = iter(())
         self.now = 0.0
+        #: Another clock, and by how much longer each sleep is by one and the other.
+        self.wall = 0.0
+        self.frozen_now = 0.0
+        self.frozen_wall = 0.0
         #: When each request was sent.
         self.sent: list[float] = []
         self.effects: list[Effect] = []
@@ -71,7 +75,11 @@ class Played:
                 machine.close()
                 return None
             assert len(self.effects) < 10_000, "it ends"
-            machine.resume(self._do(effect))
+            try:
+                result = self._do(effect)
+            except Exception as error:
+                machine.fail(error)
+            machine.resume(result)
         return machine.result
 
     def _do(self, effect: Effect) -> object:
@@ -86,9 +94,15 @@ class Played:
             case Read():
                 return next(self._open, b"")
             case Sleep(seconds):
-                self.now += seconds
+                self.now += seconds + self.frozen_now
+                self.wall += seconds + self.frozen_wall
             case GetToken():
-                return self._tokens.pop(0)
+                token = self._tokens.pop(0)
+                if callable(token):
+                    token = token()
+                if isinstance(token, Exception) and not isinstance(token, NetworkError):
+                    raise token
+                return token
             case LoadCursor():
                 return self._cursor
             case Close() | SaveCursor() | Deliver():

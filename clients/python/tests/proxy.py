@@ -43,7 +43,8 @@ class Proxy:
         self._mode = "open"
         self._cut_after: list[int] = []
         self._lose = 0
-        self._answers: list[dict[str, Any]] = []
+        # None: the hub's.
+        self._answers: list[dict[str, Any] | None] = []
         self._pairs: set[Pair] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -139,11 +140,15 @@ class Proxy:
 
     async def _to_hub(self, pair: Pair, client: asyncio.StreamReader) -> None:
         assert pair.hub is not None
+        passing = False
         with suppress(OSError):
             while data := await client.read(_PIECE):
-                if self._answers:
-                    await self._answer(pair, client, self._answers.pop(0))
-                    return
+                if self._answers and not passing:
+                    answer = self._answers.pop(0)
+                    if answer is not None:
+                        await self._answer(pair, client, answer)
+                        return
+                    passing = True
                 pair.hub.write(data)
                 await pair.hub.drain()
             if pair.hub.can_write_eof():

@@ -222,6 +222,46 @@ def test_what_a_store_raises_ends_the_loop() -> None:
         assert len(hub.connections) == 2
 
 
+def test_a_function_for_a_token_may_have_none_for_now() -> None:
+    calls = 0
+
+    def token() -> str:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 1:
+            raise NetworkError("the login is down")
+        return "a"
+
+    async def later() -> str:
+        return token()
+
+    with listening(RECEIPT, RECEIPT) as hub:
+        assert gapless.publish(hub.url, "t", "x", token=token).id == "e-1"
+        assert run(aio.publish(hub.url, "t", "x", token=later)).id == "e-1"
+        assert calls == 4
+
+
+def test_what_a_function_for_a_token_raises_does_not_hide_an_uncertain_publish() -> None:
+    calls = 0
+
+    def token() -> str:
+        nonlocal calls
+        calls += 1
+        if calls % 2 == 0:
+            raise KeyError("signed out")
+        return "a"
+
+    half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with listening(half, answer(401), half, answer(401)) as hub:
+        with pytest.raises(PublishUncertain) as caught:
+            gapless.publish(hub.url, "t", "x", key="k", token=token)
+        assert isinstance(caught.value.__cause__, KeyError)
+        with pytest.raises(PublishUncertain) as caught:
+            run(aio.publish(hub.url, "t", "x", key="k", token=token))
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert caught.value.key == "k"
+
+
 def test_a_client_of_the_caller_is_used_and_stays_open() -> None:
     async def main() -> None:
         async with httpx.AsyncClient(headers={"x-from": "caller"}) as client:
@@ -341,6 +381,21 @@ def test_a_publish_stream_that_failed_says_so() -> None:
             tokens.finish("z")
         run(main())
         assert len(hub.connections) == 2
+
+
+def test_a_publish_stream_is_given_up_within_its_time() -> None:
+    async def main() -> None:
+        tokens = aio.stream(hub.url, "t", give_up_after=0.3)
+        await tokens.write("x")
+        with pytest.raises(PublishUncertain):
+            await tokens.close()
+
+    with listening() as hub:
+        tokens = gapless.stream(hub.url, "t", give_up_after=0.3)
+        tokens.write("x")
+        with pytest.raises(PublishUncertain):
+            tokens.close()
+        run(main())
 
 
 def test_a_publish_stream_takes_no_more_after_its_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from itertools import pairwise
@@ -14,7 +15,7 @@ from played import Answer, Played, block, hub, streamed
 from gapless import End, Event, Gap, HubProblem, NetworkError, PublishUncertain, Removed, Status, Waiting
 from gapless._batches import Batches
 from gapless._effects import Close, Deliver, Effect, Read, Request, SaveCursor
-from gapless._publish import PublishOptions, _publish, encode, encode_batch
+from gapless._publish import PublishOptions, _publish, _receipt, encode, encode_batch
 from gapless._subscription import SubscriptionRules
 
 ENDED = Answer(204)
@@ -91,8 +92,6 @@ def test_a_page_in_place_of_a_problem_is_not_read_to_its_end() -> None:
 
 
 def test_a_problem_survives_pickle() -> None:
-    import pickle
-
     problem = HubProblem(412, {"code": "precondition-failed", "last_id": "e-1"}, 2.0)
     copy = pickle.loads(pickle.dumps(problem))
     assert (copy.status, copy.code, copy.last_id, copy.retry_after) == (412, "precondition-failed", "e-1", 2.0)
@@ -121,7 +120,7 @@ def test_what_no_header_may_have_is_an_error_of_the_caller() -> None:
         with pytest.raises(ValueError, match="token"):
             Played().run(rules(token=token).run())
     with pytest.raises(TypeError, match="no text"):
-        Played(tokens=[7]).run(rules(token=lambda: 7).run())  # type: ignore[list-item]
+        Played(tokens=[7]).run(rules(token=lambda: 7).run())
     with pytest.raises(ValueError, match="key"):
         Played().run(_publish(hub(), b"{}", PublishOptions(key="a\nb")))
 
@@ -288,6 +287,76 @@ def test_a_publish_that_the_hub_did_not_take_is_certain() -> None:
             published(Played(open_end, *[draining] * 9), PublishOptions(give_up_after=30.0))
 
 
+def slept(played: Played, token: object = None) -> Any:
+    """Publishes, by the two clocks of the player."""
+    options = PublishOptions(key="k")
+    return played.run(
+        _publish(hub(token), b"{}", options, lambda: played.now, lambda: 0.0, wall=lambda: played.wall, take=_receipt)
+    )
+
+
+def test_a_publish_that_wakes_up_after_its_deadline_is_not_sent_again() -> None:
+    draining = Answer(503, {}, [b'{"code":"draining"}'])
+    for first, error in ((DOWN, PublishUncertain), (draining, HubProblem)):
+        # Each of the clocks may be the one that has seen it.
+        for clock in ("now", "wall"):
+            played = Played(first, RECEIPT)
+            setattr(played, f"frozen_{clock}", 600.0)
+            with pytest.raises(error):
+                slept(played)
+            assert len(played.of(Request)) == 1
+
+
+def test_a_publish_whose_token_comes_after_its_deadline_is_not_sent_again() -> None:
+    def late() -> str:
+        played.wall += 600.0
+        return "b"
+
+    played = Played(DOWN, Answer(401), RECEIPT, tokens=["a", late])
+    with pytest.raises(PublishUncertain) as caught:
+        slept(played, lambda: "")
+    assert isinstance(caught.value.__cause__, HubProblem)
+    assert len(played.of(Request)) == 2
+    played = Played(Answer(401), RECEIPT, tokens=["a", late])
+    with pytest.raises(HubProblem) as refused:
+        slept(played, lambda: "")
+    assert refused.value.status == 401
+    assert len(played.of(Request)) == 1
+
+
+def test_an_uncertain_publish_stays_one_whatever_ends_it() -> None:
+    endings = [
+        (Answer(403, {}, [b'{"code":"forbidden"}']), 403),
+        (Answer(401), 401),
+        (Answer(200, {"content-type": "text/html"}, [b"<h1>Welcome</h1>"]), 200),
+        (Answer(200, {"content-type": "application/json"}, [b"{}"]), 200),
+    ]
+    for ending, status in endings:
+        with pytest.raises(PublishUncertain) as caught:
+            slept(Played(DOWN, ending))
+        assert caught.value.key == "k"
+        assert isinstance(caught.value.__cause__, HubProblem)
+        assert caught.value.__cause__.status == status
+    with pytest.raises(PublishUncertain) as caught:
+        slept(Played(DOWN, Answer(401), tokens=["a", KeyError("signed out")]), lambda: "")
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(KeyError):
+        slept(Played(RECEIPT, tokens=[KeyError("signed out")]), lambda: "")
+
+
+def test_a_token_that_is_missing_for_now_is_asked_for_again() -> None:
+    played = Played(RECEIPT, tokens=[DOWN, DOWN, "a"])
+    assert slept(played, lambda: "").id == "e-1"
+    assert played.delays == [0.5, 1]
+    assert len(played.of(Request)) == 1
+    # Nothing was sent, so it is certain.
+    with pytest.raises(NetworkError):
+        slept(Played(tokens=[DOWN] * 50), lambda: "")
+    played = Played(streamed(block(1)), ENDED, tokens=[DOWN, "a"])
+    played.run(rules(token=lambda: "").run())
+    assert played.delays == [3, 3]
+
+
 def test_the_headers_of_a_publish() -> None:
     played = Played(RECEIPT)
     published(played, PublishOptions(if_match="none", key="k"))
@@ -336,6 +405,69 @@ def test_batches_have_bounds_and_a_key_each() -> None:
     assert all(one.split("-")[0] == two.split("-")[0] and one != two for one, two in pairwise(keys))
     assert not batches.full
     assert batches.last is not None
+
+
+def test_a_batch_that_is_too_large_for_the_hub_goes_out_in_parts_in_order() -> None:
+    taken: list[Any] = []
+    tried: list[Request] = []
+
+    class Taking(Played):
+        """A hub that takes so many bytes."""
+
+        def _do(self, effect: Effect) -> object:
+            if not isinstance(effect, Request):
+                return super()._do(effect)
+            assert effect.body is not None
+            tried.append(effect)
+            if len(effect.body) > 1000:
+                self._answers = [Answer(413, {}, [b'{"code":"too-large"}'])]
+            else:
+                events = [event["data"] for event in json.loads(effect.body)]
+                taken.extend(events)
+                receipts = [{"topic": "t", "id": data, "time": "T", "subscribers": 0} for data in events]
+                body = json.dumps({"events": receipts}).encode()
+                self._answers = [Answer(200, {"content-type": "application/json"}, [body])]
+            return super()._do(effect)
+
+    def send() -> None:
+        while not batches.empty:
+            Taking().run(batches.send())
+
+    batches = Batches(hub(), "t")
+    data = [f"{n}".ljust(50, ".") for n in range(100)]
+    for one in data:
+        batches.add(batches.encode(one, None))
+    send()
+    assert taken == data
+    assert batches.last is not None
+    assert batches.last.id == data[-1]
+    assert len({request.headers["idempotency-key"] for request in tried}) == len(tried)
+    # What it has learnt, it keeps.
+    tried.clear()
+    for one in data:
+        batches.add(batches.encode(one, None))
+    send()
+    assert all(len(request.body or b"") <= 1000 for request in tried)
+    # A single one that is too large is a failure; those before it are published.
+    for one in ("a", "x" * 1000, "b"):
+        batches.add(batches.encode(one, None))
+    with pytest.raises(HubProblem) as caught:
+        send()
+    assert caught.value.status == 413
+    assert taken[200:] == ["a"]
+
+
+def test_a_publish_stream_is_given_up_within_its_time_and_does_not_tell_to_send_again() -> None:
+    batches = Batches(hub(), "t", give_up_after=0.0)
+    batches.add(batches.encode("x", None))
+    played = Played()
+    with pytest.raises(PublishUncertain) as caught:
+        played.run(batches.send())
+    assert len(played.of(Request)) == 1
+    assert "again" not in str(caught.value)
+    assert "the last events of the topic" in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert "again with the key k" in str(PublishUncertain("k"))
 
 
 def test_encode_batch() -> None:

@@ -175,7 +175,14 @@ class Scenario:
                     raise
                 self.match(problem(error), step["error"])
                 return
-            assert "error" not in step, f"it has succeeded: {done}"
+            except gapless.PublishUncertain as error:
+                if "uncertain" not in step:
+                    raise
+                cause = error.__cause__
+                assert isinstance(cause, gapless.HubProblem), repr(cause)
+                self.match({"key": error.key, "cause": problem(cause)}, step["uncertain"])
+                return
+            assert "error" not in step and "uncertain" not in step, f"it has succeeded: {done}"
             receipts = [dataclasses.asdict(one) for one in (done if isinstance(done, list) else [done] if done else [])]
             if "receipt" in step:
                 self.match(receipts[0], step["receipt"])

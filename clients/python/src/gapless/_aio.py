@@ -76,9 +76,13 @@ class AsyncIo:
         return machine.result
 
     async def step(self, machine: Machine[T]) -> None:
-        """Does one thing, but for Deliver. What a function of the caller raises is not for the rule."""
+        """Does one thing, but for Deliver."""
         assert machine.effect is not None
-        machine.resume(await self._do(machine.effect))
+        try:
+            result = await self._do(machine.effect)
+        except Exception as error:
+            machine.fail(error)
+        machine.resume(result)
 
     async def _do(self, effect: Effect) -> object:
         match effect:
@@ -91,7 +95,7 @@ class AsyncIo:
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
             case GetToken():
-                return await _finished(self._token()) if callable(self._token) else None
+                return await self._new_token()
             case LoadCursor():
                 return await _finished(self._store.get()) if self._store else None
             case SaveCursor(cursor):
@@ -100,6 +104,12 @@ class AsyncIo:
             case Deliver():
                 raise AssertionError("the consumer's")
         return None
+
+    async def _new_token(self) -> object:
+        try:
+            return await _finished(self._token()) if callable(self._token) else None
+        except NetworkError as error:
+            return error
 
     async def _send(self, wanted: Request) -> Head | NetworkError:
         await self._close_response()

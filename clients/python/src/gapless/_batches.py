@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from ._effects import Rule
+from ._errors import HubProblem, PublishUncertain
 from ._hub import Hub
-from ._publish import Data, Envelope, PublishOptions, Receipt, encode, encode_batch, new_key, publish_many
+from ._publish import WINDOW, Data, Envelope, PublishOptions, Receipt, encode, encode_batch, new_key, publish_many
 
 # Most events of a batch, and most bytes; a single larger event is sent alone. A hub takes 100,000 and 16 MiB.
 _EVENTS = 4096
@@ -21,8 +22,11 @@ class Batches:
     `POST` that stays open takes no keys: after it broke, nobody knows what arrived.)
     """
 
-    def __init__(self, hub: Hub, topic: str) -> None:
+    def __init__(self, hub: Hub, topic: str, give_up_after: float = WINDOW) -> None:
         self._hub = hub
+        self._give_up_after = give_up_after
+        # Most bytes of the next batch: fewer when the hub has refused some as too large.
+        self._most = _BYTES
         self._topic = topic
         self._prefix = new_key()
         self._count = 0
@@ -74,13 +78,28 @@ class Batches:
         """Takes the next batch out of the line, and publishes it."""
         batch = [self._waiting.popleft()]
         size = len(batch[0])
-        while self._waiting and len(batch) < _EVENTS and size + len(self._waiting[0]) <= _BYTES:
+        while self._waiting and len(batch) < _EVENTS and size + len(self._waiting[0]) <= self._most:
             size += len(self._waiting[0])
             batch.append(self._waiting.popleft())
         self._bytes -= size
-        self._count += 1
-        return self._publish(encode_batch(batch), PublishOptions(key=f"{self._prefix}-{self._count}"))
+        return self._publish(batch)
 
-    def _publish(self, body: bytes, options: PublishOptions) -> Rule[None]:
-        receipts = yield from publish_many(self._hub, body, options)
-        self.last = receipts[-1] if receipts else None
+    def _publish(self, batch: list[bytes]) -> Rule[None]:
+        """A batch that is too large for this hub was not published, and goes out in halves."""
+        self._count += 1
+        body = encode_batch(batch)
+        options = PublishOptions(key=f"{self._prefix}-{self._count}", give_up_after=self._give_up_after)
+        try:
+            receipts = yield from publish_many(self._hub, body, options)
+        except PublishUncertain as error:
+            raise PublishUncertain(error.key, from_stream=True) from error.__cause__
+        except HubProblem as error:
+            if error.status != 413 or len(batch) == 1:
+                raise
+        else:
+            self.last = receipts[-1] if receipts else None
+            return
+        self._most = min(self._most, len(body) // 2)
+        half = len(batch) // 2
+        yield from self._publish(batch[:half])
+        yield from self._publish(batch[half:])

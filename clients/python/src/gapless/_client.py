@@ -152,10 +152,17 @@ def _items(rules: SubscriptionRules, io: Io) -> Generator[Item, None, None]:
         io.close()
 
 
-def stream(url: str, topic: str, *, token: Token | None = None, client: httpx.Client | None = None) -> PublishStream:
-    """Opens a stream of events to one topic."""
+def stream(
+    url: str,
+    topic: str,
+    *,
+    give_up_after: float = WINDOW,
+    token: Token | None = None,
+    client: httpx.Client | None = None,
+) -> PublishStream:
+    """Opens a stream of events to one topic. `give_up_after` is for each batch."""
     hub = Hub(url, token)
-    return PublishStream(Batches(hub, topic), Io(hub.base, client, token))
+    return PublishStream(Batches(hub, topic, give_up_after), Io(hub.base, client, token))
 
 
 class PublishStream:

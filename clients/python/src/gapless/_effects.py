@@ -2,15 +2,15 @@
 
 A rule is a generator: it yields an effect, and is resumed with its result. It does no I/O and does not wait, so the
 same rule serves a thread and an event loop: `_io.py` and `_aio.py` each do what the effects say, and decide nothing.
-A failure of the network is a result. What a function of the caller raises (a token, a cursor store) is not: it ends
-the rule.
+A failure of the network is a result. What a function of the caller raises (a token, a cursor store) ends the rule, but
+for a NetworkError of the function for a token, which is a result, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from ._errors import NetworkError
 from ._items import Item
@@ -50,7 +50,7 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class GetToken:
-    """Ask the caller's function; the result is the token."""
+    """Ask the caller's function; the result is the token, or a NetworkError if there is none for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,14 @@ def read(patience: float) -> Rule[bytes]:
     return result
 
 
+class CallerFailed(Exception):
+    """A function of the caller has raised `error`. A rule may raise something else in its place; it does not go on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Machine(Generic[T]):
     """A rule in progress: `effect` is what to do next, None when it is over and has a `result`."""
 
@@ -117,6 +125,15 @@ class Machine(Generic[T]):
         except StopIteration as stop:
             self.effect = None
             self.result = stop.value
+
+    def fail(self, error: Exception) -> NoReturn:
+        """A function of the caller has raised this: raises it, or what the rule makes of it."""
+        self.effect = None
+        try:
+            self._rule.throw(CallerFailed(error))
+        except CallerFailed:
+            raise error from error.__cause__
+        raise AssertionError("a rule ends when a function of the caller fails")
 
     def close(self) -> None:
         self.effect = None

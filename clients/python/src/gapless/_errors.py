@@ -61,16 +61,26 @@ class HubProblem(GaplessError):
 
 
 class PublishUncertain(GaplessError):
-    """A publish was given up: it may have been published, or not. The same request with the same `key` tells."""
+    """A publish ended without a receipt: it may have been published, or not.
+
+    The same request with the same `key` tells, as long as the hub remembers the key. What a stream sent is not the
+    caller's to repeat: read the topic's end.
+    """
 
     key: str
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, from_stream: bool = False) -> None:
         self.key = key
-        super().__init__(key)
+        self._from_stream = from_stream
+        super().__init__(key, from_stream)
 
     def __str__(self) -> str:
-        return f"no answer to a publish; it is safe to send it again with the key {self.key}"
+        advice = (
+            "the last events of the topic tell how far the stream came"
+            if self._from_stream
+            else f"it is safe to send it again with the key {self.key}"
+        )
+        return f"a publish may have been published, or not; {advice}"
 
 
 def foreign(detail: str) -> HubProblem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from ._effects import GetToken, Head, Request, Rule, read, request
@@ -10,6 +10,10 @@ from ._errors import HubProblem, NetworkError, problem
 
 # Largest body that is taken for a problem, in bytes: one has a few hundred, a proxy's page may have any.
 _MAX_PROBLEM = 65_536
+
+
+class TooLate(Exception):
+    """The caller did not permit another request."""
 
 
 class Hub:
@@ -26,13 +30,30 @@ class Hub:
         # Kept, because a function for it may ask a server.
         self._token = token if isinstance(token, str) else None
         self._renewable = callable(token)
+        #: The last request is on its way, or was: not so while a token is asked for.
+        self.sent = False
 
-    def send(self, path: str, headers: Mapping[str, str], body: bytes | None, patience: float) -> Rule[Head]:
-        """The head of a success (2xx). A 401 is answered once by a new token, where a function can get one."""
+    def send(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        patience: float,
+        may_ask: Callable[[], bool] = lambda: True,
+    ) -> Rule[Head]:
+        """The head of a success (2xx). A 401 is answered once by a new token, where a function can get one.
+
+        `may_ask` is called directly before each request, when the token is there, and may forbid it: TooLate.
+        """
+        yield from self._authorize()
+        if not may_ask():
+            raise TooLate
         head = yield from self._request(path, headers, body, patience)
         if head.status == 401 and self._renewable:
             self._token = None
-            head = yield from self._request(path, headers, body, patience)
+            yield from self._authorize()
+            if may_ask():
+                head = yield from self._request(path, headers, body, patience)
         if 200 <= head.status < 300:
             return head
         if head.status == 401 and self._renewable:
@@ -40,15 +61,24 @@ class Hub:
             self._token = None
         raise (yield from _problem_of(head, patience))
 
+    def _authorize(self) -> Rule[None]:
+        """Sees to it that there is a token, if there is one at all."""
+        self.sent = False
+        if self._token is not None or not self._renewable:
+            return
+        token = yield GetToken()
+        if isinstance(token, NetworkError):
+            raise token
+        if not isinstance(token, str):
+            raise TypeError("the function for a token returned no text")
+        self._token = token
+
     def _request(self, path: str, headers: Mapping[str, str], body: bytes | None, patience: float) -> Rule[Head]:
-        if self._token is None and self._renewable:
-            self._token = yield GetToken()
-            if not isinstance(self._token, str):
-                raise TypeError("the function for a token returned no text")
         # Compression would hold events back, and what is asked for must be as large as it seems.
         all_headers = {"accept-encoding": "identity", **headers}
         if self._token is not None:
             all_headers["authorization"] = f"Bearer {plain(self._token, 'a token')}"
+        self.sent = True
         return (yield from request(Request("GET" if body is None else "POST", path, all_headers, body, patience)))
 
 

@@ -97,9 +97,13 @@ class Io:
         return machine.result
 
     def step(self, machine: Machine[T]) -> None:
-        """Does one thing, but for Deliver. What a function of the caller raises is not for the rule."""
+        """Does one thing, but for Deliver."""
         assert machine.effect is not None
-        machine.resume(self._do(machine.effect))
+        try:
+            result = self._do(machine.effect)
+        except Exception as error:
+            machine.fail(error)
+        machine.resume(result)
 
     def _do(self, effect: Effect) -> object:
         match effect:
@@ -112,7 +116,7 @@ class Io:
             case Sleep(seconds):
                 self._stopped.wait(seconds)
             case GetToken():
-                return self._token() if callable(self._token) else None
+                return self._new_token()
             case LoadCursor():
                 return self._store.get() if self._store else None
             case SaveCursor(cursor):
@@ -121,6 +125,12 @@ class Io:
             case Deliver():
                 raise AssertionError("the consumer's")
         return None
+
+    def _new_token(self) -> object:
+        try:
+            return self._token() if callable(self._token) else None
+        except NetworkError as error:
+            return error
 
     def _send(self, wanted: Request) -> Head | NetworkError:
         self._close_response()

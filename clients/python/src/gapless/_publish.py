@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from ._delay import delay
-from ._effects import Close, Rule, Sleep, read
+from ._effects import CallerFailed, Close, Rule, Sleep, read
+from ._elapsed import Clock, stopwatch
 from ._errors import HubProblem, NetworkError, PublishUncertain, foreign
-from ._hub import Hub, plain
+from ._hub import Hub, TooLate, plain
 
 #: A text is published as it is, anything else as JSON.
 Data = str | int | float | bool | None | Sequence[object] | Mapping[str, object]
@@ -80,11 +81,16 @@ def new_key() -> str:
 
 
 def publish_one(hub: Hub, body: bytes, options: PublishOptions) -> Rule[Receipt]:
-    return _receipt((yield from _publish(hub, body, options)))
+    receipt: Receipt = yield from _publish(hub, body, options, take=_receipt)
+    return receipt
 
 
 def publish_many(hub: Hub, body: bytes, options: PublishOptions) -> Rule[list[Receipt]]:
-    answer = yield from _publish(hub, body, options)
+    receipts: list[Receipt] = yield from _publish(hub, body, options, take=_receipts)
+    return receipts
+
+
+def _receipts(answer: dict[str, Any]) -> list[Receipt]:
     receipts = answer.get("events")
     if not isinstance(receipts, list):
         raise foreign("it has no receipts")
@@ -102,44 +108,69 @@ def _publish(
     hub: Hub,
     body: bytes,
     options: PublishOptions,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = time.monotonic,
     chance: Callable[[], float] = random.random,
-) -> Rule[dict[str, Any]]:
+    wall: Clock = time.time,
+    take: Callable[[dict[str, Any]], Any] = lambda answer: answer,
+) -> Rule[Any]:
+    """The answer as `take` reads it, when the outcome is known.
+
+    Once the outcome is uncertain, whatever else ends it does not hide that.
+    """
     key = plain(options.key or new_key(), "a key")
     headers = {"content-type": "application/json", "idempotency-key": key}
     if options.if_match is not None:
         headers["if-match"] = f'"{plain(options.if_match, "if_match")}"'
-    deadline = clock() + options.give_up_after
+    elapsed = stopwatch(clock, wall)
+    asked = False
+
+    def may_ask() -> bool:
+        """Called directly before each request: a computer that slept wakes up later than it planned, and the hub may
+        have forgotten the key by then."""
+        nonlocal asked
+        if asked and elapsed() > options.give_up_after:
+            return False
+        asked = True
+        return True
+
     failures = 0
     uncertain = False
-    while True:
-        failure: NetworkError | HubProblem
-        try:
-            # An attempt that begins has a little time, also at the very end.
-            patience = min(_ATTEMPT + len(body) / _BYTES_PER_SECOND, max(deadline - clock(), 0.1))
-            return (yield from _attempt(hub, body, headers, patience))
-        except NetworkError as error:
-            failure = error
-            uncertain = True
-        except HubProblem as error:
-            if not error.temporary:
-                raise
-            failure = error
-            # Of the hub's temporary problems only this one leaves it open; one that is not the hub's may, too.
-            uncertain = uncertain or error.code in (None, "store-unavailable")
-        yield Close()
-        failures += 1
-        retry_after = failure.retry_after if isinstance(failure, HubProblem) else 0.0
-        seconds = delay(_FIRST_WAIT, retry_after, failures, chance())
-        if clock() + seconds > deadline:
-            if uncertain:
-                raise PublishUncertain(key) from failure
-            raise failure
-        yield Sleep(seconds)
+    failure: NetworkError | HubProblem | None = None
+    try:
+        while True:
+            try:
+                # An attempt that begins has a little time, also at the very end.
+                patience = min(_ATTEMPT + len(body) / _BYTES_PER_SECOND, max(options.give_up_after - elapsed(), 0.1))
+                return take((yield from _attempt(hub, body, headers, patience, may_ask)))
+            except NetworkError as error:
+                failure = error
+                uncertain = uncertain or hub.sent
+            except HubProblem as error:
+                if not error.temporary:
+                    raise
+                failure = error
+                # Of the hub's temporary problems only this one leaves it open; one that is not the hub's may, too.
+                uncertain = uncertain or error.code in (None, "store-unavailable")
+            yield Close()
+            failures += 1
+            retry_after = failure.retry_after if isinstance(failure, HubProblem) else 0.0
+            seconds = delay(_FIRST_WAIT, retry_after, failures, chance())
+            if elapsed() + seconds > options.give_up_after:
+                raise failure
+            yield Sleep(seconds)
+    except Exception as error:
+        cause = failure if isinstance(error, TooLate) and failure else error
+        if uncertain:
+            raise PublishUncertain(key) from (cause.error if isinstance(cause, CallerFailed) else cause)
+        if cause is error:
+            raise
+        raise cause from cause.__cause__
 
 
-def _attempt(hub: Hub, body: bytes, headers: Mapping[str, str], patience: float) -> Rule[dict[str, Any]]:
-    head = yield from hub.send("/publish", headers, body, patience)
+def _attempt(
+    hub: Hub, body: bytes, headers: Mapping[str, str], patience: float, may_ask: Callable[[], bool]
+) -> Rule[dict[str, Any]]:
+    head = yield from hub.send("/publish", headers, body, patience, may_ask)
     kind = head.headers.get("content-type", "nothing")
     if not kind.startswith("application/json"):
         raise foreign(f"it is {kind}")

@@ -149,11 +149,16 @@ async def _items(rules: SubscriptionRules, io: AsyncIo) -> AsyncGenerator[Item, 
 
 
 def stream(
-    url: str, topic: str, *, token: Token | None = None, client: httpx.AsyncClient | None = None
+    url: str,
+    topic: str,
+    *,
+    give_up_after: float = WINDOW,
+    token: Token | None = None,
+    client: httpx.AsyncClient | None = None,
 ) -> PublishStream:
-    """Opens a stream of events to one topic."""
+    """Opens a stream of events to one topic. `give_up_after` is for each batch."""
     hub = Hub(url, token)
-    return PublishStream(Batches(hub, topic), AsyncIo(hub.base, client, token))
+    return PublishStream(Batches(hub, topic, give_up_after), AsyncIo(hub.base, client, token))
 
 
 class PublishStream:
