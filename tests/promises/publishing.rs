@@ -228,6 +228,14 @@ fn a_batch_over_its_limit_is_refused_also_when_its_length_is_not_announced() {
 }
 
 #[test]
+fn a_body_of_many_times_the_limit_still_gets_its_answer() {
+    let hub = Hub::start_with(&["--publish-batch-bytes", "4KiB", "--publish-event-bytes", "4KiB"]);
+    for _ in 0..5 {
+        assert_problem(&hub.post("/publish?topic=t", &[], &vec![b'x'; 8 << 20]), 413, "too-large");
+    }
+}
+
+#[test]
 fn a_large_body_for_a_bad_topic_still_gets_its_answer() {
     let hub = Hub::start();
     for _ in 0..5 {

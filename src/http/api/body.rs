@@ -30,6 +30,10 @@ use crate::{
 /// How long the rest of a refused body is read: enough for a batch at 64 Mbit/s, short enough to free the connection.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Bytes of a refused body that are read also where batches are smaller: the default limit of one, because clients do
+/// not know that this hub's is another.
+pub const MIN_DISCARD_BYTES: usize = 16 * 1024 * 1024;
+
 /// Reads request bodies within these bounds.
 #[derive(Debug)]
 pub struct Bodies {
@@ -39,7 +43,8 @@ pub struct Bodies {
     pub timeout: Duration,
     /// Minimum average rate of a body, in bytes a second.
     pub rate: usize,
-    /// Bytes of a refused body that are read and dropped at most: the size of a batch.
+    /// Bytes of a refused body that are read and dropped at most: the size of a batch, and [`MIN_DISCARD_BYTES`] at
+    /// least.
     pub discard_bytes: usize,
 }
 

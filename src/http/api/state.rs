@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     backup::BackupState,
-    body::Bodies,
+    body::{Bodies, MIN_DISCARD_BYTES},
     events::{page, state::EventsState},
     operators::{history::History, rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
@@ -125,7 +125,7 @@ impl AppState {
             memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
             timeout: limits.body_timeout,
             rate: limits.body_rate,
-            discard_bytes: limits.batch_bytes,
+            discard_bytes: limits.batch_bytes.max(MIN_DISCARD_BYTES),
         });
         Self {
             pages: BodyMemory::new(HeldMemory::Pages, page::ROOM),
