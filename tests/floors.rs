@@ -66,6 +66,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["tar::", "zstd::"], &["backup/archive"]),
     (&["async_nats::"], &["engine/jetstream/nats"]),
     (&["shuttle::"], &["sync"]), // the only module that depends on the feature `simulation`
+    (&["listenfd::"], &["lifecycle/inherited"]),
     (&["humantime::"], &["event/duration"]),
     (
         &["serde_json::"],

@@ -11,12 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gapless::load::{Load, LoadOutcome, LoadPlan, PeerDialect, dialect::Target};
+use gapless::load::{Load, LoadError, LoadOutcome, LoadPlan, LoadTopics, PeerDialect, dialect::Target};
 use tempfile::TempDir;
 
 use crate::{
     nats_cluster::{NatsCluster, NodePlace},
-    support::{self, PATIENCE, hub::Hub, process::Used},
+    support::{self, PATIENCE, hub::Hub, process::Used, report::Report},
 };
 
 /// Servers of the cluster, and copies of each stream.
@@ -100,12 +100,62 @@ impl Site {
 
     /// Runs `plan`, and counts the CPU of `hubs` and of the servers. No event may be lost, doubled or out of order.
     pub(crate) fn measured(&self, load: &mut Load, plan: &LoadPlan, hubs: &[&Hub]) -> (LoadOutcome, Cost) {
-        let (before, servers) = (hubs.iter().map(|hub| hub.used()).collect::<Vec<_>>(), self.used());
-        let outcome = load.run(plan).unwrap_or_else(|error| panic!("{error}"));
-        let cpu = hubs.iter().zip(&before).map(|(hub, before)| hub.used().since(before)).sum();
-        let cost = Cost { hubs: cpu, servers: self.used().since(&servers) };
+        let nodes = Nodes::hubs(self, hubs);
+        let (outcome, cost) = nodes.counted(load, plan).unwrap_or_else(|error| panic!("{error}"));
         assert!(outcome.faults.none(), "{}", outcome.faults);
         (outcome, cost)
+    }
+}
+
+/// Processes that clients connect to, over servers behind them.
+pub(crate) struct Nodes {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) processes: Vec<u32>,
+    pub(crate) servers: Vec<u32>,
+    /// A fault of hubs fails the bench; those of others are noted.
+    pub(crate) are_ours: bool,
+}
+
+impl Nodes {
+    pub(crate) fn hubs(site: &Site, hubs: &[&Hub]) -> Self {
+        Self {
+            targets: hubs.iter().map(|hub| target(hub)).collect(),
+            processes: hubs.iter().map(|hub| hub.id()).collect(),
+            servers: site.cluster.process_ids(),
+            are_ours: true,
+        }
+    }
+
+    /// A load over all of them.
+    pub(crate) fn load(&self, topics: &LoadTopics) -> Load {
+        Load::over(self.targets.clone(), topics.clone()).expect("it begins")
+    }
+
+    /// Runs `plan`, and counts their CPU. A delivery fault is an assertion, or a note in the report.
+    ///
+    /// # Errors
+    /// When a connection breaks or is refused.
+    pub(crate) fn run(
+        &self,
+        load: &mut Load,
+        plan: &LoadPlan,
+        (name, report): (&str, &mut Report),
+    ) -> Result<(LoadOutcome, Cost), LoadError> {
+        let (outcome, cost) = self.counted(load, plan)?;
+        if !outcome.faults.none() {
+            let fault = format!("{name}: {}", outcome.faults);
+            assert!(!self.are_ours, "{fault}");
+            report.note(fault);
+        }
+        Ok((outcome, cost))
+    }
+
+    fn counted(&self, load: &mut Load, plan: &LoadPlan) -> Result<(LoadOutcome, Cost), LoadError> {
+        let used = || [&self.processes, &self.servers].map(|all| Used::by(all.iter().copied()));
+        let before = used();
+        let outcome = load.run(plan)?;
+        let [hubs, servers] = used();
+        Ok((outcome, Cost { hubs: hubs.since(&before[0]), servers: servers.since(&before[1]) }))
     }
 }
 

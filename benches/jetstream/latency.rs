@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use gapless::load::{Load, LoadPlan, LoadTopics, Wants};
+use gapless::load::{LoadError, LoadPlan, LoadTopics, Wants};
 
 use crate::{
     NATS, SLED,
-    cluster::{self, Member, Site},
+    cluster::{self, Member, Nodes, Site},
     plain, requests,
     support::{self, hub::Hub, report::Report, rounds},
 };
@@ -23,11 +23,12 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
     let sled = cluster::on_sled(store.path());
     for _ in 0..rounds::count() {
         report.next_round();
-        through(site, &[&sled], SLED, report);
+        let mut ours = |hubs: &[&Hub], name| through(&Nodes::hubs(site, hubs), name, report).expect("hubs answer");
+        ours(&[&sled], SLED);
         cluster::leader_first(&mut hubs);
         let [leader, one, other] = &hubs;
-        through(site, &[leader, one], AT_LEADER, report);
-        through(site, &[one, other], AT_FOLLOWER, report);
+        ours(&[leader, one], AT_LEADER);
+        ours(&[one, other], AT_FOLLOWER);
         let plain = plain::publish(site, 1, time(), true);
         for (of, times) in [("ack", &plain.acks), ("heard", &plain.heard)] {
             let ms = |percent| times.value_at_percentile(percent) as f64 / 1e6;
@@ -43,16 +44,19 @@ fn time() -> Duration {
     rounds::sized(Duration::from_secs(5), rounds::interval())
 }
 
-/// Publishes at the first hub, and listens at the last one.
-fn through(site: &Site, hubs: &[&Hub], name: &'static str, report: &mut Report) {
+/// Publishes at the first node, and listens at the last one.
+///
+/// # Errors
+/// When a connection breaks or is refused.
+pub(crate) fn through(nodes: &Nodes, name: &'static str, report: &mut Report) -> Result<(), LoadError> {
     let topics = LoadTopics { names: vec!["news".into()], publishers: 1 };
-    let targets = hubs.iter().map(|hub| cluster::target(hub)).collect();
-    let mut load = Load::over(targets, topics.clone()).expect("it begins");
-    load.subscribe_at(1, |_| Wants::topic(&topics, 0), |_| hubs.len() - 1).expect("it opens");
-    site.measured(&mut load, &LoadPlan { events: 20, ..requests() }, hubs);
-    let (outcome, _) = site.measured(&mut load, &LoadPlan { time: time(), ..requests() }, hubs);
+    let mut load = nodes.load(&topics);
+    load.subscribe_at(1, |_| Wants::topic(&topics, 0), |_| nodes.targets.len() - 1)?;
+    nodes.run(&mut load, &LoadPlan { events: 20, ..requests() }, (name, report))?;
+    let (outcome, _) = nodes.run(&mut load, &LoadPlan { time: time(), ..requests() }, (name, report))?;
     sample(report, name, "ack", [outcome.ack_ms(50.0), outcome.ack_ms(99.0)]);
     sample(report, name, "heard", [outcome.latency_ms(50.0), outcome.latency_ms(99.0)]);
+    Ok(())
 }
 
 fn sample(report: &mut Report, name: &'static str, of: &str, [p50, p99]: [f64; 2]) {

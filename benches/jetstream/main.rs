@@ -21,6 +21,7 @@
 
 #![expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 
+mod centrifugo;
 mod cluster;
 mod fan_out;
 mod followers;
@@ -52,10 +53,11 @@ const MB: f64 = 1e6;
 type Part = fn(&Site, &mut Report);
 
 /// The parts, in the order in which they are measured.
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("latency", latency::measure),
     ("rates", rates::measure),
     ("fan_out", fan_out::measure),
+    ("centrifugo", centrifugo::measure),
     ("followers", followers::measure),
     ("selections", selections::measure),
     ("replay", replay::measure),

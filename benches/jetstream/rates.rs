@@ -1,14 +1,13 @@
 //! Publishes a second and their CPU, with one to three hubs, and with more and more in flight.
 
-use gapless::load::{Load, LoadMode, LoadPlan, LoadTopics, PublishMode};
+use gapless::load::{LoadError, LoadMode, LoadPlan, LoadTopics, PublishMode};
 
 use crate::{
     NATS, SLED, TOPICS,
-    cluster::{self, Member, SERVERS, Site},
+    cluster::{self, Member, Nodes, SERVERS, Site},
     plain, requests,
     support::{
         self,
-        hub::Hub,
         report::{Better, Compare, Report},
         rounds,
     },
@@ -34,9 +33,11 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
         let mut hubs: Vec<Member> = Vec::new();
         for name in HUBS {
             hubs.push(log.hub());
-            through(site, &hubs.iter().map(|hub| &**hub).collect::<Vec<_>>(), name, report);
+            let hubs: Vec<_> = hubs.iter().map(|hub| &**hub).collect();
+            through(&Nodes::hubs(site, &hubs), name, report).expect("hubs answer");
         }
-        through(site, &[&sled], SLED, report);
+        let sled = Nodes { servers: Vec::new(), ..Nodes::hubs(site, &[&sled]) };
+        through(&sled, SLED, report).expect("the hub answers");
         for waiting in IN_FLIGHT {
             let used = site.used();
             let plain = plain::publish(site, waiting, rounds::interval(), false);
@@ -67,33 +68,38 @@ fn against(report: &mut Report, case: &str, of: &'static str, to: &'static str) 
     report.compare(of, to, &Compare { case, measure: RATE, tells, inverse, better, reach, aim });
 }
 
-fn through(site: &Site, hubs: &[&Hub], name: &'static str, report: &mut Report) {
-    for waiting in IN_FLIGHT {
-        one(site, hubs, waiting, &requests(), (&case(waiting), name), report);
-    }
+fn through(nodes: &Nodes, name: &'static str, report: &mut Report) -> Result<(), LoadError> {
+    posts(nodes, name, report)?;
     let lines = LoadPlan { pace: LoadMode::Window(WINDOW), form: PublishMode::Lines, ..requests() };
-    one(site, hubs, hubs.len(), &lines, (LINES, name), report);
+    one(nodes, nodes.targets.len(), &lines, (LINES, name), report)
 }
 
-/// `publishers` connections, spread over the hubs.
+/// The cases of one event in flight on each connection.
+///
+/// # Errors
+/// When a connection breaks or is refused.
+pub(crate) fn posts(nodes: &Nodes, name: &'static str, report: &mut Report) -> Result<(), LoadError> {
+    IN_FLIGHT.into_iter().try_for_each(|waiting| one(nodes, waiting, &requests(), (&case(waiting), name), report))
+}
+
+/// `publishers` connections, spread over the nodes.
 fn one(
-    site: &Site,
-    hubs: &[&Hub],
+    nodes: &Nodes,
     publishers: usize,
     plan: &LoadPlan,
     (case, name): (&str, &'static str),
     report: &mut Report,
-) {
-    let topics = LoadTopics { names: (0..TOPICS).map(|n| format!("jobs/{n}")).collect(), publishers };
-    let targets = hubs.iter().map(|hub| cluster::target(hub)).collect();
-    let mut load = Load::over(targets, topics).expect("it begins");
-    site.measured(&mut load, &LoadPlan { events: 4 * publishers as u64, ..*plan }, hubs);
-    let (outcome, cost) = site.measured(&mut load, plan, hubs);
+) -> Result<(), LoadError> {
+    let topics = LoadTopics { names: (0..TOPICS).map(|n| format!("jobs-{n}")).collect(), publishers };
+    let mut load = nodes.load(&topics);
+    nodes.run(&mut load, &LoadPlan { events: 4 * publishers as u64, ..*plan }, (name, report))?;
+    let (outcome, cost) = nodes.run(&mut load, plan, (name, report))?;
     let each = |seconds: f64| seconds * 1e6 / outcome.published as f64;
     report.sample(case, name, RATE, outcome.published_per_second(), "events/s");
     report.sample(case, name, "ack p50", outcome.ack_ms(50.0), "ms");
     report.sample(case, name, HUB_CPU, each(cost.hubs), "us");
-    if name != SLED {
+    if !nodes.servers.is_empty() {
         report.sample(case, name, SERVER_CPU, each(cost.servers), "us");
     }
+    Ok(())
 }

@@ -80,7 +80,7 @@ impl Kind {
     }
 
     /// The server at `address`, with the credentials that it needs.
-    fn target(self, address: SocketAddr) -> Target {
+    pub(crate) fn target(self, address: SocketAddr) -> Target {
         let mut target = Target::new(address, self.dialect());
         target.authorization = match self {
             Self::Mercure(_) => Some(peers::mercure_token()),

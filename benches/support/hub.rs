@@ -48,6 +48,11 @@ impl Hub {
         self.process.kill().expect("ours");
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Seconds of CPU used so far, user and system, by all its threads. The kernel counts in ticks of 10 ms.
     pub(crate) fn cpu(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");

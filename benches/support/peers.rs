@@ -8,7 +8,7 @@ use std::{
 
 use gapless::load::dialect::AuthorizationHeader;
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::contender::{built, sources};
 
@@ -68,18 +68,38 @@ pub(crate) fn mercure(transport: Transport, dir: &Path) -> Result<Command, Strin
 /// # Errors
 /// When it is not built.
 pub(crate) fn centrifugo(dir: &Path, port: u16, redis: Option<u16>) -> Result<Command, String> {
-    let mut command = Command::new(built("bin/centrifugo")?);
+    let mut config = centrifugo_config(port);
+    if let Some(redis) = redis {
+        let address = format!("redis://127.0.0.1:{redis}");
+        config["engine"] = json!({ "type": "redis", "redis": { "address": [address], "io_timeout": "30s" } });
+    }
+    centrifugo_with(&config, &dir.join("centrifugo.json"))
+}
+
+/// Centrifugo on `port`, over the NATS servers at `urls`, which carry events to its other nodes and keep none
+/// (<https://centrifugal.dev/docs/server/engines>).
+///
+/// # Errors
+/// When it is not built.
+pub(crate) fn centrifugo_over_nats(dir: &Path, port: u16, urls: &[String]) -> Result<Command, String> {
+    let mut config = centrifugo_config(port);
+    config["broker"] = json!({ "enabled": true, "type": "nats", "nats": { "url": urls.join(",") } });
+    let channels = config["channel"]["without_namespace"].as_object_mut().expect("ours");
+    channels.retain(|option, _| option.starts_with("allow_"));
+    centrifugo_with(&config, &dir.join("centrifugo.json"))
+}
+
+fn centrifugo_config(port: u16) -> Value {
     let text = fs::read_to_string(sources().join("centrifugo.json")).expect("ours");
-    let engine = redis.map_or_else(
-        || json!({ "type": "memory" }),
-        |port| {
-            let address = format!("redis://127.0.0.1:{port}");
-            json!({ "type": "redis", "redis": { "address": [address], "io_timeout": "30s" } })
-        },
-    );
-    let text = text.replace("\"@PORT@\"", &port.to_string()).replace("@KEY@", KEY);
-    let file = dir.join("centrifugo.json");
-    fs::write(&file, text.replace("\"@ENGINE@\"", &engine.to_string())).expect("a fresh directory");
+    let mut config: Value = serde_json::from_str(&text).expect("ours");
+    config["http_server"]["port"] = port.into();
+    config["http_api"]["key"] = KEY.into();
+    config
+}
+
+fn centrifugo_with(config: &Value, file: &Path) -> Result<Command, String> {
+    let mut command = Command::new(built("bin/centrifugo")?);
+    fs::write(file, config.to_string()).expect("a fresh directory");
     command.arg("--config").arg(file);
     Ok(command)
 }

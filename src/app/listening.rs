@@ -26,8 +26,8 @@ pub(super) struct InheritedSockets {
     pub(super) operators: Vec<InheritedListener>,
 }
 
-/// Binds every address that no socket is inherited for: either all public ones or none, and so for the admin ones. This is the first step of the start, so that a hub whose address is in use changes nothing on
-/// disk.
+/// Binds the public addresses, unless public sockets are inherited, and in the same way those of operators. This is the
+/// first step of the start, so that a hub whose address is in use changes nothing on disk.
 pub(super) fn bind(config: &Config, inherited: InheritedSockets) -> Result<Addresses, AppError> {
     let bind = |list: &[Listen], inherited: Vec<InheritedListener>, cores, flag| {
         let list = if inherited.is_empty() { list } else { &[] };

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
@@ -88,11 +88,17 @@ fn who_connects_while_it_drains_is_served_by_the_next_one() {
     let mut held = held_up(address);
     first.signal(Signal::TERM);
     manager.wait_for("STOPPING=1");
-    // A hub that drains would answer 503 at once.
-    let waiting = thread::spawn(move || get(address, "/readyz"));
-    // Until the accept loops have ended, one connection may still be accepted.
-    thread::sleep(Duration::from_millis(300));
-    assert!(!waiting.is_finished(), "it waits");
+    // Until its accept loops have ended, a connection may be answered by 503, at once.
+    let begun = Instant::now();
+    let waiting = loop {
+        let asked = thread::spawn(move || get(address, "/readyz"));
+        thread::sleep(Duration::from_millis(300));
+        if !asked.is_finished() {
+            break asked;
+        }
+        assert_eq!(asked.join().unwrap(), 503);
+        assert!(begun.elapsed() < PATIENCE, "it still accepts");
+    };
     held.write_all(b"last").unwrap();
     assert_eq!(first.wait(), Some(0), "{}", first.log());
     let mut second = start(&manager, &[("public", &public)], &[]);

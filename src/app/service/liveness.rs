@@ -8,8 +8,9 @@
 //! **A slow disk is not a hang.** While the store says that the disk does not answer, which it does after 5 s, the hub is
 //! alive whatever else stands still: another process could not use that disk either, and the restart would only lose the
 //! streams. A mistake within the store that makes it wait for ever is not told from that. Where the log is elsewhere, cores
-//! are judged also while it does not answer, since none of them waits for it. A hub that refuses publishes because a write failed is alive, too: it serves its readers, and an operator
-//! decides.
+//! are judged also while it does not answer, since none of them waits for it.
+//!
+//! A hub that refuses publishes because a write failed is alive: it serves its readers, and an operator decides.
 
 use std::time::{Duration, Instant};
 

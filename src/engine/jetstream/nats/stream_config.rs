@@ -11,7 +11,8 @@ pub(in crate::engine) struct StreamSettings {
     pub(in crate::engine) max_bytes: Option<u64>,
 }
 
-/// The configuration as the server tells it, as far as it matters to us. It leaves out what is false or empty. Durations in nanoseconds; -1 and 0 are no limit.
+/// The configuration as the server tells it, as far as it matters to us. It leaves out what is false or empty. Durations
+/// in nanoseconds; -1 and 0 are no limit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "as the server has them")]
