@@ -29,8 +29,7 @@ export class Hub {
 
   constructor(url: string | URL, options: HubOptions) {
     this.#base = String(url).replace(/\/+$/, '');
-    // A wrong address is an error of the caller, and must not look like a network that fails.
-    new URL(`${this.#base}/`, globalThis.location?.href);
+    checkAddress(this.#base);
     this.#options = options;
   }
 
@@ -72,6 +71,17 @@ export class Hub {
     attempt.sent = true;
     return attempt.network(() => fetch(this.#base + path, { ...init, headers, signal: attempt.signal }));
   }
+}
+
+/** A wrong address is an error of the caller, and must not look like a network that fails. */
+function checkAddress(base: string): void {
+  const { protocol, username, password } = new URL(`${base}/`, globalThis.location?.href);
+  const wrong = !/^https?:$/.test(protocol)
+    ? 'its scheme is not http or https'
+    : username || password
+      ? 'it has credentials: give them as the token'
+      : /[?#]/.test(base) && 'it has a query or a fragment';
+  if (wrong) throw new TypeError(`not the address of a hub: ${wrong}`);
 }
 
 /** One attempt at a request. It ends by the caller's signal, by its time limit, or by `end`; its connection with it. */

@@ -207,9 +207,17 @@ test('a consumer that fails is the failure of the subscription', async () => {
 });
 
 test('a wrong address is an error of the caller', async () => {
-  assert.throws(() => subscribe('hub', { topics: 't' }), TypeError);
-  await assert.rejects(publish('hub', 't', 'x'), TypeError);
-  assert.throws(() => stream('hub', 't'), TypeError);
+  const wrong = ['hub', 'ftp://hub', 'http://hub/?q=1', 'http://hub/?', 'http://hub/#a', 'http://hub#'];
+  for (const address of [...wrong, 'https://user:secret@hub', 'https://user@hub/base']) {
+    const { fetch } = answering(receipt);
+    const refused = (error: unknown) => error instanceof TypeError && !error.message.includes('secret');
+    assert.throws(() => subscribe(address, { topics: 't', fetch }), refused, address);
+    await assert.rejects(publish(address, 't', 'x', { fetch }), refused, address);
+    assert.throws(() => stream(address, 't', { fetch }), refused, address);
+  }
+  const { fetch, requests } = answering(receipt);
+  await publish('https://hub.example/base//', 't', 'x', { fetch });
+  assert.equal(requests[0]!.url, 'https://hub.example/base/publish');
 });
 
 test('a publish keeps its key, and is given up within its time', async () => {

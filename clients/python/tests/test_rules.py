@@ -234,9 +234,20 @@ def test_what_is_no_envelope_is_an_error(name: bytes, data: bytes) -> None:
 def test_a_wrong_address_or_option_is_an_error_of_the_caller() -> None:
     from gapless._hub import Hub
 
-    for url in ("hub", "ftp://hub", "http://", "http://hub:x", "http://hub/?q=1"):
-        with pytest.raises(ValueError, match=r"."):
+    wrong = [
+        "hub",
+        "ftp://hub",
+        "http://",
+        "http://hub:x",
+        "http://hub/?q=1",
+        "http://hub?",
+        "http://hub/#a",
+        "http://hub#",
+    ]
+    for url in [*wrong, "https://user:secret@hub", "https://user@hub", "https://@hub"]:
+        with pytest.raises(ValueError, match=r".") as caught:
             Hub(url, None)
+        assert "secret" not in str(caught.value)
     assert Hub("https://hub/base/", None).base == "https://hub/base"
     with pytest.raises(ValueError, match="delivery"):
         rules(delivery="exactly-once")

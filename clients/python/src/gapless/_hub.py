@@ -22,11 +22,7 @@ class Hub:
     def __init__(self, url: str, token: object) -> None:
         """`token` is a text, a function for which GetToken stands, or None."""
         self.base = str(url).rstrip("/")
-        # A wrong address is an error of the caller, and must not look like a network that fails.
-        parts = urlsplit(self.base)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"not the address of a hub: {url!r}")
-        _ = parts.port
+        _check_address(self.base)
         # Kept, because a function for it may ask a server.
         self._token = token if isinstance(token, str) else None
         self._renewable = callable(token)
@@ -80,6 +76,18 @@ class Hub:
             all_headers["authorization"] = f"Bearer {plain(self._token, 'a token')}"
         self.sent = True
         return (yield from request(Request("GET" if body is None else "POST", path, all_headers, body, patience)))
+
+
+def _check_address(base: str) -> None:
+    """A wrong address is an error of the caller, and must not look like a network that fails."""
+    parts = urlsplit(base)
+    if "@" in parts.netloc:
+        raise ValueError("not the address of a hub: it has credentials: give them as the token")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"not the address of a hub: {base!r} is no http or https URL with a host")
+    if "?" in base or "#" in base:
+        raise ValueError("not the address of a hub: it has a query or a fragment")
+    _ = parts.port
 
 
 def plain(value: str, what: str) -> str:
