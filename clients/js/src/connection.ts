@@ -40,11 +40,7 @@ export async function* blocks(
     const { done, value } = await attempt.network(() => reader.read());
     attempt.limit(null);
     if (done) return;
-    try {
-      parser.feed(text.decode(value, { stream: true }));
-    } catch (error) {
-      throw error instanceof SyntaxError ? foreign('an event is no envelope') : error;
-    }
+    parser.feed(text.decode(value, { stream: true }));
     yield* ready.splice(0);
   }
 }

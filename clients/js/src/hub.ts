@@ -1,4 +1,8 @@
-import { problemOf } from './problem.js';
+import { bodyOf } from './body.js';
+import { type HubProblem, problemOf } from './problem.js';
+
+/** Largest body that is taken for a problem, in bytes: one has a few hundred, a proxy's page may have any. */
+const MAX_PROBLEM = 65_536;
 
 /** A bearer token, or a function that gets one. It is called for the first request, and again after a 401. */
 export type Token = string | (() => string | Promise<string>);
@@ -53,7 +57,7 @@ export class Hub {
     if (response.ok) return response;
     // The next attempt asks for another.
     if (response.status === 401) this.#token = undefined;
-    throw await attempt.bounded(problemOf(response));
+    throw await this.#problem(response, attempt);
   }
 
   /** Sees to it that there is a token, if there is one at all. */
@@ -70,6 +74,15 @@ export class Hub {
     if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`);
     attempt.sent = true;
     return attempt.network(() => fetch(this.#base + path, { ...init, headers, signal: attempt.signal }));
+  }
+
+  async #problem(response: Response, attempt: Attempt): Promise<HubProblem> {
+    try {
+      return problemOf(response, await attempt.network(() => bodyOf(response, MAX_PROBLEM)));
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error;
+      return problemOf(response, null);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { Hub, type HubOptions } from './hub.js';
 import { HubProblem, PublishUncertain } from './problem.js';
-import { type Data, type Receipt, envelopeText, randomKey, send } from './publish.js';
+import { type Data, type Receipt, envelopeText, randomKey, receiptsOf, send } from './publish.js';
 
 export interface StreamOptions extends HubOptions {
   /** How long to try each batch, in milliseconds: less than the hub remembers keys. */
@@ -112,8 +112,8 @@ export class PublishStream {
     const key = `${this.#prefix}-${++this.#batches}`;
     const body = `[${batch.map(({ envelope }) => envelope).join()}]`;
     try {
-      const answer = await send(this.#hub, body, { signal, key, giveUpAfter });
-      this.#last = (answer as { events: Receipt[] }).events.at(-1) ?? null;
+      const receipts = await send(this.#hub, body, { signal, key, giveUpAfter }, receiptsOf);
+      this.#last = receipts.at(-1) ?? null;
     } catch (error) {
       if (error instanceof PublishUncertain) throw new PublishUncertain(error.key, error.cause, 'stream');
       if (!(error instanceof HubProblem && error.status === 413) || batch.length === 1) throw error;

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Item, HubProblem, PublishUncertain, type Status, publish, stream, subscribe } from 'gapless';
+import {
+  type Item,
+  HubProblem,
+  PublishUncertain,
+  type Status,
+  publish,
+  publishBatch,
+  stream,
+  subscribe,
+} from 'gapless';
 import { until } from './hub.js';
 
 const url = 'http://hub.example';
@@ -429,4 +438,61 @@ test('an attempt that begins has a little time', async () => {
   const late = () => new Promise<Response>((resolve) => setTimeout(() => resolve(receipt()), 50));
   const outcome = await publishedPaused(() => publish(url, 't', 'x', { fetch: answering(late).fetch, giveUpAfter: 0 }));
   assert.deepEqual(outcome, { topic: 't', id: 'e-1', time: 'T', subscribers: 0 });
+});
+
+/** A body of so many pieces, and how many of them were asked for. */
+function large(pieces: number, bytes: number, init: ResponseInit) {
+  const read = { pieces: 0 };
+  const piece = new Uint8Array(bytes).fill(0x20);
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (read.pieces === pieces) return controller.close();
+        read.pieces += 1;
+        controller.enqueue(piece);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { read, answer: () => new Response(body, init) };
+}
+
+test('a body is read up to a bound', async () => {
+  const page = large(1_000, 10_000, { status: 403 });
+  const refused = publish(url, 't', 'x', { fetch: answering(page.answer).fetch });
+  await assert.rejects(refused, { name: 'HubProblem', status: 403, code: null });
+  assert.ok(page.read.pieces <= 7, `${page.read.pieces}`);
+  const success = large(20, 8 << 20, { headers: { 'content-type': 'application/json' } });
+  const foreign = publish(url, 't', 'x', { fetch: answering(success.answer).fetch });
+  await assert.rejects(foreign, { name: 'HubProblem', status: 200, detail: /larger/ });
+  assert.equal(success.read.pieces, 17);
+});
+
+test('what is no envelope is a problem', async () => {
+  const wrong = ['x', '7', 'null', '[]', '{}', '{"topic":"t","id":7,"time":"","event":"","data":""}'];
+  const names = ['message', 'hub.gap', 'hub.end', 'hub.removed'];
+  const blocks = names.flatMap((name) => wrong.map((data) => `event: ${name}\ndata: ${data}\n\n`));
+  for (const inner of ['', 'null', '{}']) {
+    const envelope = JSON.stringify({ topic: 't', id: 'e-1', time: '', data: inner });
+    blocks.push(`event: hub.removed\ndata: ${envelope}\n\n`);
+  }
+  for (const text of blocks) {
+    const { fetch } = answering(() => streamed([text], 'open'));
+    const next = subscribe(url, { topics: 't', fetch })[Symbol.asyncIterator]().next();
+    await assert.rejects(next, { name: 'HubProblem', status: 200, detail: /no envelope/ }, text);
+  }
+});
+
+test('what is no receipt is a problem', async () => {
+  const wrong = ['', 'x', 'null', '7', '[]', '{}', '{"topic":"t","id":7,"time":"T","subscribers":0}'];
+  for (const body of [...wrong, '{"topic":"t","id":"e-1","time":"T"}', '{"events":7}', '{"events":[{}]}']) {
+    const answer = () => new Response(body, { headers: { 'content-type': 'application/json' } });
+    const foreign = { name: 'HubProblem', status: 200, code: null };
+    await assert.rejects(publish(url, 't', 'x', { fetch: answering(answer).fetch }), foreign, body);
+    const batch = publishBatch(url, [{ topic: 't', data: 'x' }], { fetch: answering(answer).fetch });
+    await assert.rejects(batch, foreign, body);
+    const tokens = stream(url, 't', { fetch: answering(answer).fetch });
+    await tokens.write('x');
+    await assert.rejects(tokens.close(), foreign, body);
+  }
 });

@@ -15,7 +15,7 @@ from played import Answer, Played, block, hub, streamed
 from gapless import End, Event, Gap, HubProblem, NetworkError, PublishUncertain, Removed, Status, Waiting
 from gapless._batches import Batches
 from gapless._effects import Close, Deliver, Effect, Read, Request, SaveCursor
-from gapless._publish import PublishOptions, _publish, _receipt, encode, encode_batch
+from gapless._publish import PublishOptions, _publish, _receipt, encode, encode_batch, publish_many, publish_one
 from gapless._subscription import SubscriptionRules
 
 ENDED = Answer(204)
@@ -483,3 +483,25 @@ def test_a_publish_stream_is_given_up_within_its_time_and_does_not_tell_to_send_
 
 def test_encode_batch() -> None:
     assert encode_batch([b"{}", b"{}"]) == b"[{},{}]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"topic":"t","id":7,"time":"T","subscribers":0}',
+        b'{"topic":"t","id":"e-1","time":"T"}',
+        b'{"topic":"t","id":"e-1","time":"T","subscribers":"0"}',
+        b'{"events":7}',
+        b'{"events":[{}]}',
+        b'{"events":[7]}',
+    ],
+)
+def test_what_is_no_receipt_is_a_problem(body: bytes) -> None:
+    for rule in (publish_one, publish_many):
+        with pytest.raises(HubProblem, match="not the answer of a hub"):
+            Played(Answer(200, {"content-type": "application/json"}, [body])).run(rule(hub(), b"", PublishOptions()))

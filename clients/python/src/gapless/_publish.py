@@ -15,6 +15,7 @@ from ._effects import CallerFailed, Close, Rule, Sleep, read
 from ._elapsed import Clock, stopwatch
 from ._errors import HubProblem, NetworkError, PublishUncertain, foreign
 from ._hub import Hub, TooLate, plain
+from ._items import text_of
 
 #: A text is published as it is, anything else as JSON.
 Data = str | int | float | bool | None | Sequence[object] | Mapping[str, object]
@@ -90,18 +91,23 @@ def publish_many(hub: Hub, body: bytes, options: PublishOptions) -> Rule[list[Re
     return receipts
 
 
-def _receipts(answer: dict[str, Any]) -> list[Receipt]:
+def _receipts(answer: Any) -> list[Receipt]:
     receipts = answer.get("events")
     if not isinstance(receipts, list):
         raise foreign("it has no receipts")
     return [_receipt(receipt) for receipt in receipts]
 
 
-def _receipt(answer: dict[str, Any]) -> Receipt:
+def _receipt(answer: Any) -> Receipt:
     try:
-        return Receipt(answer["topic"], answer["id"], answer["time"], answer["subscribers"])
+        receipt = Receipt(
+            text_of(answer, "topic"), text_of(answer, "id"), text_of(answer, "time"), answer["subscribers"]
+        )
     except (KeyError, TypeError) as error:
         raise foreign("it is no receipt") from error
+    if not isinstance(receipt.subscribers, int):
+        raise foreign("it is no receipt")
+    return receipt
 
 
 def _publish(
