@@ -73,7 +73,8 @@ export class Hub {
     const headers = new Headers(init.headers);
     if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`);
     attempt.sent = true;
-    return attempt.network(() => fetch(this.#base + path, { ...init, headers, signal: attempt.signal }));
+    const { signal } = attempt;
+    return attempt.network(() => fetch(this.#base + path, { ...init, headers, redirect: 'manual', signal }));
   }
 
   async #problem(response: Response, attempt: Attempt): Promise<HubProblem> {

@@ -56,8 +56,10 @@ export class PublishUncertain extends Error {
 }
 
 /** The problem that an answer without success is; its body is null if it is unknown or too large for one. */
-export function problemOf({ status, headers }: Response, body: string | null): HubProblem {
+export function problemOf({ status, headers, type }: Response, body: string | null): HubProblem {
   let members: Record<string, unknown> = {};
+  // A browser hides the status of a redirect: it is 0.
+  if (type === 'opaqueredirect' || (status >= 300 && status < 400)) members = redirect(headers.get('location'));
   try {
     const json = JSON.parse(body ?? '');
     if (json && typeof json === 'object') members = json;
@@ -65,6 +67,12 @@ export function problemOf({ status, headers }: Response, body: string | null): H
     // Not the hub's, or cut short: the status says enough.
   }
   return new HubProblem(status, members, retryAfter(headers.get('retry-after')));
+}
+
+/** None is followed: a `fetch` makes a GET of a redirected POST, and another server would get the token. */
+function redirect(location: string | null): Record<string, unknown> {
+  const detail = `give the address that it leads to${location ? `: ${location}` : ''}`;
+  return { title: 'The answer is a redirect', detail };
 }
 
 /** A success of something else than a hub, such as the page of a network's login. A retry would get the same. */

@@ -278,6 +278,25 @@ def test_a_client_of_the_caller_is_used_and_stays_open() -> None:
         assert len(hub.connections) == 3
 
 
+def test_a_client_of_the_caller_follows_no_redirects() -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient(follow_redirects=True) as client:
+            with pytest.raises(HubProblem, match="/elsewhere"):
+                await aio.publish(hub.url, "t", "x", client=client)
+            with pytest.raises(HubProblem, match="redirect"):
+                await anext(aio.subscribe(hub.url, "t", client=client))
+
+    moved = answer(302, headers="Location: /elsewhere\r\n")
+    with listening(*[moved] * 4, RECEIPT) as hub:
+        with httpx.Client(follow_redirects=True) as client:
+            with pytest.raises(HubProblem, match="/elsewhere"):
+                gapless.publish(hub.url, "t", "x", client=client)
+            with pytest.raises(HubProblem, match="redirect"):
+                next(gapless.subscribe(hub.url, "t", client=client))
+        run(main())
+        assert len(hub.connections) == 4
+
+
 def test_a_response_without_its_end_is_a_broken_one() -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with listening(half, RECEIPT) as hub:

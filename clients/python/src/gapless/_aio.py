@@ -125,7 +125,7 @@ class AsyncIo:
             extensions={"timeout": self._patience},
         )
         try:
-            self._response = await client.send(request, stream=True)
+            self._response = await client.send(request, stream=True, follow_redirects=False)
         except httpx.RequestError as error:
             return network_error(error)
         # An async generator, though httpx calls it an iterator: it is closed here, in the task that reads it.

@@ -109,4 +109,4 @@ def _problem_of(head: Head, patience: float) -> Rule[HubProblem]:
             body = b""
     except NetworkError:
         body = b""
-    return problem(head.status, body, head.headers.get("retry-after"))
+    return problem(head.status, body, head.headers)

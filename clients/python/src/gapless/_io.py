@@ -146,7 +146,7 @@ class Io:
             extensions={"timeout": self._patience, "trace": self._trace},
         )
         try:
-            self._response = client.send(request, stream=True)
+            self._response = client.send(request, stream=True, follow_redirects=False)
         except httpx.RequestError as error:
             return network_error(error)
         self._pieces = self._response.iter_bytes()
