@@ -143,12 +143,18 @@ export class Attempt {
 
   /** Waits until the attempt ends at most, also for a `fetch` or a function that does not know of aborts. */
   bounded<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this;
-    return new Promise((resolve, reject) => {
-      const abort = () => reject(signal.reason);
-      if (signal.aborted) abort();
-      signal.addEventListener('abort', abort);
-      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    });
+    return bounded(work, this.signal);
   }
+}
+
+/** Waits until an abort at most, whose reason it throws. */
+export function bounded<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    Promise.resolve(work)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
+  });
 }

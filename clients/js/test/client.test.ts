@@ -496,3 +496,89 @@ test('what is no receipt is a problem', async () => {
     await assert.rejects(tokens.close(), foreign, body);
   }
 });
+
+/** A promise that another one settles at once, or an error. */
+function soon<T>(what: string, promise: Promise<T>): Promise<T> {
+  return Promise.race([
+    promise,
+    turn()
+      .then(turn)
+      .then(() => Promise.reject(new Error(`not at once: ${what}`))),
+  ]);
+}
+
+test('an abort and return() end a wait for the store', async () => {
+  const never = () => new Promise<never>(() => {});
+  const stores = [
+    { get: never, set: () => {} },
+    { get: () => null, set: never },
+  ];
+  for (const store of stores) {
+    for (const delivery of ['at-least-once', 'at-most-once'] as const) {
+      const leave = new AbortController();
+      const { fetch, requests } = answering(() => streamed([block(1), block(2)], 'open'));
+      const options = { topics: 't', fetch, store, delivery };
+      const begin = async (signal?: AbortSignal) => {
+        const items = subscribe(url, { ...options, signal })[Symbol.asyncIterator]();
+        if (store !== stores[0] && delivery === 'at-least-once') await items.next();
+        const next = items.next();
+        await turn();
+        return { items, next };
+      };
+      const aborted = await begin(leave.signal);
+      leave.abort(new Error('enough'));
+      await assert.rejects(soon('an abort', aborted.next), /enough/);
+      requests.length = 0;
+      const left = await begin();
+      await soon('return()', left.items.return());
+      assert.deepEqual(await soon('next()', left.next), { done: true, value: undefined });
+      assert.ok(requests.every(({ init }) => init.signal!.aborted));
+    }
+  }
+});
+
+test('return() ends a wait for the hub, and for the next attempt', async () => {
+  for (const answer of [() => new Promise<Response>(() => {}), () => streamed([], 'open'), down]) {
+    const { fetch, requests } = answering(answer);
+    const items = subscribe(url, { topics: 't', fetch })[Symbol.asyncIterator]();
+    const next = items.next();
+    await turn();
+    await soon('return()', items.return());
+    assert.deepEqual(await soon('next()', next), { done: true, value: undefined });
+    assert.ok(requests[0]!.init.signal!.aborted);
+  }
+});
+
+test('a store is set when the consumer is done with an item, also after an abort, and once at a time', async () => {
+  const sets: string[] = [];
+  let finish = () => {};
+  const set = (cursor: string) => {
+    sets.push(cursor);
+    return new Promise<void>((resolve) => (finish = resolve));
+  };
+  const store = { get: () => null, set };
+  const leave = new AbortController();
+  const { fetch } = answering(...Array.from({ length: 3 }, (_, n) => () => streamed([block(n), block(n + 1)], 'open')));
+  const items = subscribe(url, { topics: 't', fetch, store, signal: leave.signal })[Symbol.asyncIterator]();
+  await items.next();
+  leave.abort(new Error('enough'));
+  await assert.rejects(soon('an abort', items.next()), /enough/);
+  assert.deepEqual(sets, ['e-0']);
+
+  const subscription = subscribe(url, { topics: 't', fetch, store });
+  const first = subscription[Symbol.asyncIterator]();
+  await first.next();
+  void first.next();
+  await turn();
+  await soon('return()', first.return());
+  const second = subscription[Symbol.asyncIterator]();
+  await second.next();
+  const next = second.next();
+  await turn();
+  assert.deepEqual(sets, ['e-0', 'e-1']);
+  finish();
+  await turn();
+  assert.deepEqual(sets, ['e-0', 'e-1', 'e-2']);
+  finish();
+  await soon('next()', next);
+});
