@@ -4,7 +4,10 @@ import { type HubProblem, problemOf } from './problem.js';
 /** Largest body that is taken for a problem, in bytes: one has a few hundred, a proxy's page may have any. */
 const MAX_PROBLEM = 65_536;
 
-/** A bearer token, or a function that gets one. It is called for the first request, and again after a 401. */
+/**
+ * A bearer token, or a function that gets one. It is called for the first request, and again after a 401. When it throws
+ * a NetworkError it is called again later; anything else that it throws ends the call.
+ */
 export type Token = string | (() => string | Promise<string>);
 
 /** What every request to the hub may need. */
@@ -16,7 +19,7 @@ export interface HubOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A failure of the network: no answer, or half of one. */
+/** A failure of the network: no answer, or half of one. It is retried; a subscription tells it to `onStatus`. */
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }

@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import {
   type Item,
   HubProblem,
+  NetworkError,
   PublishUncertain,
   type Status,
   publish,
@@ -581,4 +582,48 @@ test('a store is set when the consumer is done with an item, also after an abort
   assert.deepEqual(sets, ['e-0', 'e-1', 'e-2']);
   finish();
   await soon('next()', next);
+});
+
+test('a function for a token may have none for now', async () => {
+  /** Fails twice, and then has a token. */
+  const later = () => {
+    const calls = { count: 0 };
+    const token = async () => {
+      if (++calls.count <= 2) throw new NetworkError('the login is down');
+      return 'a';
+    };
+    return { calls, token };
+  };
+  const one = later();
+  const first = answering(receipt);
+  const outcome = await publishedPaused(() => publish(url, 't', 'x', { fetch: first.fetch, token: one.token }));
+  assert.equal((outcome as { id: string }).id, 'e-1');
+  assert.equal(one.calls.count, 3);
+  assert.equal(first.requests.length, 1);
+  assert.equal(new Headers(first.requests[0]!.init.headers).get('authorization'), 'Bearer a');
+
+  const two = later();
+  const gone = answering(() => new Response(null, { status: 204 }));
+  const told: Status[] = [];
+  const options = { topics: 't', fetch: gone.fetch, token: two.token, onStatus: (status: Status) => told.push(status) };
+  await publishedPaused(() => subscribe(url, { ...options, onItem: () => {} }).done);
+  const delays = told.map((status) => (status.state === 'waiting' ? status : null)).filter((status) => status !== null);
+  assert.equal(delays.length, 2);
+  assert.ok(delays[1]!.delay > delays[0]!.delay && delays[0]!.error instanceof NetworkError);
+
+  // Nothing was sent, so it is certain.
+  const never = () => Promise.reject(new NetworkError('the login is down'));
+  const given = await publishedPaused(() => publish(url, 't', 'x', { token: never, giveUpAfter: 2_000 }));
+  assert.ok(given instanceof NetworkError, String(given));
+});
+
+test('what else a function for a token throws ends the call with it', async () => {
+  const { fetch, requests } = answering(receipt);
+  const token = () => Promise.reject(new RangeError('signed out'));
+  await assert.rejects(publish(url, 't', 'x', { fetch, token }), /RangeError: signed out/);
+  await assert.rejects(subscribe(url, { topics: 't', fetch, token, onItem: () => {} }).done, /RangeError: signed out/);
+  const tokens = stream(url, 't', { fetch, token });
+  await tokens.write('x');
+  await assert.rejects(tokens.close(), /RangeError: signed out/);
+  assert.equal(requests.length, 0);
 });

@@ -28,7 +28,8 @@ from ._io import network_error, tls
 
 T = TypeVar("T")
 
-#: A bearer token, or a function that gets one. It is called for the first request, and again after a 401.
+#: A bearer token, or a function that gets one. It is called for the first request, and again after a 401. When it
+#: raises a NetworkError it is called again later; anything else that it raises ends the call.
 Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
 
 

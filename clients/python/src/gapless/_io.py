@@ -30,7 +30,8 @@ from ._errors import NetworkError
 
 T = TypeVar("T")
 
-#: A bearer token, or a function that gets one. It is called for the first request, and again after a 401.
+#: A bearer token, or a function that gets one. It is called for the first request, and again after a 401. When it
+#: raises a NetworkError it is called again later; anything else that it raises ends the call.
 Token = str | Callable[[], str]
 
 
