@@ -96,6 +96,7 @@ export async function send<T>(hub: Hub, body: string, options: BatchOptions, tak
   const { ifMatch, signal, key = randomKey(), giveUpAfter = WINDOW } = options;
   const headers: Record<string, string> = { 'content-type': 'application/json', 'idempotency-key': key };
   if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch ?? 'none'}"`;
+  checkGiveUpAfter(giveUpAfter);
   const elapsed = stopwatch();
   let asked = false;
   // Directly before each request: a page that was frozen, or a computer that slept, wakes up later than it planned, and
@@ -135,6 +136,11 @@ export async function send<T>(hub: Hub, body: string, options: BatchOptions, tak
     const cause = error instanceof TooLate ? failure : error;
     throw uncertain ? new PublishUncertain(key, cause) : cause;
   }
+}
+
+/** Not Infinity: every hub forgets a key, and a retry is a second event then. */
+export function checkGiveUpAfter(ms: number): void {
+  if (!(ms >= 0 && ms < Infinity)) throw new RangeError('giveUpAfter: milliseconds, not negative');
 }
 
 function taken<T>(text: string, take: (answer: unknown) => T): T {

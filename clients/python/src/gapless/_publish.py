@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import secrets
 import time
@@ -65,6 +66,11 @@ class PublishOptions:
     if_match: str | None = None
     key: str | None = None
     give_up_after: float = WINDOW
+
+    def __post_init__(self) -> None:
+        # Not infinity: every hub forgets a key, and a retry is a second event then.
+        if not 0 <= self.give_up_after < math.inf:
+            raise ValueError("give_up_after: seconds, not negative")
 
 
 def encode(envelope: Envelope) -> bytes:
