@@ -49,6 +49,8 @@ export class Subscription implements AsyncIterable<Item> {
   #asked = false;
   #running = false;
   #retry = DEFAULT_RETRY;
+  /** Failures in a row, without an item or a keepalive between them. */
+  #failures = 0;
   /** A `set` that is not finished; one that an abort has left, too. */
   #saving: Promise<void> | null = null;
 
@@ -100,7 +102,6 @@ export class Subscription implements AsyncIterable<Item> {
     const { store, onStatus } = this.#options;
     if (!this.#asked) this.#cursor ??= (await bounded(store?.get(), signal)) || null;
     this.#asked = true;
-    let failures = 0;
     for (;;) {
       const attempt = new Attempt(signal);
       let failure: Error | null = null;
@@ -109,17 +110,17 @@ export class Subscription implements AsyncIterable<Item> {
         const response = await this.#connect(attempt);
         if (response === null) return;
         onStatus?.({ state: 'open' });
-        failures = 0;
         yield* this.#items(response, attempt, signal);
+        this.#failures = 0;
       } catch (error) {
         if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;
-        failures += 1;
+        this.#failures += 1;
         failure = error;
       } finally {
         attempt.end();
       }
       const retryAfter = failure instanceof HubProblem ? failure.retryAfter : 0;
-      const delay = delayOf(this.#retry, retryAfter, failures, Math.random());
+      const delay = delayOf(this.#retry, retryAfter, this.#failures, Math.random());
       onStatus?.({ state: 'waiting', delay, error: failure });
       await sleep(delay, signal);
     }
@@ -156,13 +157,27 @@ export class Subscription implements AsyncIterable<Item> {
 
   async *#items(response: Response, attempt: Attempt, signal: AbortSignal): AsyncGenerator<Item, void, undefined> {
     const early = this.#options.delivery === 'at-most-once';
-    for await (const { item, cursor } of blocks(response, attempt, (ms) => (this.#retry = ms))) {
+    let told = false;
+    const onRetry = (ms: number) => {
+      told = true;
+      this.#retry = ms;
+    };
+    // Not so at the head: what ends every stream after it must not be asked again without growing delays.
+    const alive = () => {
+      told = true;
+      this.#failures = 0;
+    };
+    for await (const { item, cursor } of blocks(response, attempt, onRetry, alive)) {
       if (early) await this.#move(cursor, signal);
-      if (item) yield item;
+      if (item) {
+        alive();
+        yield item;
+      }
       if (!early) await this.#move(cursor, signal);
       // A consumer of what was read before the abort must not get the rest.
       signal.throwIfAborted();
     }
+    if (!told) throw new NetworkError('the stream ended before anything came');
   }
 
   async #move(cursor: string | null, signal: AbortSignal): Promise<void> {

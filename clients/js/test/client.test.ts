@@ -13,6 +13,7 @@ import {
   stream,
   subscribe,
 } from 'gapless';
+import { EventLog } from 'gapless/react';
 import { until } from './hub.js';
 
 const url = 'http://hub.example';
@@ -96,6 +97,24 @@ test('the delay is the retry of the hub after an end, and grows with failures up
   }
   const again = await waits(3, down, down, () => streamed(['retry: 100\n']));
   assert.equal(again[2], 100);
+});
+
+test('the delay grows until something has come, not only a head', async () => {
+  const cursor = 'retry: 3000\nevent: hub.cursor\ndata: {}\nid: e-0\n\n';
+  for (const answer of [() => streamed([], 'break'), () => streamed([]), () => streamed([cursor], 'break')]) {
+    const growing = await waits(4, answer, answer, answer, answer);
+    for (const [index, base] of [3, 6, 12, 24].entries()) {
+      assert.ok(growing[index]! >= base * 1000 && growing[index]! <= base * 1250, `${growing}`);
+    }
+  }
+  for (const text of [block(1), ':\n']) {
+    const alive = () => streamed([text], 'break');
+    const even = await waits(4, down, alive, alive, alive);
+    assert.ok(
+      even.slice(1).every((delay) => delay >= 3_000 && delay <= 3_750),
+      `${even}`,
+    );
+  }
 });
 
 test('Retry-After is kept, as seconds and as a date, up to ten minutes', async () => {
@@ -290,8 +309,12 @@ test('a publish stream sends one batch at a time, with bounds, and makes its wri
 });
 
 /** Publishes with a paused clock. Before each step of it `meanwhile` may let another clock jump. */
-async function publishedPaused(work: () => Promise<unknown>, meanwhile: () => void = () => {}): Promise<unknown> {
-  mock.timers.enable({ apis: ['setTimeout'] });
+async function publishedPaused(
+  work: () => Promise<unknown>,
+  meanwhile: () => void = () => {},
+  apis: ('setTimeout' | 'Date')[] = ['setTimeout'],
+): Promise<unknown> {
+  mock.timers.enable({ apis });
   try {
     let outcome: { is: unknown } | null = null;
     const settle = (is: unknown) => void (outcome = { is });
@@ -626,4 +649,52 @@ test('what else a function for a token throws ends the call with it', async () =
   await tokens.write('x');
   await assert.rejects(tokens.close(), /RangeError: signed out/);
   assert.equal(requests.length, 0);
+});
+
+test('a time to give up after is a number that is not negative', async () => {
+  for (const giveUpAfter of [-1, NaN, Infinity]) {
+    const { fetch, requests } = answering(receipt);
+    await assert.rejects(publish(url, 't', 'x', { fetch, giveUpAfter }), RangeError);
+    await assert.rejects(publishBatch(url, [], { fetch, giveUpAfter }), RangeError);
+    assert.throws(() => stream(url, 't', { fetch, giveUpAfter }), RangeError);
+    assert.equal(requests.length, 0);
+  }
+});
+
+test('a log keeps at least one item', () => {
+  for (const limit of [0, -1, 0.5, NaN]) {
+    assert.throws(() => new EventLog({ url, topics: 't', limit }), RangeError, `${limit}`);
+  }
+  for (const limit of [1, Infinity, undefined]) new EventLog({ url, topics: 't', limit });
+});
+
+test('an answer that comes in drops is bounded as a whole', async () => {
+  // A byte every second, for longer than the bound.
+  const dripping = (init: ResponseInit) => () => {
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        controller.enqueue(new Uint8Array([0x20]));
+      },
+    });
+    return new Response(body, init);
+  };
+  const json = { headers: { 'content-type': 'application/json' } };
+  const { fetch } = answering(dripping(json), dripping(json), dripping(json));
+  const begun = { turns: 0 };
+  const error = await publishedPaused(
+    () => publish(url, 't', 'x', { fetch, giveUpAfter: 10_000 }),
+    () => void (begun.turns += 1),
+    ['setTimeout', 'Date'],
+  );
+  assert.ok(error instanceof PublishUncertain && error.cause instanceof NetworkError, String(error));
+  // A turn is 50 ms.
+  assert.ok(begun.turns >= 195 && begun.turns <= 215, `${begun.turns}`);
+  // The status says enough.
+  const refusing = answering(dripping({ status: 403 }));
+  const refused = await publishedPaused(() => publish(url, 't', 'x', { fetch: refusing.fetch, giveUpAfter: 10_000 }));
+  assert.ok(refused instanceof HubProblem && refused.status === 403, String(refused));
+  const next = answering(dripping({ status: 403 }));
+  const ended = await publishedPaused(() => subscribe(url, { topics: 't', fetch: next.fetch, onItem: () => {} }).done);
+  assert.ok(ended instanceof HubProblem && ended.status === 403, String(ended));
 });
