@@ -83,6 +83,13 @@ class PublishUncertain(GaplessError):
         return f"a publish may have been published, or not; {advice}"
 
 
+def failure_of(error: BaseException) -> BaseException:
+    """What a subscription raises that has ended by an error, when it is asked again."""
+    if isinstance(error, Exception):
+        return error
+    return RuntimeError("the subscription was cancelled, and has not ended: make another one, with its cursor")
+
+
 def foreign(detail: str) -> HubProblem:
     """A success of something else than a hub, such as the page of a network's login. A retry would get the same."""
     return HubProblem(200, {"title": "This is not the answer of a hub", "detail": detail})

@@ -53,7 +53,7 @@ WINDOW = 540.0
 # First delay before a retry, in seconds; it doubles. A hub restarts within seconds.
 _FIRST_WAIT = 0.5
 
-# Time for one step of an attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer.
+# Time for one attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer.
 _ATTEMPT = 60.0
 _BYTES_PER_SECOND = 8192
 
@@ -188,7 +188,7 @@ def _attempt(
         raise foreign(f"it is {kind}")
     pieces: list[bytes] = []
     size = 0
-    while piece := (yield from read(patience)):
+    while piece := (yield from read(hub.left)):
         pieces.append(piece)
         size += len(piece)
         if size > _MAX_ANSWER:
