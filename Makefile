@@ -22,9 +22,12 @@ install: ## what the tests need, by name from apt, npm and pip
 SIMULATION := --locked --features simulation --test simulation --config profile.dev.package.gapless.opt-level=1 \
 	$(foreach crate,shuttle shuttle-engine shuttle-std bitvec corosensei,--config profile.dev.package.$(crate).opt-level=3)
 
+# Most tests wait for a disk, a timer or another process more than they compute.
+THREADS := $(shell echo $$((2 * $$(nproc))))
+
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
 	@$(MAKE) --no-print-directory jetstream
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
