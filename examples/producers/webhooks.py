@@ -24,7 +24,7 @@ class Webhook(BaseHTTPRequestHandler):
             want = "sha256=" + hmac.new(SECRET, body, "sha256").hexdigest()
         else:
             name, key, given, want = head["X-Gitlab-Event"], head["Idempotency-Key"], head["X-Gitlab-Token"], SECRET.decode()
-        if not hmac.compare_digest(want.encode(), (given or "").encode()):
+        if not key or not hmac.compare_digest(want.encode(), (given or "").encode()):
             return 401
         with sqlite3.connect(FILE) as store:  # On disk before the answer: GitHub does not send it again by itself.
             store.execute("INSERT OR IGNORE INTO hooks VALUES (?, ?, ?, ?)", (f"{site}-{key}", site, name, body.decode()))

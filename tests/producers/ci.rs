@@ -35,7 +35,7 @@ fn step(hub: &Hub, checkout: &Path, command: &str, variables: &[(&str, &str)]) -
     fs::write(&script, command).unwrap();
     let mut runner = Command::new("bash");
     runner.args(["--noprofile", "--norc", "-eo", "pipefail"]).arg(script).current_dir(checkout);
-    runner.env("GAPLESS_URL", hub.url()).env_remove("GAPLESS_TOKEN").env_remove("GITHUB_RUN_ID");
+    runner.env("GAPLESS_URL", hub.url()).env("GAPLESS_TOKEN", "producer-token").env_remove("GITHUB_RUN_ID");
     runner.envs(variables.iter().copied());
     runner
 }
@@ -43,7 +43,7 @@ fn step(hub: &Hub, checkout: &Path, command: &str, variables: &[(&str, &str)]) -
 #[test]
 fn a_job_of_github_whose_hub_is_killed_between_and_within_its_steps_is_told_once() {
     let checkout = recipe::directory();
-    let mut hub = Hub::start();
+    let mut hub = recipe::hub();
     for command in commands("ci-github.yml", "- run: ") {
         let command = command.replace("${{ job.status }}", "success");
         let mut running = Child::spawn(&mut step(&hub, checkout.path(), &command, &GITHUB));
@@ -70,7 +70,7 @@ fn a_job_of_github_whose_hub_is_killed_between_and_within_its_steps_is_told_once
 #[test]
 fn a_job_of_gitlab_that_fails_says_so_at_its_end() {
     let checkout = recipe::directory();
-    let hub = Hub::start();
+    let hub = recipe::hub();
     let commands = commands("ci-gitlab.yml", "- ");
     let (after, script) = commands.split_last().unwrap();
     let run = |commands: &[String]| {
@@ -87,7 +87,7 @@ fn a_job_of_gitlab_that_fails_says_so_at_its_end() {
 fn a_hub_that_refuses_fails_no_job_and_is_asked_once() {
     let checkout = recipe::directory();
     let mut hub = Hub::start_with(&["--access-anyone-subscribe", "**", "--log-level", "gapless=debug"]);
-    let output = step(&hub, checkout.path(), "./ci.sh start x", &GITHUB).output().unwrap();
+    let output = step(&hub, checkout.path(), "./ci.sh start x", &GITHUB).env_remove("GAPLESS_TOKEN").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("not published: start: ") && told.contains("needs a token"), "{told}");

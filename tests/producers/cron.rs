@@ -16,7 +16,7 @@ fn cron(hub: &Hub, script: &str) -> Command {
 
 #[test]
 fn start_output_and_exit_code_are_published_in_order() {
-    let hub = Hub::start();
+    let hub = recipe::hub();
     let output = cron(&hub, "echo one; echo two >&2; printf three; exit 3").output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "", "cron would mail it");
@@ -27,7 +27,7 @@ fn start_output_and_exit_code_are_published_in_order() {
 
 #[test]
 fn a_hub_that_is_killed_while_the_command_runs_has_every_line_once() {
-    let mut hub = Hub::start();
+    let mut hub = recipe::hub();
     let script = "i=0; while [ $i -lt 60 ]; do i=$((i + 1)); echo line $i; sleep 0.05; done";
     let mut job = Child::spawn(&mut cron(&hub, script));
     for lines in [10, 20] {
@@ -47,7 +47,7 @@ fn a_hub_that_is_killed_while_the_command_runs_has_every_line_once() {
 fn a_hub_that_is_down_delays_no_command_and_is_told_afterwards() {
     let directory = recipe::directory();
     let file = directory.path().join("done");
-    let mut hub = Hub::start();
+    let mut hub = recipe::hub();
     hub.kill();
     let mut job = Child::spawn(&mut cron(&hub, &format!("echo {0}; touch {0}", file.display())));
     eventually("the command runs", || file.exists());

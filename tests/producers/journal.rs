@@ -1,10 +1,6 @@
 //! `journal.sh`, with a systemd-journald of the test's own.
 
-use std::{
-    process::Command,
-    thread,
-    time::Duration,
-};
+use std::{process::Command, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -76,7 +72,7 @@ fn messages(hub: &Hub) -> Vec<String> {
 #[test]
 fn entries_are_published_once_over_kills_of_the_hub_and_of_the_forwarder() {
     let Some(journal) = Journal::start() else { return };
-    let mut hub = Hub::start();
+    let mut hub = recipe::hub();
     journal.write(0..100);
     let forwarder = journal.forward(&hub);
     eventually("the old entries are there", || messages(&hub).len() == 100);

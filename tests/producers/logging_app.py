@@ -9,6 +9,7 @@ import time
 from gapless_logging import GaplessHandler
 
 records, threads, pause, most = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+farewell = float(os.environ.get("FAREWELL", "20"))
 order = 0
 
 
@@ -23,7 +24,7 @@ class Handler(GaplessHandler):
         return text
 
 
-handler = Handler(os.environ["GAPLESS_URL"], "logs/app", most=most, farewell=20)
+handler = Handler(os.environ["GAPLESS_URL"], "logs/app", token=os.environ["GAPLESS_TOKEN"], most=most, farewell=farewell)
 logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
 
 

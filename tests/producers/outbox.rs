@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
@@ -53,7 +53,8 @@ impl Postgres {
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut server = as_user(&program("postgres"));
         server.args(["-c", "listen_addresses=", "-c", "fsync=off", "-D"]).arg(&data).arg("-k").arg(place);
-        let server = Child::spawn(server.current_dir(place));
+        // Its log is of no use here.
+        let server = Child::spawn(server.current_dir(place).stderr(Stdio::null()));
         let postgres = Self { _server: server, directory };
         eventually("the server takes connections", || postgres.psql(&["-c", "SELECT 1"]).is_ok());
         postgres.psql(&["-f", &recipe::path("outbox.sql")]).unwrap();
@@ -84,7 +85,7 @@ impl Postgres {
 #[test]
 fn each_committed_row_is_published_once_over_kills_of_the_forwarder_and_of_the_hub() {
     let postgres = Postgres::start();
-    let mut hub = Hub::start();
+    let mut hub = recipe::hub();
     let mut forwarder = postgres.forward(&hub);
     // One order a transaction; every seventh is rolled back.
     let mut orders = String::new();
@@ -120,7 +121,7 @@ fn each_committed_row_is_published_once_over_kills_of_the_forwarder_and_of_the_h
 #[test]
 fn a_row_whose_publish_was_cut_from_its_delete_is_not_published_again() {
     let postgres = Postgres::start();
-    let hub = Hub::start();
+    let hub = recipe::hub();
     postgres.psql(&["-c", "INSERT INTO outbox (topic, data) VALUES ('orders', '1'), ('orders', '2')"]).unwrap();
     // Nothing can be deleted, so the forwarder ends after its first receipt, as if it was killed there.
     postgres.psql(&["-c", "CREATE RULE keep AS ON DELETE TO outbox DO INSTEAD SELECT 1 / 0"]).unwrap();

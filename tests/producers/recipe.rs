@@ -4,15 +4,21 @@ use std::{fs, path::Path, process::Command};
 
 use crate::{
     child::{here, tool},
-    support::hub::Hub,
+    support::{hub::Hub, tokens},
 };
+
+/// A hub that takes events only with the recipes' token.
+pub(crate) fn hub() -> Hub {
+    let known = tokens(&[("producer", "publish = [\"**\"], subscribe = [\"**\"]")]);
+    Hub::start_with(&["--access-tokens", &known, "--access-anyone-subscribe", "**"])
+}
 
 /// The path of a recipe.
 pub(crate) fn path(name: &str) -> String {
     here(&format!("examples/producers/{name}"))
 }
 
-/// A recipe with the hub's URL, `gapless` on its path, and no token.
+/// A recipe with the hub's URL, its token, and `gapless` on its path.
 pub(crate) fn command(hub: &Hub, name: &str) -> Command {
     with_hub(Command::new(path(name)), hub)
 }
@@ -50,7 +56,7 @@ pub(crate) fn node(hub: &Hub, directory: &Path, path: &str) -> Command {
 fn with_hub(mut command: Command, hub: &Hub) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_gapless")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
-    command.env("PATH", path).env("GAPLESS_URL", hub.url()).env_remove("GAPLESS_TOKEN");
+    command.env("PATH", path).env("GAPLESS_URL", hub.url()).env("GAPLESS_TOKEN", "producer-token");
     command
 }
 
@@ -63,7 +69,9 @@ pub(crate) fn heard(hub: &Hub, topic: &str) -> Vec<(String, String)> {
 }
 
 /// The same, as expected.
-pub(crate) fn said<N: Into<String>, D: Into<String>>(events: impl IntoIterator<Item = (N, D)>) -> Vec<(String, String)> {
+pub(crate) fn said<N: Into<String>, D: Into<String>>(
+    events: impl IntoIterator<Item = (N, D)>,
+) -> Vec<(String, String)> {
     events.into_iter().map(|(name, data)| (name.into(), data.into())).collect()
 }
 

@@ -30,7 +30,7 @@ fn steps(count: u32) -> Vec<(&'static str, String)> {
 fn a_job_whose_worker_is_killed_and_one_whose_hub_is_killed_tell_each_step_once() {
     let directory = recipe::directory();
     let redis = Redis::start(directory.path());
-    let mut hub = Hub::start();
+    let mut hub = recipe::hub();
     enqueue(&hub, &redis, ["first", "1", "count", "[12, 0.05, 5]"]);
     enqueue(&hub, &redis, ["second", "0", "count", "[12, 0.1]"]);
     let _worker = worker(&hub, &redis, directory.path());
@@ -50,10 +50,11 @@ fn a_job_whose_worker_is_killed_and_one_whose_hub_is_killed_tell_each_step_once(
 fn a_job_that_fails_says_so_once_when_no_try_is_left() {
     let directory = recipe::directory();
     let redis = Redis::start(directory.path());
-    let hub = Hub::start();
+    let hub = recipe::hub();
     enqueue(&hub, &redis, ["third", "1", "fails", "[]"]);
     let _worker = worker(&hub, &redis, directory.path());
     eventually("the job ends", || hub.topic("jobs/third")["closed"] == true);
-    let want = [("progress", json!({ "done": 1, "of": 2 })), ("failed", json!({ "error": "the second step is missing" }))];
+    let want =
+        [("progress", json!({ "done": 1, "of": 2 })), ("failed", json!({ "error": "the second step is missing" }))];
     assert_eq!(heard(&hub, "jobs/third"), said(want.map(|(name, data)| (name, data.to_string()))));
 }
