@@ -42,11 +42,13 @@ impl Child {
     }
 
     /// The process's id.
+    #[allow(dead_code, reason = "for the tests of the producers")]
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
     /// Sends it a signal by name.
+    #[allow(dead_code, reason = "for the tests of the producers")]
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status();
         assert!(status.unwrap().success());

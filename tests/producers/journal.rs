@@ -27,7 +27,7 @@ impl Journal {
             mkdir -p /run/systemd/journal; exec /usr/lib/systemd/systemd-journald";
         let daemon = Child::spawn(Command::new("unshare").args(["--mount", "sh", "-ec", script]));
         let journal = Self { daemon };
-        eventually("the journal takes entries", || journal.inside(&mut Command::new("logger").arg("ready")));
+        eventually("the journal takes entries", || journal.inside(Command::new("logger").arg("ready")));
         Some(journal)
     }
 

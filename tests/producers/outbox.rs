@@ -47,9 +47,9 @@ impl Postgres {
         if rustix::process::geteuid().is_root() {
             assert!(Command::new("chown").arg("postgres").arg(place).status().unwrap().success());
         }
-        let mut make = as_user(&program("initdb"));
-        make.args(["--no-sync", "--auth=trust", "--username=app", "--no-locale", "--encoding=UTF8", "-D"]).arg(&data);
-        let made = make.current_dir(place).output().unwrap_or_else(|error| panic!("{error}; run `make install`"));
+        let mut initdb = as_user(&program("initdb"));
+        initdb.args(["--no-sync", "--auth=trust", "--username=app", "--no-locale", "--encoding=UTF8", "-D"]).arg(&data);
+        let made = initdb.current_dir(place).output().unwrap_or_else(|error| panic!("{error}; run `make install`"));
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let mut server = as_user(&program("postgres"));
         server.args(["-c", "listen_addresses=", "-c", "fsync=off", "-D"]).arg(&data).arg("-k").arg(place);
@@ -88,12 +88,12 @@ fn each_committed_row_is_published_once_over_kills_of_the_forwarder_and_of_the_h
     let mut hub = recipe::hub();
     let mut forwarder = postgres.forward(&hub);
     // One order a transaction; every seventh is rolled back.
-    let mut orders = String::new();
-    for order in 0..300 {
+    let transaction = |order| {
         let end = if order % 7 == 0 { "ROLLBACK" } else { "COMMIT" };
         let insert = "INSERT INTO outbox (topic, event, data) VALUES ('orders', 'placed'";
-        orders += &format!("BEGIN; {insert}, '{{\"order\": {order}}}'); {end};\nSELECT pg_sleep(0.005);\n");
-    }
+        format!("BEGIN; {insert}, '{{\"order\": {order}}}'); {end};\nSELECT pg_sleep(0.005);\n")
+    };
+    let orders: String = (0..300).map(transaction).collect();
     let file = postgres.directory.path().join("orders.sql");
     fs::write(&file, orders).unwrap();
     let mut shop = Child::spawn(Command::new(program("psql")).arg(postgres.url()).args(["-X", "-q", "-f"]).arg(&file));
