@@ -85,6 +85,9 @@ fn entries_are_published_once_over_kills_of_the_hub_and_of_the_forwarder() {
     // A text that looks like a place in the journal is none.
     let text = "{\"__CURSOR\":\"s=1\"} and ,\"__CURSOR\":\"s=2\",";
     assert!(journal.inside(Command::new("logger").args(["-t", "app", text])));
+    let forwarder = journal.forward(&hub);
+    eventually("it is the newest", || messages(&hub).len() == 201);
+    forwarder.signal("KILL");
     for round in 2..5 {
         let forwarder = journal.forward(&hub);
         eventually("it goes on", || messages(&hub).len() > round as usize * 100);

@@ -47,14 +47,20 @@ fn a_job_whose_worker_is_killed_and_one_whose_hub_is_killed_tell_each_step_once(
 }
 
 #[test]
-fn a_job_that_fails_says_so_once_when_no_try_is_left() {
+fn a_job_that_fails_says_so_only_when_no_try_is_left() {
     let directory = recipe::directory();
     let redis = Redis::start(directory.path());
     let hub = recipe::hub();
-    enqueue(&hub, &redis, ["third", "1", "fails", "[]"]);
+    enqueue(&hub, &redis, ["for-good", "1", "fails", "[2]"]);
+    enqueue(&hub, &redis, ["once", "1", "fails", "[1]"]);
     let _worker = worker(&hub, &redis, directory.path());
-    eventually("the job ends", || hub.topic("jobs/third")["closed"] == true);
-    let want =
-        [("progress", json!({ "done": 1, "of": 2 })), ("failed", json!({ "error": "the second step is missing" }))];
-    assert_eq!(heard(&hub, "jobs/third"), said(want.map(|(name, data)| (name, data.to_string()))));
+    let step = ("progress", json!({ "done": 1, "of": 2 }));
+    for (topic, end) in [
+        ("jobs/for-good", ("failed", json!({ "error": "the second step is missing" }))),
+        ("jobs/once", ("succeeded", json!({ "result": "None" }))),
+    ] {
+        eventually("the job ends", || hub.topic(topic)["closed"] == true);
+        let want = [&step, &end].map(|(name, data)| (*name, data.to_string()));
+        assert_eq!(heard(&hub, topic), said(want), "{topic}");
+    }
 }
