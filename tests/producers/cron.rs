@@ -75,3 +75,16 @@ fn a_refusal_leaves_the_output_to_crons_mail() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "important\n");
     assert!(String::from_utf8_lossy(&output.stderr).contains("is closed"));
 }
+
+#[test]
+fn a_line_that_is_no_text_is_mailed_and_all_else_is_published() {
+    let hub = recipe::hub();
+    let script = r"echo one; printf '\377\n'; echo two";
+    let output = cron(&hub, script).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"one\n\xff\ntwo\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("line 2"), "{output:?}");
+    let start = format!("sh -c {script}");
+    let want = [("start", &*start), ("output", "one"), ("output", "two"), ("end", "0")];
+    assert_eq!(heard(&hub, "cron/backup"), said(want));
+}
