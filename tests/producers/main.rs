@@ -23,6 +23,7 @@ mod webhooks;
 use std::{collections::BTreeSet, fs};
 
 use child::here;
+use serde_json::Value;
 
 /// Most lines of a recipe, without comments: it must be readable at a glance.
 const MOST_LINES: usize = 35;
@@ -44,4 +45,26 @@ fn every_recipe_is_short_and_in_the_documents() {
         names.insert(name);
     }
     assert!(names.len() > 8, "{names:?}");
+}
+
+#[test]
+fn the_documents_versions_are_those_that_run_here() {
+    let page = fs::read_to_string(here("docs/PRODUCERS.md")).unwrap().to_lowercase();
+    let package: Value =
+        serde_json::from_str(&fs::read_to_string(here("tests/producers/package.json")).unwrap()).unwrap();
+    let npm = package["dependencies"].as_object().unwrap().iter();
+    let mut pinned: Vec<(String, String)> =
+        npm.map(|(name, version)| (name.clone(), version.as_str().unwrap().to_owned())).collect();
+    let pip = fs::read_to_string(here("tests/producers/requirements.txt")).unwrap();
+    pinned.extend(
+        pip.lines()
+            .filter_map(|line| line.split_once("=="))
+            .map(|(name, version)| (name.split('[').next().unwrap().to_owned(), version.to_owned())),
+    );
+    for (name, version) in pinned {
+        // What the others bring along is not what a reader asks for.
+        if !["httpx", "redis"].contains(&&*name) {
+            assert!(page.contains(&format!("{name} {version}")), "docs/PRODUCERS.md lacks {name} {version}");
+        }
+    }
 }
