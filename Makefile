@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run faults test jetstream simulate lint console screenshots bench soak report fuzz install release
+.PHONY: help run faults test jetstream simulate lint docs console screenshots bench soak report fuzz install release
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -52,7 +52,7 @@ faults: ## three hubs over three NATS servers, with kills, pauses, cut networks 
 simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
 	GAPLESS_SEEDS=$(SEEDS) cargo test $(SIMULATION) every_reader -- --nocapture
 
-lint: install ## formatting, clippy, types, links between documents, and whether console/dist is what console/src becomes
+lint: install ## formatting, clippy, types, the book and its links, and whether console/dist is what console/src becomes
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --features simulation --test simulation -- -D warnings
@@ -64,6 +64,10 @@ lint: install ## formatting, clippy, types, links between documents, and whether
 	npm --prefix console run check
 	npm --prefix clients/js run check
 	clients/python/test.sh check
+	python3 docs/book/build.py
+
+docs: install ## the documents as a book with search, in target/book; a dead link is an error
+	python3 docs/book/build.py
 
 console: install ## build the web page into console/dist, which the program includes
 	npm --prefix console run build

