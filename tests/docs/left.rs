@@ -21,6 +21,9 @@ pub(crate) const LEFT: &[(&str, &str)] = &[
     ("gapless jetstream init", "needs a cluster of NATS: tests/jetstream_admin has one"),
     ("nats …", "an abbreviation"),
     ("gapless remove jobs/42/tokens", "an id of no hub: docs/PROTOCOL.md has the same request with its own"),
+    ("journal.sh ", "needs a systemd journal: tests/producers has one"),
+    ("cron.sh ", "a line of a crontab: tests/producers runs the same"),
+    ("./ci.sh ", "a step of a CI job: tests/producers runs the same"),
     ("gapless top     ", "draws on a terminal: tests/terminal has one"),
 ];
 
