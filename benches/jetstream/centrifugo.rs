@@ -1,4 +1,5 @@
-//! Three nodes of Centrifugo, over one Redis or over the same NATS servers: what its users scale out with.
+//! Three nodes of Centrifugo, over one Redis or over the same NATS servers, beside three hubs in the same rounds: what its
+//! users scale out with.
 
 use gapless::load::LoadError;
 use tempfile::TempDir;
@@ -33,15 +34,30 @@ const PROMISES: &str = "centrifugo (redis): history is in one Redis, in its memo
     centrifugo (nats): no history, so that nothing can be recovered, and a receipt says that NATS has the event in a buffer. \
     Neither has replicas here; the hubs' log has three, each synced.";
 
+/// Three hubs, as [`rates`] calls them.
+const HUBS: &str = "gapless (jetstream), 3 hubs";
+
 pub(crate) fn measure(site: &Site, report: &mut Report) {
+    let log = site.stream("BESIDE");
+    let hubs = [(); SERVERS].map(|()| log.hub());
+    let ours = Nodes::hubs(site, &hubs.each_ref().map(|hub| &**hub));
     for _ in 0..rounds::count() {
         report.next_round();
+        through(&ours, HUBS, report).expect("hubs answer");
         for (engine, name) in ENGINES {
             let outcome = Centrifugo::start(site, engine)
                 .and_then(|it| through(&it.nodes, name, report).map_err(|error| error.to_string()));
             if let Err(error) = outcome {
                 report.note(format!("{name}: {error}"));
             }
+        }
+    }
+    for (_, name) in ENGINES {
+        for waiting in rates::IN_FLIGHT {
+            rates::against(report, &rates::case(waiting), HUBS, name);
+        }
+        for case in &fan_out::cases() {
+            fan_out::against(report, case, HUBS, name);
         }
     }
     report.note(PROMISES);

@@ -31,14 +31,19 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
         }
     }
     for case in &cases() {
-        let (tells, better, inverse) = ("cpu per delivery", Better::Lower, false);
-        let (reach, aim) = (None, None);
-        report.compare(JETSTREAM, SLED, &Compare { case, measure: CPU, tells, inverse, better, reach, aim });
+        against(report, case, JETSTREAM, SLED);
     }
 }
 
+/// The CPU of a delivery by two in the same rounds.
+pub(crate) fn against(report: &mut Report, case: &str, of: &'static str, to: &'static str) {
+    let (tells, better, inverse) = ("cpu per delivery", Better::Lower, false);
+    let (reach, aim) = (None, None);
+    report.compare(of, to, &Compare { case, measure: CPU, tells, inverse, better, reach, aim });
+}
+
 /// One event in flight, and as many as the servers take.
-fn cases() -> [String; 2] {
+pub(crate) fn cases() -> [String; 2] {
     ["1 in flight", "64 in flight"].map(|case| format!("{case}, {} subscribers", streams()))
 }
 
@@ -55,7 +60,9 @@ pub(crate) fn through(nodes: &Nodes, name: &'static str, report: &mut Report) ->
     let mut load = nodes.load(&topics);
     load.subscribe(streams(), |_| Wants::topic(&topics, 0))?;
     nodes.run(&mut load, &LoadPlan { events: 10, ..requests() }, (name, report))?;
-    let saturated = LoadPlan { pace: LoadMode::Window(64), form: PublishMode::Lines, ..requests() };
+    // Requests in a row, where lines are not known.
+    let form = if nodes.are_ours { PublishMode::Lines } else { PublishMode::Requests };
+    let saturated = LoadPlan { pace: LoadMode::Window(64), form, ..requests() };
     for (case, plan) in cases().iter().zip([requests(), saturated]) {
         let (outcome, cost) = nodes.run(&mut load, &plan, (name, report))?;
         report.sample(case, name, CPU, cost.hubs * 1e6 / outcome.delivered as f64, "us");

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-const IN_FLIGHT: [usize; 3] = [1, 64, 512];
+pub(crate) const IN_FLIGHT: [usize; 3] = [1, 64, 512];
 const HUBS: [&str; SERVERS] =
     ["gapless (jetstream), 1 hub", "gapless (jetstream), 2 hubs", "gapless (jetstream), 3 hubs"];
 
@@ -58,11 +58,12 @@ pub(crate) fn measure(site: &Site, report: &mut Report) {
 
 const LINES: &str = "lines of one stream a hub";
 
-fn case(waiting: usize) -> String {
+pub(crate) fn case(waiting: usize) -> String {
     format!("{waiting} in flight")
 }
 
-fn against(report: &mut Report, case: &str, of: &'static str, to: &'static str) {
+/// The rates of two in the same rounds.
+pub(crate) fn against(report: &mut Report, case: &str, of: &'static str, to: &'static str) {
     let (tells, better) = ("events a second", Better::Higher);
     let (inverse, reach, aim) = (false, None, None);
     report.compare(of, to, &Compare { case, measure: RATE, tells, inverse, better, reach, aim });
