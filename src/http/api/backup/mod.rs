@@ -21,6 +21,8 @@ use crate::{
             query::Query,
         },
         net::{
+            client_watch::ClientWatch,
+            cutter::Cutter,
             handler::IncomingRequest,
             response::{Response, abortable},
         },
@@ -29,6 +31,7 @@ use crate::{
     lifecycle::Drain,
 };
 
+mod reader_pace;
 mod stream;
 
 use stream::BackupBody;
@@ -76,6 +79,7 @@ pub async fn handle(state: &BackupState, caller: Caller, request: IncomingReques
         caller.authorization.require_admin("make a backup")?;
         caller.authorization.subscribe(&everything)
     };
+    let cutter = Cutter::of(request.extensions().get::<ClientWatch>());
     let (head, body) = request.into_parts();
     keys::BACKUP.check(&Query::new(head.uri.query()))?;
     if let Err(problem) = permitted(&caller) {
@@ -88,7 +92,7 @@ pub async fn handle(state: &BackupState, caller: Caller, request: IncomingReques
         Problem::new(Code::BackupRunning, "the hub makes one backup at a time; try again when the other one has ended")
     })?;
     let items = state.hub.backup(request).ok_or_else(|| unsupported(state.hub.engine_name()))?;
-    let body = BackupBody::new(items, permit, caller.authorization, Arc::clone(&state.policies), &state.drain);
+    let body = BackupBody::new(items, permit, caller.authorization, Arc::clone(&state.policies), &state.drain, cutter);
     let mut response = Response::new(abortable(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
