@@ -193,6 +193,9 @@ fn verify_backup(args: &VerifyArgs) -> ExitCode {
 
 /// Makes a store of a backup, and prints what was done.
 fn restore_backup(args: &RestoreArgs) -> ExitCode {
+    if let refused @ Err(_) = args.check() {
+        return finish(refused);
+    }
     let progress = Arc::new(WorkProgress::default());
     let line = ProgressLine::start(&progress, CountedUnit::Bytes);
     let restored = app::backup::restore::restore(&args.from, args.at.as_deref(), &args.data, &progress);

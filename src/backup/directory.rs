@@ -111,6 +111,15 @@ impl BackupDirectory {
         Ok(directory)
     }
 
+    /// The directory of backups that `path` is, or of whose own directories it is one.
+    #[must_use]
+    pub fn around(path: &Path) -> Option<PathBuf> {
+        let path = path.canonicalize().ok()?;
+        let is_inner = path.file_name().is_some_and(|name| name == "parts" || name == "backups");
+        let outer = path.parent().filter(|_| is_inner);
+        [Some(&*path), outer].into_iter().flatten().find(|dir| dir.join(MARK).exists()).map(Into::into)
+    }
+
     /// Its path.
     #[must_use]
     pub fn root(&self) -> &Path {

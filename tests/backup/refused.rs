@@ -73,6 +73,21 @@ fn a_hub_that_drains_breaks_a_backup_off() {
 }
 
 #[test]
+fn a_store_is_not_made_among_backups() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hub = Hub::start_on(data.path(), &[]);
+    hub.publish("a", "one");
+    backup(&hub, dir.path());
+    let before = super::commands::files(dir.path());
+    for within in ["", "backups", "parts"] {
+        let into = dir.path().join(within);
+        let (code, _, err) = run(&["restore", "--from", text(dir.path()), "--data", text(&into)]);
+        assert!(code == 2 && err.contains("another directory"), "{within}: {code} {err}");
+        assert_eq!(super::commands::files(dir.path()), before);
+    }
+}
+
+#[test]
 fn an_engine_without_backups_says_what_to_use() {
     let dir = tempfile::tempdir().unwrap();
     let hub = Hub::start_with(&["--engine", "memory"]);
