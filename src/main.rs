@@ -88,7 +88,7 @@ fn main() -> ExitCode {
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
         },
         Command::Import(args) => import_store(&args),
-        Command::Backup(args) => finish(block_on(cli::backup::run(args, &app::backup::check_part))),
+        Command::Backup(args) => finish(block_on(cli::backup::run(args, Arc::new(app::backup::check_part)))),
         Command::Verify(args) => verify_backup(&args),
         Command::Restore(args) => restore_backup(&args),
         Command::Completions(args) => finish(cli::completions::run(&args, Cli::definition())),

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{body::Bodies, keys};
 use crate::{
+    backup::frame::MAX_DIGESTS,
     engine::{BackupRequest, PartDigest},
     event::{Filter, Selection},
     http::{
@@ -39,8 +40,8 @@ use stream::BackupBody;
 /// Backups at a time. One: each takes half of a core and of the disk's bandwidth at most.
 const MAX_BACKUPS: usize = 1;
 
-/// Bytes of the request's body at most: 64,000 parts, of 256 MiB each as a rule.
-const MAX_BODY_BYTES: usize = 65 * 64_000;
+/// Bytes of the request's body at most: a digest and the end of its line for each part that a client may name.
+const MAX_BODY_BYTES: usize = 65 * MAX_DIGESTS;
 
 /// The content type of the stream.
 const CONTENT_TYPE: &str = "application/vnd.gapless.backup";
