@@ -32,9 +32,6 @@ use crate::{
     progress::WorkProgress,
 };
 
-/// The ending of an archive's name.
-const ARCHIVE: &str = ".tar.zst";
-
 /// Longest wait for the next bytes. The hub may have to open a segment on a slow disk, which it gives up after 20 s.
 const SILENCE: Duration = Duration::from_mins(2);
 
@@ -90,12 +87,15 @@ struct BackupReport {
 /// # Errors
 /// When the hub cannot be reached or refuses, or the backup cannot be written. The backups before it are as they were.
 pub async fn run(args: BackupArgs, check: CheckPart) -> Result<(), CliError> {
-    let is_archive = args.to.to_string_lossy().ends_with(ARCHIVE) && !args.to.is_dir();
+    let is_archive = args.to.to_string_lossy().ends_with(archive::ENDING) && !args.to.is_dir();
     if is_archive && args.keep.is_some() {
         return Err(CliError::KeepOfArchive);
     }
     let work = if is_archive { parts_beside(&args.to) } else { args.to.clone() };
     let directory = BackupDirectory::create(&work)?;
+    if is_archive {
+        archive::write::remove_half(&args.to)?;
+    }
     // What an earlier try has left takes space that this one needs. If it cannot be removed now, it is told at the end.
     directory.remove_unused()?;
     let received = match receive(&args.hub, &directory, check).await {
@@ -146,7 +146,7 @@ fn remove_old(directory: &BackupDirectory, received: &ReceivedBackup, keep: Opti
 fn pack(directory: BackupDirectory, received: &ReceivedBackup, to: &Path) -> Result<(), BackupError> {
     // What an earlier try has received, and this one has not used, takes the archive's space.
     directory.remove_old(&received.manifest, 1)?;
-    archive::write_file(&directory, &received.manifest, to)?;
+    archive::write::write_file(&directory, &received.manifest, to)?;
     let work = directory.root().to_owned();
     drop(directory);
     std::fs::remove_dir_all(&work).map_err(|source| BackupError::Io { path: work, source })

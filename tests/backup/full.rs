@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 
 use super::{
-    commands::{backup_at_last, files, run, text, verify},
+    commands::{backup, backup_at_last, files, run, text, verify},
     support::{eventually, hub::Hub},
 };
 
@@ -81,4 +81,29 @@ fn a_full_disk_is_named_and_holds_only_what_the_next_backup_uses() {
     assert!(made["reused_bytes"].as_u64().unwrap() > 2_000_000, "{made}");
     let parts = super::commands::parts(&to, &made["name"]).len();
     assert_eq!((files(&to.join("parts")).len(), verify(&to).0), (parts, 0));
+}
+
+#[test]
+fn a_full_disk_under_an_archive_is_named_and_the_archive_before_stays() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(disk) = SmallDisk::at(&dir.path().join("disk"), 64) else { return };
+    let hub = Hub::start_on(data.path(), &["--store-rotate-bytes", "1MiB"]);
+    let archive = disk.0.join("hub.tar.zst");
+    hub.publish("noise", "first");
+    backup(&hub, &archive);
+    let before = fs::read(&archive).unwrap();
+    publish_noise(&hub, 160);
+    disk.resize(11); // parts of 8 MB, and an archive of 6 MB
+    let made = ["backup", "--url", &hub.url(), "--to", text(&archive)];
+    for _ in 0..2 {
+        let (code, _, err) = run(&made);
+        assert!(code == 1 && err.contains("No space left"), "{code} {err}");
+        assert!(err.contains("hub.tar.zst.half") && !err.contains(".part"), "it names what is written: {err}");
+        assert_eq!(fs::read(&archive).unwrap(), before);
+        assert!(!disk.0.join("hub.tar.zst.half").exists(), "a full disk does not stay full of it");
+    }
+    disk.resize(64);
+    let made = backup_at_last(&hub, &archive);
+    assert!(made["reused_bytes"].as_u64().unwrap() > 2_000_000, "{made}");
+    assert_eq!((files(&disk.0), verify(&archive).0), (vec![archive], 0));
 }

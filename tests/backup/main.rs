@@ -5,6 +5,7 @@
 mod beside;
 mod clock;
 mod commands;
+mod crafted;
 mod damage;
 mod drill;
 mod full;
