@@ -1,5 +1,5 @@
 # All tasks of the project, for people and for CI: `make help` lists them.
-.PHONY: help run faults test jetstream simulate lint console screenshots bench soak report fuzz install release
+.PHONY: help run faults test jetstream simulate lint docs console screenshots bench soak report fuzz install release
 
 # Where tests/install.sh puts what it gets from pip, as cargo-nextest.
 export PATH := $(CURDIR)/target/venv/bin:$(PATH)
@@ -22,9 +22,12 @@ install: ## what the tests need, by name from apt, npm and pip
 SIMULATION := --locked --features simulation --test simulation --config profile.dev.package.gapless.opt-level=1 \
 	$(foreach crate,shuttle shuttle-engine shuttle-std bitvec corosensei,--config profile.dev.package.$(crate).opt-level=3)
 
+# Most tests wait for a disk, a timer or another process more than they compute.
+THREADS := $(shell echo $$((2 * $$(nproc))))
+
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked --lib --bins --tests; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
 	@$(MAKE) --no-print-directory jetstream
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
@@ -49,7 +52,7 @@ faults: ## three hubs over three NATS servers, with kills, pauses, cut networks 
 simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of seed K
 	GAPLESS_SEEDS=$(SEEDS) cargo test $(SIMULATION) every_reader -- --nocapture
 
-lint: install ## formatting, clippy, types, links between documents, and whether console/dist is what console/src becomes
+lint: install ## formatting, clippy, types, the book and its links, and whether console/dist is what console/src becomes
 	cargo fmt --all --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --features simulation --test simulation -- -D warnings
@@ -61,6 +64,10 @@ lint: install ## formatting, clippy, types, links between documents, and whether
 	npm --prefix console run check
 	npm --prefix clients/js run check
 	clients/python/test.sh check
+	python3 docs/book/build.py
+
+docs: install ## the documents as a book with search, in target/book; a dead link is an error
+	python3 docs/book/build.py
 
 console: install ## build the web page into console/dist, which the program includes
 	npm --prefix console run build

@@ -1,4 +1,4 @@
-//! The documents agree with the program: tables, links, quoted log lines, and names of tests, types and functions.
+//! The documents agree with the program: tables, links, quoted log lines, names of tests, types and functions, and commands.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -26,6 +26,17 @@ use serde_json::Value;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "promises/support/mod.rs"]
 mod support;
+
+#[path = "docs/blocks.rs"]
+mod blocks;
+#[path = "docs/commands.rs"]
+mod commands;
+#[path = "docs/left.rs"]
+mod left;
+#[path = "docs/provider.rs"]
+mod provider;
+#[path = "docs/shown.rs"]
+mod shown;
 
 use support::hub::Hub;
 
@@ -162,6 +173,30 @@ fn every_name_in_the_sizing_exists() {
         named += 1;
     }
     assert!(named > 20, "the names were not found");
+}
+
+#[test]
+fn every_command_in_the_documents_runs_or_is_listed_with_a_reason() {
+    let documents = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut documents: Vec<PathBuf> =
+        documents.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    documents.sort();
+    documents.insert(0, root().join("README.md"));
+    let mut ran = 0;
+    let (mut used, mut failures) = (BTreeSet::new(), Vec::new());
+    for document in documents {
+        let name = document.strip_prefix(root()).unwrap().display().to_string();
+        let outcome = commands::run(&name, &read(&document));
+        ran += outcome.ran;
+        used.extend(outcome.used);
+        failures.extend(outcome.failures);
+    }
+    let listed = left::LEFT.iter().chain(left::NO_SHELL).map(|(text, _)| *text);
+    failures.extend(
+        listed.filter(|text| !used.contains(text)).map(|text| format!("tests/docs/left.rs: nothing has {text:?}")),
+    );
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+    assert!(ran > 80, "only {ran} commands were found");
 }
 
 /// Dotted paths of the leaves of a JSON value.

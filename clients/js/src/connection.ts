@@ -20,6 +20,7 @@ export async function* blocks(
   response: Response,
   attempt: Attempt,
   onRetry: (ms: number) => void,
+  onKeepalive: () => void,
 ): AsyncGenerator<Decoded, void, undefined> {
   const keepalive = Number(response.headers.get('stream-keepalive'));
   const silence = keepalive > 0 ? Math.min(keepalive * 1000 * MISSED, MAX_SILENCE) : SILENCE;
@@ -27,6 +28,7 @@ export async function* blocks(
   const parser = createParser({
     maxBufferSize: MAX_EVENT,
     onRetry,
+    onComment: onKeepalive,
     onEvent: (message) => ready.push(decode(message)),
     onError: ({ type }) => {
       if (type === 'max-buffer-size-exceeded') throw foreign('an event is larger than any that a hub sends');
@@ -40,11 +42,7 @@ export async function* blocks(
     const { done, value } = await attempt.network(() => reader.read());
     attempt.limit(null);
     if (done) return;
-    try {
-      parser.feed(text.decode(value, { stream: true }));
-    } catch (error) {
-      throw error instanceof SyntaxError ? foreign('an event is no envelope') : error;
-    }
+    parser.feed(text.decode(value, { stream: true }));
     yield* ready.splice(0);
   }
 }

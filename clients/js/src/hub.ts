@@ -1,6 +1,13 @@
-import { problemOf } from './problem.js';
+import { bodyOf } from './body.js';
+import { type HubProblem, problemOf } from './problem.js';
 
-/** A bearer token, or a function that gets one. It is called for the first request, and again after a 401. */
+/** Largest body that is taken for a problem, in bytes: one has a few hundred, a proxy's page may have any. */
+const MAX_PROBLEM = 65_536;
+
+/**
+ * A bearer token, or a function that gets one. It is called for the first request, and again after a 401. When it throws
+ * a NetworkError it is called again later; anything else that it throws ends the call.
+ */
 export type Token = string | (() => string | Promise<string>);
 
 /** What every request to the hub may need. */
@@ -12,7 +19,7 @@ export interface HubOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A failure of the network: no answer, or half of one. */
+/** A failure of the network: no answer, or half of one. It is retried; a subscription tells it to `onStatus`. */
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
 }
@@ -29,8 +36,7 @@ export class Hub {
 
   constructor(url: string | URL, options: HubOptions) {
     this.#base = String(url).replace(/\/+$/, '');
-    // A wrong address is an error of the caller, and must not look like a network that fails.
-    new URL(`${this.#base}/`, globalThis.location?.href);
+    checkAddress(this.#base);
     this.#options = options;
   }
 
@@ -54,7 +60,7 @@ export class Hub {
     if (response.ok) return response;
     // The next attempt asks for another.
     if (response.status === 401) this.#token = undefined;
-    throw await attempt.bounded(problemOf(response));
+    throw await this.#problem(response, attempt);
   }
 
   /** Sees to it that there is a token, if there is one at all. */
@@ -70,8 +76,29 @@ export class Hub {
     const headers = new Headers(init.headers);
     if (this.#token !== undefined) headers.set('authorization', `Bearer ${this.#token}`);
     attempt.sent = true;
-    return attempt.network(() => fetch(this.#base + path, { ...init, headers, signal: attempt.signal }));
+    const { signal } = attempt;
+    return attempt.network(() => fetch(this.#base + path, { ...init, headers, redirect: 'manual', signal }));
   }
+
+  async #problem(response: Response, attempt: Attempt): Promise<HubProblem> {
+    try {
+      return problemOf(response, await attempt.network(() => bodyOf(response, MAX_PROBLEM)));
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error;
+      return problemOf(response, null);
+    }
+  }
+}
+
+/** A wrong address is an error of the caller, and must not look like a network that fails. */
+function checkAddress(base: string): void {
+  const { protocol, username, password } = new URL(`${base}/`, globalThis.location?.href);
+  const wrong = !/^https?:$/.test(protocol)
+    ? 'its scheme is not http or https'
+    : username || password
+      ? 'it has credentials: give them as the token'
+      : /[?#]/.test(base) && 'it has a query or a fragment';
+  if (wrong) throw new TypeError(`not the address of a hub: ${wrong}`);
 }
 
 /** One attempt at a request. It ends by the caller's signal, by its time limit, or by `end`; its connection with it. */
@@ -119,12 +146,18 @@ export class Attempt {
 
   /** Waits until the attempt ends at most, also for a `fetch` or a function that does not know of aborts. */
   bounded<T>(work: Promise<T>): Promise<T> {
-    const { signal } = this;
-    return new Promise((resolve, reject) => {
-      const abort = () => reject(signal.reason);
-      if (signal.aborted) abort();
-      signal.addEventListener('abort', abort);
-      work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    });
+    return bounded(work, this.signal);
   }
+}
+
+/** Waits until an abort at most, whose reason it throws. */
+export function bounded<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    Promise.resolve(work)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener('abort', abort));
+  });
 }

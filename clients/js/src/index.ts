@@ -1,5 +1,5 @@
 /** The client of gapless, an event hub with durable replay. */
-export { type HubOptions, type Token } from './hub.js';
+export { type HubOptions, NetworkError, type Token } from './hub.js';
 export { type EndItem, type EventItem, type GapItem, type Item, type RemovedItem } from './items.js';
 export { HubProblem, PublishUncertain } from './problem.js';
 export {

@@ -1,4 +1,5 @@
 import type { EventSourceMessage } from 'eventsource-parser';
+import { foreign } from './problem.js';
 
 /** An event of a topic. `data` is the text as published; `event` is `message` if it has no name. */
 export interface EventItem {
@@ -46,42 +47,49 @@ export interface Decoded {
 
 /** Decodes a block of a stream with envelopes. */
 export function decode({ event = 'message', id = '', data }: EventSourceMessage): Decoded {
-  return { item: itemOf(event, data), cursor: id || null };
+  try {
+    return { item: itemOf(event, data), cursor: id || null };
+  } catch {
+    throw foreign('an event is no envelope');
+  }
 }
 
 function itemOf(name: string, data: string): Item | null {
-  switch (name) {
-    case 'hub.gap': {
-      const gap = JSON.parse(data);
-      return {
-        type: 'gap',
-        topic: gap.topic ?? null,
-        reason: gap.reason,
-        after: gap.after ?? null,
-        resumesAt: gap.resumes_at ?? null,
-      };
-    }
-    case 'hub.end': {
-      const end = JSON.parse(data);
-      return { type: 'end', topic: end.topic, reason: end.reason, lastId: end.last_id ?? null };
-    }
-    case 'hub.removed': {
-      const envelope = JSON.parse(data);
-      const { id } = JSON.parse(envelope.data);
-      return { type: 'removed', topic: envelope.topic, id, position: envelope.id, time: envelope.time };
-    }
-    default: {
-      // `hub.cursor` moves the cursor and is no item. So may names that a later hub has.
-      if (name.startsWith('hub.')) return null;
-      const envelope = JSON.parse(data);
-      return {
-        type: 'event',
-        topic: envelope.topic,
-        id: envelope.id,
-        event: envelope.event,
-        data: envelope.data,
-        time: envelope.time,
-      };
-    }
+  // `hub.cursor` moves the cursor and is no item. So may names that a later hub has.
+  if (name.startsWith('hub.') && !['hub.gap', 'hub.end', 'hub.removed'].includes(name)) return null;
+  const value = JSON.parse(data);
+  if (name === 'hub.gap') {
+    return {
+      type: 'gap',
+      topic: maybe(value, 'topic'),
+      reason: textOf(value, 'reason') as GapItem['reason'],
+      after: maybe(value, 'after'),
+      resumesAt: maybe(value, 'resumes_at'),
+    };
   }
+  const topic = textOf(value, 'topic');
+  if (name === 'hub.end') {
+    return {
+      type: 'end',
+      topic,
+      reason: textOf(value, 'reason') as EndItem['reason'],
+      lastId: maybe(value, 'last_id'),
+    };
+  }
+  const [id, time, inner] = [textOf(value, 'id'), textOf(value, 'time'), textOf(value, 'data')];
+  if (name === 'hub.removed') {
+    return { type: 'removed', topic, id: textOf(JSON.parse(inner), 'id'), position: id, time };
+  }
+  return { type: 'event', topic, id, event: textOf(value, 'event'), data: inner, time };
+}
+
+/** A member that must be a text, of what must be an object. */
+export function textOf(value: any, name: string): string {
+  const text = value[name];
+  if (typeof text !== 'string') throw new TypeError(name);
+  return text;
+}
+
+function maybe(value: any, name: string): string | null {
+  return value[name] == null ? null : textOf(value, name);
 }

@@ -4,7 +4,7 @@ import { type Status, type SubscribeOptions, Subscription } from './subscribe.js
 export interface LogOptions extends Omit<SubscribeOptions, 'signal' | 'onStatus' | 'delivery'> {
   /** The hub, as `https://hub.example`; for a page of the hub's own site `''`. */
   url: string;
-  /** Items that are kept; older ones go. Default 1000. */
+  /** Items that are kept, at least one; older ones go. Default 1000. */
   limit?: number | undefined;
 }
 
@@ -39,6 +39,7 @@ export class EventLog {
   constructor(options: LogOptions) {
     this.#options = options;
     this.#limit = options.limit ?? LIMIT;
+    if (!(this.#limit >= 1)) throw new RangeError('limit: a log keeps at least one item');
     this.#state = { items: [], status: 'idle', error: null, cursor: this.#cursor() };
   }
 

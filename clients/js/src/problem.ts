@@ -55,20 +55,24 @@ export class PublishUncertain extends Error {
   }
 }
 
-/** Longest body that is taken for a problem, in characters: one has a few hundred, a proxy's page may have any. */
-const MAX_BODY = 65_536;
-
-/** Reads an answer that is no success. */
-export async function problemOf(response: Response): Promise<HubProblem> {
+/** The problem that an answer without success is; its body is null if it is unknown or too large for one. */
+export function problemOf({ status, headers, type }: Response, body: string | null): HubProblem {
   let members: Record<string, unknown> = {};
+  // A browser hides the status of a redirect: it is 0.
+  if (type === 'opaqueredirect' || (status >= 300 && status < 400)) members = redirect(headers.get('location'));
   try {
-    const body = await response.text();
-    const json = body.length <= MAX_BODY ? JSON.parse(body) : null;
+    const json = JSON.parse(body ?? '');
     if (json && typeof json === 'object') members = json;
   } catch {
     // Not the hub's, or cut short: the status says enough.
   }
-  return new HubProblem(response.status, members, retryAfter(response.headers.get('retry-after')));
+  return new HubProblem(status, members, retryAfter(headers.get('retry-after')));
+}
+
+/** None is followed: a `fetch` makes a GET of a redirected POST, and another server would get the token. */
+function redirect(location: string | null): Record<string, unknown> {
+  const detail = `give the address that it leads to${location ? `: ${location}` : ''}`;
+  return { title: 'The answer is a redirect', detail };
 }
 
 /** A success of something else than a hub, such as the page of a network's login. A retry would get the same. */

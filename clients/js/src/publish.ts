@@ -1,6 +1,8 @@
+import { bodyOf } from './body.js';
 import { delayOf, sleep } from './delay.js';
 import { stopwatch } from './elapsed.js';
 import { Attempt, Hub, type HubOptions, NetworkError, TooLate } from './hub.js';
+import { textOf } from './items.js';
 import { HubProblem, PublishUncertain, foreign } from './problem.js';
 
 /** The event is durable. `subscribers` counts the open streams that it goes to. */
@@ -46,6 +48,9 @@ const FIRST_WAIT = 500;
 const ATTEMPT = 60_000;
 const BYTES_PER_MS = 8;
 
+/** Largest answer: 300 bytes and the topic for each of the 100,000 events of a batch are fewer. */
+const MAX_ANSWER = 128 * 1024 * 1024;
+
 /** An attempt that begins has a little time, also at the very end. */
 const LAST = 100;
 
@@ -57,8 +62,7 @@ export async function publish(
   options: PublishOptions = {},
 ): Promise<Receipt> {
   const { event, retry, close } = options;
-  const receipt = await send(new Hub(url, options), envelopeText({ topic, data, event, retry, close }), options);
-  return receipt as Receipt;
+  return send(new Hub(url, options), envelopeText({ topic, data, event, retry, close }), options, receiptOf);
 }
 
 /** Publishes several events as one commit: all or nothing, in order. */
@@ -67,8 +71,18 @@ export async function publishBatch(
   events: readonly Envelope[],
   options: BatchOptions = {},
 ): Promise<Receipt[]> {
-  const receipts = await send(new Hub(url, options), `[${events.map(envelopeText).join()}]`, options);
-  return (receipts as { events: Receipt[] }).events;
+  return send(new Hub(url, options), `[${events.map(envelopeText).join()}]`, options, receiptsOf);
+}
+
+/** The receipts in the answer to a batch. */
+export function receiptsOf(answer: any): Receipt[] {
+  return answer.events.map(receiptOf);
+}
+
+function receiptOf(answer: any): Receipt {
+  const { subscribers } = answer;
+  if (typeof subscribers !== 'number') throw new TypeError('subscribers');
+  return { topic: textOf(answer, 'topic'), id: textOf(answer, 'id'), time: textOf(answer, 'time'), subscribers };
 }
 
 /** An envelope as JSON. */
@@ -77,11 +91,12 @@ export function envelopeText(envelope: Envelope): string {
   return JSON.stringify(envelope);
 }
 
-/** Sends one publish until its outcome is known. Once it is uncertain, whatever else ends it does not hide that. */
-export async function send(hub: Hub, body: string, options: BatchOptions): Promise<unknown> {
+/** Sends one publish until its outcome is known, which `take` reads from the answer. Once it is uncertain, whatever else ends it does not hide that. */
+export async function send<T>(hub: Hub, body: string, options: BatchOptions, take: (answer: unknown) => T): Promise<T> {
   const { ifMatch, signal, key = randomKey(), giveUpAfter = WINDOW } = options;
   const headers: Record<string, string> = { 'content-type': 'application/json', 'idempotency-key': key };
   if (ifMatch !== undefined) headers['if-match'] = `"${ifMatch ?? 'none'}"`;
+  checkGiveUpAfter(giveUpAfter);
   const elapsed = stopwatch();
   let asked = false;
   // Directly before each request: a page that was frozen, or a computer that slept, wakes up later than it planned, and
@@ -100,7 +115,9 @@ export async function send(hub: Hub, body: string, options: BatchOptions): Promi
         const response = await hub.send('/publish', { method: 'POST', headers, body }, attempt, mayAsk);
         const kind = response.headers.get('content-type') ?? 'nothing';
         if (!kind.startsWith('application/json')) throw foreign(`it is ${kind}`);
-        return await attempt.network(() => response.json());
+        const text = await attempt.network(() => bodyOf(response, MAX_ANSWER));
+        if (text === null) throw foreign('it is larger than any that a hub sends');
+        return taken(text, take);
       } catch (error) {
         if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;
         failure = error;
@@ -118,6 +135,19 @@ export async function send(hub: Hub, body: string, options: BatchOptions): Promi
   } catch (error) {
     const cause = error instanceof TooLate ? failure : error;
     throw uncertain ? new PublishUncertain(key, cause) : cause;
+  }
+}
+
+/** Not Infinity: every hub forgets a key, and a retry is a second event then. */
+export function checkGiveUpAfter(ms: number): void {
+  if (!(ms >= 0 && ms < Infinity)) throw new RangeError('giveUpAfter: milliseconds, not negative');
+}
+
+function taken<T>(text: string, take: (answer: unknown) => T): T {
+  try {
+    return take(JSON.parse(text));
+  } catch {
+    throw foreign('it is no receipt');
   }
 }
 

@@ -1,6 +1,6 @@
 import { Hub, type HubOptions } from './hub.js';
 import { HubProblem, PublishUncertain } from './problem.js';
-import { type Data, type Receipt, envelopeText, randomKey, send } from './publish.js';
+import { type Data, type Receipt, checkGiveUpAfter, envelopeText, randomKey, receiptsOf, send } from './publish.js';
 
 export interface StreamOptions extends HubOptions {
   /** How long to try each batch, in milliseconds: less than the hub remembers keys. */
@@ -47,6 +47,7 @@ export class PublishStream {
     this.#hub = new Hub(url, options);
     this.#topic = topic;
     this.#options = options;
+    checkGiveUpAfter(options.giveUpAfter ?? 0);
   }
 
   /** Adds an event. Wait for it before the next: it waits while a batch's worth is in line, and rejects after a failure. */
@@ -112,8 +113,8 @@ export class PublishStream {
     const key = `${this.#prefix}-${++this.#batches}`;
     const body = `[${batch.map(({ envelope }) => envelope).join()}]`;
     try {
-      const answer = await send(this.#hub, body, { signal, key, giveUpAfter });
-      this.#last = (answer as { events: Receipt[] }).events.at(-1) ?? null;
+      const receipts = await send(this.#hub, body, { signal, key, giveUpAfter }, receiptsOf);
+      this.#last = receipts.at(-1) ?? null;
     } catch (error) {
       if (error instanceof PublishUncertain) throw new PublishUncertain(error.key, error.cause, 'stream');
       if (!(error instanceof HubProblem && error.status === 413) || batch.length === 1) throw error;

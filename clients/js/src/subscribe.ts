@@ -1,6 +1,6 @@
 import { blocks } from './connection.js';
 import { DEFAULT_RETRY, delayOf, sleep } from './delay.js';
-import { Attempt, Hub, type HubOptions, NetworkError } from './hub.js';
+import { Attempt, bounded, Hub, type HubOptions, NetworkError } from './hub.js';
 import type { Item } from './items.js';
 import { HubProblem, foreign } from './problem.js';
 
@@ -38,6 +38,9 @@ const HEAD = 30_000;
 /** Longest query in a URL; longer lists of topics go into a body. Proxies and servers take 4 to 8 KiB of head. */
 const MAX_QUERY = 2_000;
 
+/** The reason of `return()`. */
+const LEFT = new Error('the consumer has left');
+
 /** Items of topics, across connections. Each iteration goes on after the last; one at a time. */
 export class Subscription implements AsyncIterable<Item> {
   readonly #hub: Hub;
@@ -46,6 +49,10 @@ export class Subscription implements AsyncIterable<Item> {
   #asked = false;
   #running = false;
   #retry = DEFAULT_RETRY;
+  /** Failures in a row, without an item or a keepalive between them. */
+  #failures = 0;
+  /** A `set` that is not finished; one that an abort has left, too. */
+  #saving: Promise<void> | null = null;
 
   constructor(url: string | URL, options: SubscribeOptions) {
     this.#hub = new Hub(url, options);
@@ -58,22 +65,43 @@ export class Subscription implements AsyncIterable<Item> {
     return this.#cursor;
   }
 
-  /** Ends when no more events can come. Throws a HubProblem that no retry can change, or the reason of an abort. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item, void, undefined> {
+  /**
+   * Ends when no more events can come. Throws a HubProblem that no retry can change, or the reason of an abort. An abort
+   * and `return()` end whatever it waits for.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<Item, void, undefined> {
+    const leave = new AbortController();
+    const items = this.#run(leave);
+    // The generator's own waits until `next()` is done.
+    const finish = items.return.bind(items);
+    items.return = (value) => {
+      leave.abort(LEFT);
+      return finish(value);
+    };
+    return items;
+  }
+
+  async *#run(leave: AbortController): AsyncGenerator<Item, void, undefined> {
     if (this.#running) throw new Error('a subscription has one consumer at a time');
     this.#running = true;
+    const { signal } = this.#options;
+    const abort = () => leave.abort(signal!.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort);
     try {
-      yield* this.#connections();
+      yield* this.#connections(leave.signal);
+    } catch (error) {
+      if (error !== LEFT) throw error;
     } finally {
+      signal?.removeEventListener('abort', abort);
       this.#running = false;
     }
   }
 
-  async *#connections(): AsyncGenerator<Item, void, undefined> {
-    const { store, signal, onStatus } = this.#options;
-    if (!this.#asked) this.#cursor ??= (await store?.get()) || null;
+  async *#connections(signal: AbortSignal): AsyncGenerator<Item, void, undefined> {
+    const { store, onStatus } = this.#options;
+    if (!this.#asked) this.#cursor ??= (await bounded(store?.get(), signal)) || null;
     this.#asked = true;
-    let failures = 0;
     for (;;) {
       const attempt = new Attempt(signal);
       let failure: Error | null = null;
@@ -82,17 +110,17 @@ export class Subscription implements AsyncIterable<Item> {
         const response = await this.#connect(attempt);
         if (response === null) return;
         onStatus?.({ state: 'open' });
-        failures = 0;
-        yield* this.#items(response, attempt);
+        yield* this.#items(response, attempt, signal);
+        this.#failures = 0;
       } catch (error) {
         if (!(error instanceof NetworkError) && !(error instanceof HubProblem && error.temporary)) throw error;
-        failures += 1;
+        this.#failures += 1;
         failure = error;
       } finally {
         attempt.end();
       }
       const retryAfter = failure instanceof HubProblem ? failure.retryAfter : 0;
-      const delay = delayOf(this.#retry, retryAfter, failures, Math.random());
+      const delay = delayOf(this.#retry, retryAfter, this.#failures, Math.random());
       onStatus?.({ state: 'waiting', delay, error: failure });
       await sleep(delay, signal);
     }
@@ -127,21 +155,42 @@ export class Subscription implements AsyncIterable<Item> {
     return { path: '/events', init: { method: 'POST', headers: accept, body } };
   }
 
-  async *#items(response: Response, attempt: Attempt): AsyncGenerator<Item, void, undefined> {
+  async *#items(response: Response, attempt: Attempt, signal: AbortSignal): AsyncGenerator<Item, void, undefined> {
     const early = this.#options.delivery === 'at-most-once';
-    for await (const { item, cursor } of blocks(response, attempt, (ms) => (this.#retry = ms))) {
-      if (early) await this.#move(cursor);
-      if (item) yield item;
-      if (!early) await this.#move(cursor);
+    let told = false;
+    const onRetry = (ms: number) => {
+      told = true;
+      this.#retry = ms;
+    };
+    // Not so at the head: what ends every stream after it must not be asked again without growing delays.
+    const alive = () => {
+      told = true;
+      this.#failures = 0;
+    };
+    for await (const { item, cursor } of blocks(response, attempt, onRetry, alive)) {
+      if (early) await this.#move(cursor, signal);
+      if (item) {
+        alive();
+        yield item;
+      }
+      if (!early) await this.#move(cursor, signal);
       // A consumer of what was read before the abort must not get the rest.
-      this.#options.signal?.throwIfAborted();
+      signal.throwIfAborted();
     }
+    if (!told) throw new NetworkError('the stream ended before anything came');
   }
 
-  async #move(cursor: string | null): Promise<void> {
+  async #move(cursor: string | null, signal: AbortSignal): Promise<void> {
     if (cursor === null) return;
     this.#cursor = cursor;
-    await this.#options.store?.set(cursor);
+    const { store } = this.#options;
+    if (!store) return;
+    if (this.#saving) await bounded(this.#saving, signal);
+    // Also after an abort: the consumer is done with the item.
+    const saving = Promise.resolve(store.set(cursor));
+    const saved = () => void (this.#saving = null);
+    this.#saving = saving.then(saved, saved);
+    await bounded(saving, signal);
   }
 }
 

@@ -2,7 +2,18 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Item, HubProblem, PublishUncertain, type Status, publish, stream, subscribe } from 'gapless';
+import {
+  type Item,
+  HubProblem,
+  NetworkError,
+  PublishUncertain,
+  type Status,
+  publish,
+  publishBatch,
+  stream,
+  subscribe,
+} from 'gapless';
+import { EventLog } from 'gapless/react';
 import { until } from './hub.js';
 
 const url = 'http://hub.example';
@@ -86,6 +97,24 @@ test('the delay is the retry of the hub after an end, and grows with failures up
   }
   const again = await waits(3, down, down, () => streamed(['retry: 100\n']));
   assert.equal(again[2], 100);
+});
+
+test('the delay grows until something has come, not only a head', async () => {
+  const cursor = 'retry: 3000\nevent: hub.cursor\ndata: {}\nid: e-0\n\n';
+  for (const answer of [() => streamed([], 'break'), () => streamed([]), () => streamed([cursor], 'break')]) {
+    const growing = await waits(4, answer, answer, answer, answer);
+    for (const [index, base] of [3, 6, 12, 24].entries()) {
+      assert.ok(growing[index]! >= base * 1000 && growing[index]! <= base * 1250, `${growing}`);
+    }
+  }
+  for (const text of [block(1), ':\n']) {
+    const alive = () => streamed([text], 'break');
+    const even = await waits(4, down, alive, alive, alive);
+    assert.ok(
+      even.slice(1).every((delay) => delay >= 3_000 && delay <= 3_750),
+      `${even}`,
+    );
+  }
 });
 
 test('Retry-After is kept, as seconds and as a date, up to ten minutes', async () => {
@@ -207,9 +236,17 @@ test('a consumer that fails is the failure of the subscription', async () => {
 });
 
 test('a wrong address is an error of the caller', async () => {
-  assert.throws(() => subscribe('hub', { topics: 't' }), TypeError);
-  await assert.rejects(publish('hub', 't', 'x'), TypeError);
-  assert.throws(() => stream('hub', 't'), TypeError);
+  const wrong = ['hub', 'ftp://hub', 'http://hub/?q=1', 'http://hub/?', 'http://hub/#a', 'http://hub#'];
+  for (const address of [...wrong, 'https://user:secret@hub', 'https://user@hub/base']) {
+    const { fetch } = answering(receipt);
+    const refused = (error: unknown) => error instanceof TypeError && !error.message.includes('secret');
+    assert.throws(() => subscribe(address, { topics: 't', fetch }), refused, address);
+    await assert.rejects(publish(address, 't', 'x', { fetch }), refused, address);
+    assert.throws(() => stream(address, 't', { fetch }), refused, address);
+  }
+  const { fetch, requests } = answering(receipt);
+  await publish('https://hub.example/base//', 't', 'x', { fetch });
+  assert.equal(requests[0]!.url, 'https://hub.example/base/publish');
 });
 
 test('a publish keeps its key, and is given up within its time', async () => {
@@ -272,8 +309,12 @@ test('a publish stream sends one batch at a time, with bounds, and makes its wri
 });
 
 /** Publishes with a paused clock. Before each step of it `meanwhile` may let another clock jump. */
-async function publishedPaused(work: () => Promise<unknown>, meanwhile: () => void = () => {}): Promise<unknown> {
-  mock.timers.enable({ apis: ['setTimeout'] });
+async function publishedPaused(
+  work: () => Promise<unknown>,
+  meanwhile: () => void = () => {},
+  apis: ('setTimeout' | 'Date')[] = ['setTimeout'],
+): Promise<unknown> {
+  mock.timers.enable({ apis });
   try {
     let outcome: { is: unknown } | null = null;
     const settle = (is: unknown) => void (outcome = { is });
@@ -421,4 +462,239 @@ test('an attempt that begins has a little time', async () => {
   const late = () => new Promise<Response>((resolve) => setTimeout(() => resolve(receipt()), 50));
   const outcome = await publishedPaused(() => publish(url, 't', 'x', { fetch: answering(late).fetch, giveUpAfter: 0 }));
   assert.deepEqual(outcome, { topic: 't', id: 'e-1', time: 'T', subscribers: 0 });
+});
+
+/** A body of so many pieces, and how many of them were asked for. */
+function large(pieces: number, bytes: number, init: ResponseInit) {
+  const read = { pieces: 0 };
+  const piece = new Uint8Array(bytes).fill(0x20);
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        if (read.pieces === pieces) return controller.close();
+        read.pieces += 1;
+        controller.enqueue(piece);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  return { read, answer: () => new Response(body, init) };
+}
+
+test('a body is read up to a bound', async () => {
+  const page = large(1_000, 10_000, { status: 403 });
+  const refused = publish(url, 't', 'x', { fetch: answering(page.answer).fetch });
+  await assert.rejects(refused, { name: 'HubProblem', status: 403, code: null });
+  assert.ok(page.read.pieces <= 7, `${page.read.pieces}`);
+  const success = large(20, 8 << 20, { headers: { 'content-type': 'application/json' } });
+  const foreign = publish(url, 't', 'x', { fetch: answering(success.answer).fetch });
+  await assert.rejects(foreign, { name: 'HubProblem', status: 200, detail: /larger/ });
+  assert.equal(success.read.pieces, 17);
+});
+
+test('what is no envelope is a problem', async () => {
+  const wrong = ['x', '7', 'null', '[]', '{}', '{"topic":"t","id":7,"time":"","event":"","data":""}'];
+  const names = ['message', 'hub.gap', 'hub.end', 'hub.removed'];
+  const blocks = names.flatMap((name) => wrong.map((data) => `event: ${name}\ndata: ${data}\n\n`));
+  for (const inner of ['', 'null', '{}']) {
+    const envelope = JSON.stringify({ topic: 't', id: 'e-1', time: '', data: inner });
+    blocks.push(`event: hub.removed\ndata: ${envelope}\n\n`);
+  }
+  for (const text of blocks) {
+    const { fetch } = answering(() => streamed([text], 'open'));
+    const next = subscribe(url, { topics: 't', fetch })[Symbol.asyncIterator]().next();
+    await assert.rejects(next, { name: 'HubProblem', status: 200, detail: /no envelope/ }, text);
+  }
+});
+
+test('what is no receipt is a problem', async () => {
+  const wrong = ['', 'x', 'null', '7', '[]', '{}', '{"topic":"t","id":7,"time":"T","subscribers":0}'];
+  for (const body of [...wrong, '{"topic":"t","id":"e-1","time":"T"}', '{"events":7}', '{"events":[{}]}']) {
+    const answer = () => new Response(body, { headers: { 'content-type': 'application/json' } });
+    const foreign = { name: 'HubProblem', status: 200, code: null };
+    await assert.rejects(publish(url, 't', 'x', { fetch: answering(answer).fetch }), foreign, body);
+    const batch = publishBatch(url, [{ topic: 't', data: 'x' }], { fetch: answering(answer).fetch });
+    await assert.rejects(batch, foreign, body);
+    const tokens = stream(url, 't', { fetch: answering(answer).fetch });
+    await tokens.write('x');
+    await assert.rejects(tokens.close(), foreign, body);
+  }
+});
+
+/** A promise that another one settles at once, or an error. */
+function soon<T>(what: string, promise: Promise<T>): Promise<T> {
+  return Promise.race([
+    promise,
+    turn()
+      .then(turn)
+      .then(() => Promise.reject(new Error(`not at once: ${what}`))),
+  ]);
+}
+
+test('an abort and return() end a wait for the store', async () => {
+  const never = () => new Promise<never>(() => {});
+  const stores = [
+    { get: never, set: () => {} },
+    { get: () => null, set: never },
+  ];
+  for (const store of stores) {
+    for (const delivery of ['at-least-once', 'at-most-once'] as const) {
+      const leave = new AbortController();
+      const { fetch, requests } = answering(() => streamed([block(1), block(2)], 'open'));
+      const options = { topics: 't', fetch, store, delivery };
+      const begin = async (signal?: AbortSignal) => {
+        const items = subscribe(url, { ...options, signal })[Symbol.asyncIterator]();
+        if (store !== stores[0] && delivery === 'at-least-once') await items.next();
+        const next = items.next();
+        await turn();
+        return { items, next };
+      };
+      const aborted = await begin(leave.signal);
+      leave.abort(new Error('enough'));
+      await assert.rejects(soon('an abort', aborted.next), /enough/);
+      requests.length = 0;
+      const left = await begin();
+      await soon('return()', left.items.return());
+      assert.deepEqual(await soon('next()', left.next), { done: true, value: undefined });
+      assert.ok(requests.every(({ init }) => init.signal!.aborted));
+    }
+  }
+});
+
+test('return() ends a wait for the hub, and for the next attempt', async () => {
+  for (const answer of [() => new Promise<Response>(() => {}), () => streamed([], 'open'), down]) {
+    const { fetch, requests } = answering(answer);
+    const items = subscribe(url, { topics: 't', fetch })[Symbol.asyncIterator]();
+    const next = items.next();
+    await turn();
+    await soon('return()', items.return());
+    assert.deepEqual(await soon('next()', next), { done: true, value: undefined });
+    assert.ok(requests[0]!.init.signal!.aborted);
+  }
+});
+
+test('a store is set when the consumer is done with an item, also after an abort, and once at a time', async () => {
+  const sets: string[] = [];
+  let finish = () => {};
+  const set = (cursor: string) => {
+    sets.push(cursor);
+    return new Promise<void>((resolve) => (finish = resolve));
+  };
+  const store = { get: () => null, set };
+  const leave = new AbortController();
+  const { fetch } = answering(...Array.from({ length: 3 }, (_, n) => () => streamed([block(n), block(n + 1)], 'open')));
+  const items = subscribe(url, { topics: 't', fetch, store, signal: leave.signal })[Symbol.asyncIterator]();
+  await items.next();
+  leave.abort(new Error('enough'));
+  await assert.rejects(soon('an abort', items.next()), /enough/);
+  assert.deepEqual(sets, ['e-0']);
+
+  const subscription = subscribe(url, { topics: 't', fetch, store });
+  const first = subscription[Symbol.asyncIterator]();
+  await first.next();
+  void first.next();
+  await turn();
+  await soon('return()', first.return());
+  const second = subscription[Symbol.asyncIterator]();
+  await second.next();
+  const next = second.next();
+  await turn();
+  assert.deepEqual(sets, ['e-0', 'e-1']);
+  finish();
+  await turn();
+  assert.deepEqual(sets, ['e-0', 'e-1', 'e-2']);
+  finish();
+  await soon('next()', next);
+});
+
+test('a function for a token may have none for now', async () => {
+  /** Fails twice, and then has a token. */
+  const later = () => {
+    const calls = { count: 0 };
+    const token = async () => {
+      if (++calls.count <= 2) throw new NetworkError('the login is down');
+      return 'a';
+    };
+    return { calls, token };
+  };
+  const one = later();
+  const first = answering(receipt);
+  const outcome = await publishedPaused(() => publish(url, 't', 'x', { fetch: first.fetch, token: one.token }));
+  assert.equal((outcome as { id: string }).id, 'e-1');
+  assert.equal(one.calls.count, 3);
+  assert.equal(first.requests.length, 1);
+  assert.equal(new Headers(first.requests[0]!.init.headers).get('authorization'), 'Bearer a');
+
+  const two = later();
+  const gone = answering(() => new Response(null, { status: 204 }));
+  const told: Status[] = [];
+  const options = { topics: 't', fetch: gone.fetch, token: two.token, onStatus: (status: Status) => told.push(status) };
+  await publishedPaused(() => subscribe(url, { ...options, onItem: () => {} }).done);
+  const delays = told.map((status) => (status.state === 'waiting' ? status : null)).filter((status) => status !== null);
+  assert.equal(delays.length, 2);
+  assert.ok(delays[1]!.delay > delays[0]!.delay && delays[0]!.error instanceof NetworkError);
+
+  // Nothing was sent, so it is certain.
+  const never = () => Promise.reject(new NetworkError('the login is down'));
+  const given = await publishedPaused(() => publish(url, 't', 'x', { token: never, giveUpAfter: 2_000 }));
+  assert.ok(given instanceof NetworkError, String(given));
+});
+
+test('what else a function for a token throws ends the call with it', async () => {
+  const { fetch, requests } = answering(receipt);
+  const token = () => Promise.reject(new RangeError('signed out'));
+  await assert.rejects(publish(url, 't', 'x', { fetch, token }), /RangeError: signed out/);
+  await assert.rejects(subscribe(url, { topics: 't', fetch, token, onItem: () => {} }).done, /RangeError: signed out/);
+  const tokens = stream(url, 't', { fetch, token });
+  await tokens.write('x');
+  await assert.rejects(tokens.close(), /RangeError: signed out/);
+  assert.equal(requests.length, 0);
+});
+
+test('a time to give up after is a number that is not negative', async () => {
+  for (const giveUpAfter of [-1, NaN, Infinity]) {
+    const { fetch, requests } = answering(receipt);
+    await assert.rejects(publish(url, 't', 'x', { fetch, giveUpAfter }), RangeError);
+    await assert.rejects(publishBatch(url, [], { fetch, giveUpAfter }), RangeError);
+    assert.throws(() => stream(url, 't', { fetch, giveUpAfter }), RangeError);
+    assert.equal(requests.length, 0);
+  }
+});
+
+test('a log keeps at least one item', () => {
+  for (const limit of [0, -1, 0.5, NaN]) {
+    assert.throws(() => new EventLog({ url, topics: 't', limit }), RangeError, `${limit}`);
+  }
+  for (const limit of [1, Infinity, undefined]) new EventLog({ url, topics: 't', limit });
+});
+
+test('an answer that comes in drops is bounded as a whole', async () => {
+  // A byte every second, for longer than the bound.
+  const dripping = (init: ResponseInit) => () => {
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        controller.enqueue(new Uint8Array([0x20]));
+      },
+    });
+    return new Response(body, init);
+  };
+  const json = { headers: { 'content-type': 'application/json' } };
+  const { fetch } = answering(dripping(json), dripping(json), dripping(json));
+  const begun = { turns: 0 };
+  const error = await publishedPaused(
+    () => publish(url, 't', 'x', { fetch, giveUpAfter: 10_000 }),
+    () => void (begun.turns += 1),
+    ['setTimeout', 'Date'],
+  );
+  assert.ok(error instanceof PublishUncertain && error.cause instanceof NetworkError, String(error));
+  // A turn is 50 ms.
+  assert.ok(begun.turns >= 195 && begun.turns <= 215, `${begun.turns}`);
+  // The status says enough.
+  const refusing = answering(dripping({ status: 403 }));
+  const refused = await publishedPaused(() => publish(url, 't', 'x', { fetch: refusing.fetch, giveUpAfter: 10_000 }));
+  assert.ok(refused instanceof HubProblem && refused.status === 403, String(refused));
+  const next = answering(dripping({ status: 403 }));
+  const ended = await publishedPaused(() => subscribe(url, { topics: 't', fetch: next.fetch, onItem: () => {} }).done);
+  assert.ok(ended instanceof HubProblem && ended.status === 403, String(ended));
 });

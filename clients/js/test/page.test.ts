@@ -14,6 +14,8 @@ import { HubProcess, PATIENCE, until } from './hub.js';
 let browser: Browser;
 let site: Server;
 let origin: string;
+/** Paths that the site was asked for. */
+const asked: string[] = [];
 const hub = new HubProcess();
 
 /** The flags and the token of a vector with tokens. */
@@ -37,7 +39,10 @@ before(async () => {
     '/browser.min.js': ['text/javascript', readFileSync(fileURLToPath(import.meta.resolve('gapless/browser')))],
   };
   site = createServer((request, response) => {
-    const file = files[new URL(request.url!, origin).pathname];
+    const { pathname } = new URL(request.url!, origin);
+    if (pathname.startsWith('/moved/')) return response.writeHead(302, { location: '/elsewhere' }).end();
+    asked.push(pathname);
+    const file = files[pathname];
     response.writeHead(file ? 200 : 404, { 'content-type': file?.[0] ?? 'text/plain' }).end(file?.[1]);
   });
   await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve));
@@ -107,6 +112,23 @@ test('a page of another site resumes over kill -9 of the hub, and over a reload 
   assert.deepEqual(await seen(), ['three', 'by the page']);
   assert.deepEqual(wrongs, []);
   await hub.end();
+});
+
+test('a page follows no redirect', async () => {
+  const { page } = await opened('/');
+  const problems = await page.evaluate(
+    async ({ module, url }) => {
+      const { subscribe, publish }: typeof import('gapless') = await import(module);
+      const told = (error: Error) => `${error.name}: ${error.message}`;
+      return [
+        await publish(url, 't', 'x', { giveUpAfter: 1_000 }).then(String, told),
+        await subscribe(url, { topics: 't' })[Symbol.asyncIterator]().next().then(String, told),
+      ];
+    },
+    { module: `${origin}/browser.min.js`, url: `${origin}/moved` },
+  );
+  for (const problem of problems) assert.match(problem, /^HubProblem: The answer is a redirect/);
+  assert.ok(!asked.includes('/elsewhere'), `${asked}`);
 });
 
 test('a hook has every event once, under StrictMode, over a kill and over mounts', async () => {

@@ -1,7 +1,7 @@
 // The programs of the README do what it says, and its figure of a size is true.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -39,7 +39,14 @@ test('the programs of the README', async () => {
   ]);
 
   assert.deepEqual(await run(2), ['work on {"done":1,"of":2}', 'work on {"done":2,"of":2}']);
-  assert.match(readFileSync(join(place, 'cursor'), 'utf8'), /^[0-9a-z]+-3$/);
+  assert.match(readFileSync(join(place, 'jobs.cursor'), 'utf8'), /^[0-9a-z]+-3$/);
+  // A cursor that cannot be read or written is an error, not a start from the beginning.
+  rmSync(join(place, 'jobs.cursor'));
+  for (const name of ['jobs.cursor', 'jobs.cursor.new']) {
+    mkdirSync(join(place, name));
+    await assert.rejects(run(2), /EISDIR/);
+    rmSync(join(place, name), { recursive: true });
+  }
 
   await run(3);
   const path = '/events?topic=answers/42&from=earliest';

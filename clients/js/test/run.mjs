@@ -42,10 +42,10 @@ cpSync(join(root, 'test/tsconfig.consumer.json'), join(consumer, 'tsconfig.json'
 cpSync(join(root, 'test/types'), join(consumer, 'types'), { recursive: true });
 for (const project of [consumer, join(consumer, 'types')]) run(join(root, 'node_modules/.bin/tsc'), ['-p', project]);
 
-const named = process.argv.slice(2);
-const tests = readdirSync(join(consumer, 'out'))
-  .filter((name) => name.endsWith('.test.js') && (named.length === 0 || named.includes(name.replace('.test.js', ''))))
-  .map((name) => join(consumer, 'out', name));
+const known = readdirSync(join(consumer, 'out')).filter((name) => name.endsWith('.test.js'));
+const named = process.argv.slice(2).map((name) => `${name}.test.js`);
+for (const name of named) if (!known.includes(name)) throw new Error(`no test ${name}`);
+const tests = (named.length > 0 ? named : known).map((name) => join(consumer, 'out', name));
 const { status } = spawnSync(
   'node',
   ['--test', '--test-reporter=spec', '--test-concurrency=4', '--test-timeout=120000', ...tests],

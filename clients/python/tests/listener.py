@@ -1,10 +1,11 @@
-"""A server that gives each connection the next answer, as bytes, and notes when a client has left it."""
+"""A server that gives each connection the next answer, and notes when a client has left it."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from waits import PATIENCE, until
@@ -16,10 +17,14 @@ class Connection:
         self.left = False
 
 
+#: What a connection gets, as bytes, or as a function that talks to the client after its first request.
+Answer = bytes | Callable[[socket.socket, Connection], None]
+
+
 class Listener:
     """An answer of no bytes is none: the connection stays open. One that ends with `...` stays open after it."""
 
-    def __init__(self, *answers: bytes) -> None:
+    def __init__(self, *answers: Answer) -> None:
         self._answers = list(answers)
         self._server = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
@@ -38,15 +43,14 @@ class Listener:
             answer = self._answers.pop(0) if self._answers else b""
             threading.Thread(target=self._serve, args=(client, answer), daemon=True).start()
 
-    def _serve(self, client: socket.socket, answer: bytes) -> None:
+    def _serve(self, client: socket.socket, answer: Answer) -> None:
         connection = Connection()
         self.connections.append(connection)
         try:
-            while not complete(connection.request):
-                data = client.recv(65_536)
-                if not data:
-                    return
-                connection.request += data
+            receive(client, connection)
+            if callable(answer):
+                answer(client, connection)
+                return
             client.sendall(answer.removesuffix(b"..."))
             if answer and not answer.endswith(b"..."):
                 client.shutdown(socket.SHUT_WR)
@@ -63,6 +67,10 @@ class Listener:
         for client in self._sockets:
             client.close()
 
+    def send(self, data: bytes) -> None:
+        """Sends this to the first client."""
+        self._sockets[0].sendall(data)
+
     def asked(self, count: int) -> None:
         """Waits for so many requests."""
         until(f"{count} requests", lambda: sum(complete(one.request) for one in self.connections) >= count)
@@ -70,6 +78,45 @@ class Listener:
     def left(self, index: int = 0) -> None:
         """Waits until the client has closed a connection."""
         until("the client has left", lambda: self.connections[index].left)
+
+
+def receive(client: socket.socket, connection: Connection) -> None:
+    """Waits for a request."""
+    connection.request = b""
+    while not complete(connection.request):
+        data = client.recv(65_536)
+        if not data:
+            raise ConnectionError
+        connection.request += data
+
+
+def several(*answers: Answer) -> Answer:
+    """A connection for so many requests. The last answer stays open."""
+
+    def serve(client: socket.socket, connection: Connection) -> None:
+        for index, answer in enumerate(answers):
+            if index > 0:
+                receive(client, connection)
+            if callable(answer):
+                answer(client, connection)
+            else:
+                client.sendall(answer.removesuffix(b"..."))
+        while client.recv(65_536):
+            pass
+
+    return serve
+
+
+def dripping(head: bytes, drop: bytes) -> Answer:
+    """After the head a drop comes again and again, and no end."""
+
+    def serve(client: socket.socket, _: Connection) -> None:
+        client.sendall(head)
+        while True:
+            client.sendall(drop)
+            time.sleep(0.02)
+
+    return serve
 
 
 def complete(request: bytes) -> bool:
@@ -81,7 +128,7 @@ def complete(request: bytes) -> bool:
 
 
 @contextmanager
-def listening(*answers: bytes) -> Iterator[Listener]:
+def listening(*answers: Answer) -> Iterator[Listener]:
     listener = Listener(*answers)
     try:
         yield listener

@@ -118,5 +118,5 @@ class Played:
         return [effect.seconds for effect in self.of(Sleep)]
 
 
-def hub(token: object = None) -> Hub:
-    return Hub(URL, token)
+def hub(token: object = None, clock: Callable[[], float] = lambda: 0.0) -> Hub:
+    return Hub(URL, token, clock)

@@ -7,11 +7,12 @@ import gc
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
-from listener import answer, complete, listening, sse
+from listener import answer, complete, dripping, listening, several, sse
 from played import block
 from waits import PATIENCE, until
 
@@ -161,6 +162,187 @@ def test_close_ends_the_wait_of_another_thread(given: bytes) -> None:
         assert taken == []
 
 
+def test_close_ends_a_wait_for_a_connection() -> None:
+    begun = threading.Event()
+    release = threading.Event()
+
+    class Connecting(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            begun.set()
+            release.wait(3 * PATIENCE)
+            raise httpx.ConnectError("nobody is there")
+
+    with httpx.Client(transport=Connecting()) as client:
+        items = gapless.subscribe("http://hub.example", "t", client=client)
+        thread = in_thread(lambda: list(items))
+        assert begun.wait(PATIENCE)
+        items.close()
+        ended(thread)
+        with pytest.raises(StopIteration):
+            next(items)
+        release.set()
+
+
+def test_close_ends_a_wait_on_a_connection_that_was_there_before() -> None:
+    with listening(several(RECEIPT, b""), several(RECEIPT, sse())) as hub:
+        for _ in range(2):
+            with httpx.Client() as client:
+                gapless.publish(hub.url, "t", "x", client=client)
+                items = gapless.subscribe(hub.url, "t", client=client)
+                thread = in_thread(partial(list, items))
+                until("it asks", lambda: b"GET" in hub.connections[-1].request)
+                items.close()
+                ended(thread)
+
+
+def test_close_leaves_a_connection_that_is_not_its_own() -> None:
+    """The subscription's stream has ended, and its connection is another request's now."""
+    later = answer(503, headers="Retry-After: 600\r\n")
+    half = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf"
+    with listening(several(later, half)) as hub, httpx.Client() as client:
+        waits = threading.Event()
+        told: list[gapless.Status] = []
+
+        def tell(status: gapless.Status) -> None:
+            told.append(status)
+            if isinstance(status, gapless.Waiting):
+                waits.set()
+
+        items = gapless.subscribe(hub.url, "t", client=client, on_status=tell)
+        thread = in_thread(lambda: list(items))
+        assert waits.wait(PATIENCE)
+        with client.stream("GET", hub.url + "/other") as other:
+            assert len(hub.connections) == 1
+            items.close()
+            ended(thread)
+            assert not hub.connections[0].left
+            hub.send(b" more")
+            assert other.read() == b"half more"
+
+
+@pytest.mark.parametrize("what", ["token", "get", "set"])
+def test_close_does_not_wait_for_a_function_of_the_caller(what: str) -> None:
+    waiting = threading.Event()
+    release = threading.Event()
+
+    def stuck(name: str) -> None:
+        if name == what:
+            waiting.set()
+            release.wait(3 * PATIENCE)
+
+    class Store:
+        def get(self) -> str | None:
+            stuck("get")
+            return None
+
+        def set(self, cursor: str) -> None:
+            stuck("set")
+
+    def token() -> str:
+        stuck("token")
+        return "t"
+
+    with listening(sse(block(1), block(2))) as hub:
+        items = gapless.subscribe(hub.url, "t", token=token, store=Store())
+        taken: list[gapless.Item] = []
+        thread = in_thread(lambda: taken.extend(items))
+        assert waiting.wait(PATIENCE)
+        items.close()
+        release.set()
+        ended(thread)
+        assert len(taken) == (1 if what == "set" else 0)
+        assert len(hub.connections) == (1 if what == "set" else 0)
+
+
+def test_close_within_a_function_of_the_caller_ends_the_loop() -> None:
+    with listening(sse(block(1))) as hub:
+        items = gapless.subscribe(hub.url, "t", on_status=lambda _: items.close())
+        assert list(items) == []
+        assert hub.connections == []
+
+
+def test_a_subscription_that_failed_says_so_again() -> None:
+    refused = answer(403, b'{"code":"forbidden"}', "application/problem+json")
+
+    async def main() -> None:
+        items = aio.subscribe(hub.url, "t")
+        for _ in range(2):
+            with pytest.raises(HubProblem):
+                await anext(items)
+        await items.aclose()
+
+    with listening(refused, refused) as hub:
+        items = gapless.subscribe(hub.url, "t")
+        for _ in range(2):
+            with pytest.raises(HubProblem):
+                next(items)
+        items.close()
+        run(main())
+        assert len(hub.connections) == 2
+
+
+def test_a_subscription_whose_wait_was_cancelled_has_not_ended() -> None:
+    async def main() -> None:
+        items = aio.subscribe(hub.url, "t")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(items), 0.2)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="cancelled"):
+                await anext(items)
+
+    with listening(sse()) as hub:
+        run(main())
+        hub.left()
+
+
+def test_a_second_consumer_does_not_end_a_subscription() -> None:
+    async def main() -> None:
+        told: list[gapless.Status] = []
+        items = aio.subscribe(hub.url, "t", on_status=told.append)
+        first = asyncio.create_task(anext(items))
+        await soon(lambda: gapless.Open() in told)
+        with pytest.raises(RuntimeError, match="running"):
+            await anext(items)
+        hub.send(block(1))
+        assert isinstance(await first, Event)
+
+    with listening(sse()) as hub:
+        run(main())
+
+
+JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["new", "reused"])
+@pytest.mark.parametrize(("head", "drop"), [(b"HTTP/1.1 200 OK\r\nX: ", b"x"), (JSON, b" ")], ids=["head", "body"])
+def test_an_answer_that_comes_in_drops_is_bounded_as_a_whole(head: bytes, drop: bytes, reused: bool) -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient() as client:
+            if reused:
+                await aio.publish(hub.url, "t", "x", client=client)
+            with pytest.raises(PublishUncertain):
+                await aio.publish(hub.url, "t", "x", give_up_after=0.5, client=client)
+
+    drops = dripping(head, drop)
+    given = [several(RECEIPT, drops), drops, drops] if reused else [drops] * 3
+    with listening(*given) as hub:
+        caught: list[BaseException] = []
+
+        def publish() -> None:
+            with httpx.Client() as client:
+                if reused:
+                    gapless.publish(hub.url, "t", "x", client=client)
+                try:
+                    gapless.publish(hub.url, "t", "x", give_up_after=0.5, client=client)
+                except PublishUncertain as error:
+                    caught.append(error)
+
+        ended(in_thread(publish))
+        assert len(caught) == 1
+    with listening(*given) as hub:
+        run(main())
+
+
 @pytest.mark.parametrize("given", [b"", sse(), LATER], ids=["head", "body", "delay"])
 def test_cancelling_a_task_closes_its_connection(given: bytes) -> None:
     async def main() -> None:
@@ -276,6 +458,25 @@ def test_a_client_of_the_caller_is_used_and_stays_open() -> None:
         run(main())
         assert all(b"x-from: caller" in connection.request for connection in hub.connections)
         assert len(hub.connections) == 3
+
+
+def test_a_client_of_the_caller_follows_no_redirects() -> None:
+    async def main() -> None:
+        async with httpx.AsyncClient(follow_redirects=True) as client:
+            with pytest.raises(HubProblem, match="/elsewhere"):
+                await aio.publish(hub.url, "t", "x", client=client)
+            with pytest.raises(HubProblem, match="redirect"):
+                await anext(aio.subscribe(hub.url, "t", client=client))
+
+    moved = answer(302, headers="Location: /elsewhere\r\n")
+    with listening(*[moved] * 4, RECEIPT) as hub:
+        with httpx.Client(follow_redirects=True) as client:
+            with pytest.raises(HubProblem, match="/elsewhere"):
+                gapless.publish(hub.url, "t", "x", client=client)
+            with pytest.raises(HubProblem, match="redirect"):
+                next(gapless.subscribe(hub.url, "t", client=client))
+        run(main())
+        assert len(hub.connections) == 4
 
 
 def test_a_response_without_its_end_is_a_broken_one() -> None:

@@ -54,7 +54,7 @@ def test_the_programs_of_the_readme(hub: HubProcess, tmp_path: Path) -> None:
     ]
 
     assert run(2) == ['work on {"done":1,"of":2}', 'work on {"done":2,"of":2}']
-    assert re.fullmatch(r"[0-9a-z]+-3", (tmp_path / "cursor").read_text())
+    assert re.fullmatch(r"[0-9a-z]+-3", (tmp_path / "jobs.cursor").read_text())
 
     assert run(3) == []
     page = hub.request("GET", "/events?topic=answers/42&from=earliest", accept="application/json").json()

@@ -10,12 +10,13 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from played import Answer, Played, block, hub, streamed
+from played import URL, Answer, Played, block, hub, streamed
 
-from gapless import End, Event, Gap, HubProblem, NetworkError, PublishUncertain, Removed, Status, Waiting
+import gapless
+from gapless import End, Event, Gap, HubProblem, NetworkError, PublishUncertain, Removed, Status, Waiting, aio
 from gapless._batches import Batches
 from gapless._effects import Close, Deliver, Effect, Read, Request, SaveCursor
-from gapless._publish import PublishOptions, _publish, _receipt, encode, encode_batch
+from gapless._publish import PublishOptions, _publish, _receipt, encode, encode_batch, publish_many, publish_one
 from gapless._subscription import SubscriptionRules
 
 ENDED = Answer(204)
@@ -47,6 +48,14 @@ def test_the_delay_grows_with_failures_up_to_a_bound() -> None:
     assert waits(1, streamed(b"retry: 5000\n", breaks=True)) == [5]
     assert waits(3, DOWN, DOWN, streamed(b"retry: 200\n")) == [3, 6, 0.2]
     assert waits(2, streamed(b"retry: 90000\n", breaks=True), DOWN) == [90, 90]
+
+
+def test_the_delay_grows_until_something_has_come_not_only_a_head() -> None:
+    cursor = b"retry: 3000\nevent: hub.cursor\ndata: {}\nid: e-0\n\n"
+    for answer in (streamed(breaks=True), streamed(), streamed(cursor, breaks=True)):
+        assert waits(4, *[answer] * 4) == [3, 6, 12, 24]
+    for text in (block(1), b":\n"):
+        assert waits(4, DOWN, *[streamed(text, breaks=True)] * 3) == [3, 3, 3, 3]
 
 
 def test_retry_after_is_kept_as_seconds_and_as_a_date() -> None:
@@ -234,9 +243,20 @@ def test_what_is_no_envelope_is_an_error(name: bytes, data: bytes) -> None:
 def test_a_wrong_address_or_option_is_an_error_of_the_caller() -> None:
     from gapless._hub import Hub
 
-    for url in ("hub", "ftp://hub", "http://", "http://hub:x", "http://hub/?q=1"):
-        with pytest.raises(ValueError, match=r"."):
+    wrong = [
+        "hub",
+        "ftp://hub",
+        "http://",
+        "http://hub:x",
+        "http://hub/?q=1",
+        "http://hub?",
+        "http://hub/#a",
+        "http://hub#",
+    ]
+    for url in [*wrong, "https://user:secret@hub", "https://user@hub", "https://@hub"]:
+        with pytest.raises(ValueError, match=r".") as caught:
             Hub(url, None)
+        assert "secret" not in str(caught.value)
     assert Hub("https://hub/base/", None).base == "https://hub/base"
     with pytest.raises(ValueError, match="delivery"):
         rules(delivery="exactly-once")
@@ -472,3 +492,37 @@ def test_a_publish_stream_is_given_up_within_its_time_and_does_not_tell_to_send_
 
 def test_encode_batch() -> None:
     assert encode_batch([b"{}", b"{}"]) == b"[{},{}]"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"topic":"t","id":7,"time":"T","subscribers":0}',
+        b'{"topic":"t","id":"e-1","time":"T"}',
+        b'{"topic":"t","id":"e-1","time":"T","subscribers":"0"}',
+        b'{"events":7}',
+        b'{"events":[{}]}',
+        b'{"events":[7]}',
+    ],
+)
+def test_what_is_no_receipt_is_a_problem(body: bytes) -> None:
+    for rule in (publish_one, publish_many):
+        with pytest.raises(HubProblem, match="not the answer of a hub"):
+            Played(Answer(200, {"content-type": "application/json"}, [body])).run(rule(hub(), b"", PublishOptions()))
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_time_to_give_up_after_is_a_number_that_is_not_negative(seconds: float) -> None:
+    with pytest.raises(ValueError, match="give_up_after"):
+        gapless.publish(URL, "t", "x", give_up_after=seconds)
+    with pytest.raises(ValueError, match="give_up_after"):
+        gapless.publish_batch(URL, [], give_up_after=seconds)
+    with pytest.raises(ValueError, match="give_up_after"):
+        gapless.stream(URL, "t", give_up_after=seconds)
+    with pytest.raises(ValueError, match="give_up_after"):
+        aio.stream(URL, "t", give_up_after=seconds)

@@ -44,6 +44,7 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>, progress: &WorkProgres
     let presence = Presence::new(dir.join("lock"), &lock).map_err(io_error(&dir))?;
     let format = disk::check_format(&dir)?;
     if format.is_none() {
+        check_empty(&dir)?;
         Manifest::new(&dir).write(&[]).map_err(io_error(&dir))?;
         disk::write_format(&dir)?;
     }
@@ -102,6 +103,19 @@ pub(super) fn open(config: SledConfig, waits: Arc<Waits>, progress: &WorkProgres
         lock: Mutex::new(Some(lock)),
         config,
     })
+}
+
+/// Fails when a directory without the file `format` has what a store has only after that was written. A new store in its
+/// place would give out ids that the old one gave out.
+fn check_empty(dir: &Path) -> Result<(), OpenError> {
+    let has = |part: &str| {
+        let path = dir.join(part);
+        fs::read_dir(&path).map_or_else(|_| path.is_file(), |mut entries| entries.next().is_some())
+    };
+    match ["watermark", "meta", "seg", "removals", "restores"].into_iter().find(|part| has(part)) {
+        Some(part) => Err(OpenError::Incomplete { dir: dir.into(), part }),
+        None => Ok(()),
+    }
 }
 
 /// The state of a store, collected while it is opened.

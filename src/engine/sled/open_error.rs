@@ -28,12 +28,24 @@ pub enum OpenError {
     },
     /// A restore into the directory was cut short.
     #[error(
-        "{} holds the unfinished work of a `gapless restore`; run it again with the same arguments, or remove that directory",
-        path.display()
+        "a `gapless restore` into {0} was cut short; run it again with the same arguments, or remove everything in {0}",
+        dir.display()
     )]
     Unrestored {
-        /// The directory of the unfinished restore.
-        path: PathBuf,
+        /// The directory that is restored into.
+        dir: PathBuf,
+    },
+    /// The directory has parts of a store, but not what makes it one.
+    #[error(
+        "{0} has `{part}` of a store, but no file `format`: a copy was cut short, or the file was lost; restore or copy the \
+        store again, or, if all the rest is there, write the file: printf 'gapless store\\nformat {FORMAT}\\n' > {0}/format",
+        dir.display()
+    )]
+    Incomplete {
+        /// The directory.
+        dir: PathBuf,
+        /// A part that is there.
+        part: &'static str,
     },
     /// sled does not sync through our shim, so a power loss could take back acknowledged events.
     #[error(

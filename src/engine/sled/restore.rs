@@ -10,6 +10,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -58,6 +59,9 @@ pub enum RestoreError {
     /// There is a store.
     #[error("{} holds a store already; restore into another directory, or move that one away", .0.display())]
     Occupied(PathBuf),
+    /// An earlier restore into the directory is complete, though it was interrupted.
+    #[error("{} is restored: an earlier restore was interrupted after its last step; start the hub", .0.display())]
+    Complete(PathBuf),
     /// Another process uses the directory.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -103,10 +107,43 @@ pub struct StoreRestorer {
     state: Option<PartContents>,
 }
 
-/// Fails when a restore into `dir` was cut short.
+/// What a restore has left in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RestoreState {
+    /// No restore was cut short.
+    None,
+    /// All is in place, and only its own directory, which is empty, was not removed.
+    Complete,
+    /// It has to be begun again.
+    Unfinished,
+}
+
+impl RestoreState {
+    pub(super) fn of(dir: &Path) -> Self {
+        let work = dir.join(WORK);
+        // `format` is moved last.
+        let is_complete = || dir.join("format").exists() && !PARTS.iter().any(|part| work.join(part).exists());
+        match work.exists() {
+            false => Self::None,
+            true if is_complete() => Self::Complete,
+            true => Self::Unfinished,
+        }
+    }
+}
+
+/// Fails when a restore into `dir` was cut short. One that was complete is tidied up.
 pub(super) fn check_finished(dir: &Path) -> Result<(), OpenError> {
-    let path = dir.join(WORK);
-    if path.exists() { Err(OpenError::Unrestored { path }) } else { Ok(()) }
+    match RestoreState::of(dir) {
+        RestoreState::None => Ok(()),
+        RestoreState::Complete => tidy_up(dir).map_err(disk::io_error(&dir.join(WORK))),
+        RestoreState::Unfinished => Err(OpenError::Unrestored { dir: dir.into() }),
+    }
+}
+
+/// Removes the directory of a complete restore.
+fn tidy_up(dir: &Path) -> io::Result<()> {
+    fs::remove_dir_all(dir.join(WORK))?;
+    disk::sync_dir(dir)
 }
 
 /// The last of the ids that are passed over after a restore whose newest id is `head`.
@@ -142,7 +179,12 @@ impl StoreRestorer {
         let lock = disk::lock(dir)?;
         let work = dir.join(WORK);
         // Without the file `format`, what else there is was moved there by a restore that was cut short.
-        let unfinished = work.exists();
+        let state = RestoreState::of(dir);
+        if state == RestoreState::Complete {
+            tidy_up(dir).map_err(write_error(&work))?;
+            return Err(RestoreError::Complete(dir.into()));
+        }
+        let unfinished = state == RestoreState::Unfinished;
         let occupied = |part: &&str| dir.join(part).exists() && (*part == "format" || !unfinished);
         if PARTS.iter().any(occupied) {
             return Err(RestoreError::Occupied(dir.into()));
@@ -226,6 +268,9 @@ impl StoreRestorer {
         restores::save(&work, &all).map_err(io)?;
         self.write_removals(&state).map_err(io)?;
         disk::write_format(&work)?;
+        for path in [&work, &self.dir.join("lock")] {
+            adopt(path, &self.dir).map_err(write_error(path))?;
+        }
         disk::sync_tree(&work).map_err(io)?;
         self.move_into_place().map_err(write_error(&self.dir))?;
         Ok(RestoredStore { head: facts.head, next: jump.next(), events: self.events, settings: state.settings.len() })
@@ -265,8 +310,8 @@ impl StoreRestorer {
                 fs::rename(from, self.dir.join(part))?;
             }
         }
-        fs::remove_dir_all(&self.work)?;
-        disk::sync_dir(&self.dir)
+        disk::sync_dir(&self.dir)?;
+        tidy_up(&self.dir)
     }
 }
 
@@ -286,6 +331,22 @@ fn insert(tables: &Tables, record: &BackupRecord) -> sled::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Gives `path`, and all that is in it, the owner of `dir`: root restores for the user that the hub runs as.
+fn adopt(path: &Path, dir: &Path) -> io::Result<()> {
+    let owner = |path: &Path| fs::symlink_metadata(path).map(|meta| (meta.uid(), meta.gid()));
+    let (user, group) = owner(dir)?;
+    if owner(path)? == (user, group) {
+        return Ok(());
+    }
+    lchown(path, Some(user), Some(group))?;
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            adopt(&entry?.path(), dir)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a file or a directory, if it is there.

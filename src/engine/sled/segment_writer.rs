@@ -16,7 +16,10 @@ use super::records::{CommitRecord, encode_key};
 use super::segment::Segment;
 use super::tables::Tables;
 use super::tally::SegmentTally;
-use super::{keys, parts};
+use super::{
+    keys,
+    parts::{self, COUNT_BYTES},
+};
 
 /// The segment that takes commits (the active segment), and the writer's state.
 #[derive(Debug)]
@@ -64,6 +67,7 @@ pub(super) struct WrittenBlock {
     first: Seq,
     /// Number of events in it.
     events: usize,
+    /// Its length, as a reader of the block sees it.
     bytes: u64,
 }
 
@@ -113,7 +117,8 @@ impl SegmentWriter {
                 }
                 let (stem, bytes) = block.finish();
                 parts::insert_framed(&tables.blocks, &stem, bytes)?;
-                written.push(WrittenBlock { topic, first: first.event.seq, events: count, bytes: bytes.len() as u64 });
+                let bytes = (bytes.len() - COUNT_BYTES) as u64;
+                written.push(WrittenBlock { topic, first: first.event.seq, events: count, bytes });
             }
         }
         by_topic.shrink_to(KEPT_EVENTS);

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from inspect import isawaitable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -28,7 +28,8 @@ from ._io import network_error, tls
 
 T = TypeVar("T")
 
-#: A bearer token, or a function that gets one. It is called for the first request, and again after a 401.
+#: A bearer token, or a function that gets one. It is called for the first request, and again after a 401. When it
+#: raises a NetworkError it is called again later; anything else that it raises ends the call.
 Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
 
 
@@ -38,6 +39,21 @@ class CursorStore(Protocol):
     def get(self) -> str | Awaitable[str | None] | None: ...
 
     def set(self, cursor: str, /) -> object: ...
+
+
+async def _within(seconds: float, work: Coroutine[Any, Any, T]) -> T | NetworkError:
+    """Its result, in so many seconds in all: httpx counts each read anew."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+        if not task.cancelled():
+            # Looked at, also when this is cancelled.
+            task.exception()
+    return NetworkError(f"no answer in {seconds:.3g} s") if task.cancelled() else task.result()
 
 
 async def _finished(value: object) -> object:
@@ -87,9 +103,9 @@ class AsyncIo:
     async def _do(self, effect: Effect) -> object:
         match effect:
             case Request():
-                return await self._send(effect)
+                return await _within(effect.patience, self._send(effect))
             case Read(patience):
-                return await self._read(patience)
+                return await _within(patience, self._read(patience))
             case Close():
                 await self._close_response()
             case Sleep(seconds):
@@ -125,7 +141,7 @@ class AsyncIo:
             extensions={"timeout": self._patience},
         )
         try:
-            self._response = await client.send(request, stream=True)
+            self._response = await client.send(request, stream=True, follow_redirects=False)
         except httpx.RequestError as error:
             return network_error(error)
         # An async generator, though httpx calls it an iterator: it is closed here, in the task that reads it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 from ._effects import Rule
 from ._errors import HubProblem, PublishUncertain
@@ -24,7 +25,7 @@ class Batches:
 
     def __init__(self, hub: Hub, topic: str, give_up_after: float = WINDOW) -> None:
         self._hub = hub
-        self._give_up_after = give_up_after
+        self._options = PublishOptions(give_up_after=give_up_after)
         # Most bytes of the next batch: fewer when the hub has refused some as too large.
         self._most = _BYTES
         self._topic = topic
@@ -88,7 +89,7 @@ class Batches:
         """A batch that is too large for this hub was not published, and goes out in halves."""
         self._count += 1
         body = encode_batch(batch)
-        options = PublishOptions(key=f"{self._prefix}-{self._count}", give_up_after=self._give_up_after)
+        options = replace(self._options, key=f"{self._prefix}-{self._count}")
         try:
             receipts = yield from publish_many(self._hub, body, options)
         except PublishUncertain as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ import httpx
 
 from ._batches import Batches
 from ._effects import Deliver, Machine, SaveCursor
+from ._errors import failure_of
 from ._hub import Hub
 from ._io import CursorStore, Io, Token
 from ._items import Item
@@ -112,6 +114,9 @@ class Subscription(Iterator[Item]):
         self._rules = rules
         self._io = io
         self._items = _items(rules, io)
+        self._error: BaseException | None = None
+        # Who is in `_items`. One that may be entered again: a function of the caller, or a signal handler, may close.
+        self._entered = threading.RLock()
 
     @property
     def cursor(self) -> str | None:
@@ -119,14 +124,34 @@ class Subscription(Iterator[Item]):
         return self._rules.cursor
 
     def __next__(self) -> Item:
-        return next(self._items)
+        with self._entered:
+            if self._error is not None:
+                raise self._error
+            try:
+                item = next(self._items)
+            except StopIteration:
+                raise
+            except BaseException as error:
+                if inspect.getgeneratorstate(self._items) == inspect.GEN_CLOSED:
+                    self._error = failure_of(error)
+                raise
+        if self._io.stopped:
+            # `close` could not, because this thread was in it.
+            with self._entered:
+                self._io.close()
+        return item
 
     def close(self) -> None:
-        """Ends the iteration and closes the connection. Another thread that waits for an item leaves its loop."""
+        """Ends the iteration and closes the connection. Another thread that waits for an item leaves its loop, when a
+        function of the caller in which it is returns."""
         self._io.stop()
-        # ValueError: another thread is in it, and closes it when it leaves.
-        with suppress(ValueError):
-            self._items.close()
+        if self._entered.acquire(blocking=False):
+            try:
+                # ValueError: this thread is in it, and closes it when it leaves.
+                with suppress(ValueError):
+                    self._items.close()
+            finally:
+                self._entered.release()
 
     def __enter__(self) -> Subscription:
         return self

@@ -26,7 +26,7 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes | None
-    #: Seconds for each of its steps: to connect, to send a piece, to wait for a piece of the answer.
+    #: Seconds until the head of the answer is there.
     patience: float
 
 
@@ -34,7 +34,7 @@ class Request:
 class Read:
     """Read a piece of the response that is open; the result is bytes, none at its end, or a NetworkError."""
 
-    #: Seconds of silence that end it, counted only while it reads. All reads of a response have the same.
+    #: Seconds of silence that end it, counted only while it reads. No read of a response has more than the first.
     patience: float
 
 
@@ -88,6 +88,8 @@ class Head:
 
 
 def request(wanted: Request) -> Rule[Head]:
+    if wanted.patience <= 0:
+        raise NetworkError("the attempt took too long")
     result: Head | NetworkError = yield wanted
     if isinstance(result, NetworkError):
         raise result
@@ -95,6 +97,8 @@ def request(wanted: Request) -> Rule[Head]:
 
 
 def read(patience: float) -> Rule[bytes]:
+    if patience <= 0:
+        raise NetworkError("the attempt took too long")
     result: bytes | NetworkError = yield Read(patience)
     if isinstance(result, NetworkError):
         raise result

@@ -83,19 +83,34 @@ class PublishUncertain(GaplessError):
         return f"a publish may have been published, or not; {advice}"
 
 
+def failure_of(error: BaseException) -> BaseException:
+    """What a subscription raises that has ended by an error, when it is asked again."""
+    if isinstance(error, Exception):
+        return error
+    return RuntimeError("the subscription was cancelled, and has not ended: make another one, with its cursor")
+
+
 def foreign(detail: str) -> HubProblem:
     """A success of something else than a hub, such as the page of a network's login. A retry would get the same."""
     return HubProblem(200, {"title": "This is not the answer of a hub", "detail": detail})
 
 
-def problem(status: int, body: bytes, retry_after_header: str | None) -> HubProblem:
+def problem(status: int, body: bytes, headers: Mapping[str, str]) -> HubProblem:
     """The problem that an answer without success is."""
     try:
         members = json.loads(body)
     except (ValueError, RecursionError):
         # Not the hub's, or cut short: the status says enough.
         members = None
-    return HubProblem(status, members if isinstance(members, dict) else {}, retry_after(retry_after_header))
+    if not isinstance(members, dict):
+        members = _redirect(headers.get("location")) if 300 <= status < 400 else {}
+    return HubProblem(status, members, retry_after(headers.get("retry-after")))
+
+
+def _redirect(location: str | None) -> dict[str, object]:
+    """None is followed: a client makes a GET of a redirected POST, and another server would get the token."""
+    detail = "give the address that it leads to" + (f": {location}" if location else "")
+    return {"title": "The answer is a redirect", "detail": detail}
 
 
 def retry_after(header: str | None) -> float:

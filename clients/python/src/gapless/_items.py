@@ -71,17 +71,18 @@ def _item(name: str, data: str) -> Item | None:
         return None
     value = json.loads(data)
     if name == "hub.gap":
-        reason = cast(Any, _text(value, "reason"))
+        reason = cast(Any, text_of(value, "reason"))
         return Gap(_maybe(value, "topic"), reason, _maybe(value, "after"), _maybe(value, "resumes_at"))
     if name == "hub.end":
-        return End(_text(value, "topic"), cast(Any, _text(value, "reason")), _maybe(value, "last_id"))
-    topic, id, time, inner = (_text(value, field) for field in ("topic", "id", "time", "data"))
+        return End(text_of(value, "topic"), cast(Any, text_of(value, "reason")), _maybe(value, "last_id"))
+    topic, id, time, inner = (text_of(value, field) for field in ("topic", "id", "time", "data"))
     if name == "hub.removed":
-        return Removed(topic, _text(json.loads(inner), "id"), id, time)
-    return Event(topic, id, _text(value, "event"), inner, time)
+        return Removed(topic, text_of(json.loads(inner), "id"), id, time)
+    return Event(topic, id, text_of(value, "event"), inner, time)
 
 
-def _text(value: Any, field: str) -> str:
+def text_of(value: Any, field: str) -> str:
+    """A member that must be a text, of what must be an object."""
     text = value[field]
     if not isinstance(text, str):
         raise TypeError(field)
@@ -89,4 +90,4 @@ def _text(value: Any, field: str) -> str:
 
 
 def _maybe(value: Any, field: str) -> str | None:
-    return None if value.get(field) is None else _text(value, field)
+    return None if value.get(field) is None else text_of(value, field)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import secrets
 import time
@@ -15,6 +16,7 @@ from ._effects import CallerFailed, Close, Rule, Sleep, read
 from ._elapsed import Clock, stopwatch
 from ._errors import HubProblem, NetworkError, PublishUncertain, foreign
 from ._hub import Hub, TooLate, plain
+from ._items import text_of
 
 #: A text is published as it is, anything else as JSON.
 Data = str | int | float | bool | None | Sequence[object] | Mapping[str, object]
@@ -51,7 +53,7 @@ WINDOW = 540.0
 # First delay before a retry, in seconds; it doubles. A hub restarts within seconds.
 _FIRST_WAIT = 0.5
 
-# Time for one step of an attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer.
+# Time for one attempt: what the hub gives a body, 30 s and 8 KiB a second, and as much again for the answer.
 _ATTEMPT = 60.0
 _BYTES_PER_SECOND = 8192
 
@@ -64,6 +66,11 @@ class PublishOptions:
     if_match: str | None = None
     key: str | None = None
     give_up_after: float = WINDOW
+
+    def __post_init__(self) -> None:
+        # Not infinity: every hub forgets a key, and a retry is a second event then.
+        if not 0 <= self.give_up_after < math.inf:
+            raise ValueError("give_up_after: seconds, not negative")
 
 
 def encode(envelope: Envelope) -> bytes:
@@ -90,18 +97,23 @@ def publish_many(hub: Hub, body: bytes, options: PublishOptions) -> Rule[list[Re
     return receipts
 
 
-def _receipts(answer: dict[str, Any]) -> list[Receipt]:
+def _receipts(answer: Any) -> list[Receipt]:
     receipts = answer.get("events")
     if not isinstance(receipts, list):
         raise foreign("it has no receipts")
     return [_receipt(receipt) for receipt in receipts]
 
 
-def _receipt(answer: dict[str, Any]) -> Receipt:
+def _receipt(answer: Any) -> Receipt:
     try:
-        return Receipt(answer["topic"], answer["id"], answer["time"], answer["subscribers"])
+        receipt = Receipt(
+            text_of(answer, "topic"), text_of(answer, "id"), text_of(answer, "time"), answer["subscribers"]
+        )
     except (KeyError, TypeError) as error:
         raise foreign("it is no receipt") from error
+    if not isinstance(receipt.subscribers, int):
+        raise foreign("it is no receipt")
+    return receipt
 
 
 def _publish(
@@ -176,7 +188,7 @@ def _attempt(
         raise foreign(f"it is {kind}")
     pieces: list[bytes] = []
     size = 0
-    while piece := (yield from read(patience)):
+    while piece := (yield from read(hub.left)):
         pieces.append(piece)
         size += len(piece)
         if size > _MAX_ANSWER:

@@ -39,6 +39,8 @@ class Parser:
         # The first bytes, while they may be a byte order mark.
         self._start: bytes | None = b""
         self._after_cr = False
+        #: Comments so far: keepalives.
+        self.comments = 0
         # The line that has no end yet, in pieces: joined once, however many there are.
         self._line: list[bytes] = []
         self._size = 0
@@ -103,9 +105,11 @@ class Parser:
         elif name == "retry" and value.isascii() and value.isdigit():
             # A delay that long has no meaning, and an int of thousands of digits is an error.
             return Retry(int(value[:15]) / 1000)
-        elif not name and self._data is None:
-            # Keepalives between events add up to no size.
-            self._size = 0
+        elif not name:
+            self.comments += 1
+            if self._data is None:
+                # Keepalives between events add up to no size.
+                self._size = 0
         return None
 
     def _dispatch(self) -> Block | None:

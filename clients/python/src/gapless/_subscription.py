@@ -80,13 +80,14 @@ class SubscriptionRules:
         self._on_status = on_status or (lambda _: None)
         self._chance = chance
         self._retry = DEFAULT_RETRY
+        # Failures in a row, without an item or a keepalive between them.
+        self._failures = 0
         self.cursor = cursor or None
 
     def run(self) -> Rule[None]:
         """Ends when no more events can come. Raises a HubProblem that no retry can change."""
         if self.cursor is None:
             self.cursor = (yield LoadCursor()) or None
-        failures = 0
         while True:
             failure: NetworkError | HubProblem | None = None
             try:
@@ -95,8 +96,8 @@ class SubscriptionRules:
                 if head is None:
                     return
                 self._on_status(Open())
-                failures = 0
                 yield from self._items(head)
+                self._failures = 0
             except NetworkError as error:
                 failure = error
             except HubProblem as error:
@@ -104,9 +105,9 @@ class SubscriptionRules:
                     raise
                 failure = error
             yield Close()
-            failures += failure is not None
+            self._failures += failure is not None
             retry_after = failure.retry_after if isinstance(failure, HubProblem) else 0.0
-            seconds = delay(self._retry, retry_after, failures, self._chance())
+            seconds = delay(self._retry, retry_after, self._failures, self._chance())
             self._on_status(Waiting(seconds, failure))
             yield Sleep(seconds)
 
@@ -136,22 +137,32 @@ class SubscriptionRules:
         """Reads one response. It reads on only when all it has read so far was taken."""
         silence = _silence(head.headers.get("stream-keepalive"))
         parser = Parser()
+        told = False
         while piece := (yield from read(silence)):
             try:
                 found = parser.feed(piece)
             except TooLarge:
                 raise foreign("an event is larger than any that a hub sends") from None
+            # Not so at the head: what ends every stream after it must not be asked again without growing delays.
+            if parser.comments:
+                told = True
+                self._failures = 0
             for part in found:
                 if isinstance(part, Retry):
+                    told = True
                     self._retry = part.seconds
                     continue
                 item, cursor = decode(part)
                 if self._early:
                     yield from self._move(cursor)
                 if item is not None:
+                    told = True
+                    self._failures = 0
                     yield Deliver(item)
                 if not self._early:
                     yield from self._move(cursor)
+        if not told:
+            raise NetworkError("the stream ended before anything came")
 
     def _move(self, cursor: str | None) -> Rule[None]:
         if cursor is not None:

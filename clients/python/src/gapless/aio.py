@@ -12,6 +12,7 @@ import httpx
 from ._aio import AsyncIo, CursorStore, Token
 from ._batches import Batches
 from ._effects import Deliver, Machine
+from ._errors import failure_of
 from ._hub import Hub
 from ._items import Item
 from ._publish import (
@@ -113,6 +114,7 @@ class Subscription(AsyncIterator[Item]):
     def __init__(self, rules: SubscriptionRules, io: AsyncIo) -> None:
         self._rules = rules
         self._items = _items(rules, io)
+        self._error: BaseException | None = None
 
     @property
     def cursor(self) -> str | None:
@@ -120,7 +122,17 @@ class Subscription(AsyncIterator[Item]):
         return self._rules.cursor
 
     async def __anext__(self) -> Item:
-        return await self._items.__anext__()
+        if self._error is not None:
+            raise self._error
+        try:
+            return await self._items.__anext__()
+        except StopAsyncIteration:
+            raise
+        except BaseException as error:
+            # Not when another task is in it: that one goes on.
+            if self._items.ag_frame is None:  # type: ignore[attr-defined]
+                self._error = failure_of(error)
+            raise
 
     async def aclose(self) -> None:
         """Ends the iteration and closes the connection. While another task waits for an item, cancel that one."""

@@ -143,6 +143,12 @@ impl Nats {
         ServerFacts { name: info.server_name, version: info.version, max_payload: info.max_payload }
     }
 
+    /// Messages received so far.
+    #[cfg(test)]
+    pub(in crate::engine) fn received(&self) -> u64 {
+        self.client().statistics().in_messages.load(Ordering::Relaxed)
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.inner.client
     }

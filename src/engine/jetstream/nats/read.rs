@@ -62,6 +62,7 @@ struct RangeBody<'a> {
 enum GetBody<'a> {
     Seq { seq: u64 },
     Last { last_by_subj: &'a str },
+    Next { next_by_subj: &'a str, seq: u64 },
 }
 
 #[derive(Deserialize)]
@@ -138,6 +139,12 @@ impl Nats {
     /// The newest message of a subject, by the stream's leader.
     pub(in crate::engine) async fn leader_last(&self, subject: &str) -> Result<Option<Stored>, NatsError> {
         self.leader_get(&GetBody::Last { last_by_subj: subject }).await
+    }
+
+    /// The first message of a filter from a position on, by the stream's leader. See [`Nats::leader_message`] for what `None`
+    /// proves.
+    pub(in crate::engine) async fn leader_next(&self, filter: &str, from: u64) -> Result<Option<Stored>, NatsError> {
+        self.leader_get(&GetBody::Next { next_by_subj: filter, seq: from }).await
     }
 
     async fn leader_get(&self, body: &GetBody<'_>) -> Result<Option<Stored>, NatsError> {

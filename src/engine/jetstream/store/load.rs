@@ -1,15 +1,19 @@
 //! The state of all topics, from the newest message of each subject.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::{
-    nats::{Nats, NatsError, Range, Stored},
+    nats::{Nats, NatsError, Stored},
     wire::{
-        ClockRecord, EpochRecord, EventRecord, ImportRecord, KeyPart, LeaderRecord, OldIdPart, SettingsRecord,
-        StreamSubjects, SubjectPlace, TombstoneRecord, WireError, decode_keys,
+        ClockRecord, EpochRecord, EventRecord, ImportRecord, LeaderRecord, OldIdPart, SettingsRecord, StreamSubjects,
+        SubjectPlace, TombstoneRecord, WireError,
     },
 };
-use super::{old_ids::OldIds, reclaim::durable_mark};
+use super::{
+    old_ids::OldIds,
+    reclaim::durable_mark,
+    stored_keys::{self, WantedKeys},
+};
 use crate::{
     engine::log::store::{KeptClock, KeyRecord, TopicKey, TopicSnapshot},
     event::{Epoch, Millis, Seq, TopicName},
@@ -82,14 +86,9 @@ struct Loading {
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
     clock: KeptClock,
     old_ids: OldIds,
-    /// Positions of messages with keys.
-    keys: BTreeSet<u64>,
+    keys: WantedKeys,
     failed: Option<StreamLoadError>,
 }
-
-/// Messages and bytes of one read of keys.
-const KEYS_AT_ONCE: usize = 4096;
-const KEY_BYTES: usize = 4 << 20;
 
 /// Reads the state of the stream. 60,000 subjects a second. The replica that is read may be behind; what it has told is
 /// the state at one position.
@@ -105,7 +104,7 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     if loading.epoch.is_none() {
         loading.epoch = epoch(nats, subjects).await?;
     }
-    let keys = load_keys(nats, subjects, std::mem::take(&mut loading.keys)).await?;
+    let keys = stored_keys::read(nats, subjects, std::mem::take(&mut loading.keys)).await?;
     let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
     let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
     let topics = with_removed(topics, &removed)?;
@@ -138,48 +137,6 @@ async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<EpochRec
     Ok(Some(record))
 }
 
-/// The keys in the messages at these positions, in order of time. Their payloads are needed, which the pass over all subjects
-/// leaves out. Another replica may be read than for that pass, so each of them is asked for until it is there, or known to
-/// have expired.
-async fn load_keys(
-    nats: &Nats,
-    subjects: &StreamSubjects,
-    mut wanted: BTreeSet<u64>,
-) -> Result<Vec<KeyRecord>, StreamLoadError> {
-    let mut parts = BTreeMap::<Seq, Vec<KeyPart>>::new();
-    let mut take = |message: Stored| {
-        let Some(SubjectPlace::Keys(commit)) = subjects.parse(&message.subject) else { return Ok(()) };
-        let part = KeyPart::decode(&message.headers, message.payload);
-        let part = part.map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
-        parts.entry(commit).or_default().push(part);
-        Ok::<(), StreamLoadError>(())
-    };
-    while let Some(first) = wanted.first().copied() {
-        let filter = subjects.all_keys();
-        let range = Range { filter, from: first, max: KEYS_AT_ONCE, max_bytes: KEY_BYTES };
-        let page = nats.range(range).await?;
-        let mut progress = false;
-        for message in page.messages {
-            if wanted.remove(&message.seq) {
-                progress = true;
-                take(message)?;
-            }
-        }
-        if !progress {
-            wanted.remove(&first);
-            if let Some(message) = nats.leader_message(first).await? {
-                take(message)?;
-            }
-        }
-    }
-    let mut keys = Vec::new();
-    for (commit, parts) in parts {
-        keys.extend(decode_keys(parts).map_err(|error| StreamLoadError::Record(commit, error))?);
-    }
-    keys.sort_by_key(|record| record.time);
-    Ok(keys)
-}
-
 impl Loading {
     fn take(&mut self, subjects: &StreamSubjects, message: Stored) {
         let seq = Seq(message.seq);
@@ -198,7 +155,7 @@ impl Loading {
     }
 
     fn record(&mut self, subjects: &StreamSubjects, message: Stored) -> Result<(), WireError> {
-        let Stored { seq, headers, payload, .. } = message;
+        let Stored { seq, time, headers, payload, .. } = message;
         let Some(place) = subjects.parse(&message.subject) else {
             return Err(WireError::Malformed("the subject is none of gapless's"));
         };
@@ -225,7 +182,7 @@ impl Loading {
                 self.removed.insert((topic, of), TombstoneRecord::decode(&headers)?);
             }
             SubjectPlace::Keys(_) => {
-                self.keys.insert(seq);
+                self.keys.insert(seq, stored_keys::needed_until(time, &headers));
             }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
             SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?),

@@ -13,6 +13,7 @@
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
 //! | `load`, `recovery` | the state of all topics from the newest message of each subject |
+//! | `stored_keys` | idempotency keys, whose messages expire while they are read |
 //! | `old_ids`, `translation`, `imported` | where the positions of an imported store are now |
 //! | `incoming` | what another hub has written |
 
@@ -50,6 +51,7 @@ mod removed;
 mod ring;
 mod scans;
 mod shared;
+mod stored_keys;
 #[cfg(test)]
 mod tests;
 mod topic_reads;

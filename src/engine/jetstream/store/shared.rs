@@ -113,7 +113,7 @@ impl StoreCore {
 }
 
 /// Keys are stored longer than they count by so much: clocks differ.
-const KEY_MARGIN: Duration = Duration::from_mins(1);
+pub(super) const KEY_MARGIN: Duration = Duration::from_mins(1);
 
 /// A failure to read, or of a request that can be repeated.
 pub(super) fn not_now(error: &NatsError) -> StoreError {

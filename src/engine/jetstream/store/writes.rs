@@ -21,7 +21,7 @@ use crate::{
 const ROLLUP: (&str, &str) = ("Nats-Rollup", "sub");
 
 /// Header of a message that expires.
-const TTL: &str = "Nats-TTL";
+pub(super) const TTL: &str = "Nats-TTL";
 
 /// Topics to be purged that a hub remembers which follows. Those that it forgets are purged when they are trimmed next.
 const MOST_GARBAGE: usize = 65_536;

@@ -10,6 +10,9 @@
 //! Everything up to the head at the start is in it. Segments are read as readers read them, so commits, retention and
 //! removals go on; what replaces a segment meanwhile is read in its place. The state is read last: a topic that is
 //! deleted meanwhile may have lost some of its segments already, and its mark says that the rest is to be ignored.
+//!
+//! A part has all that its segment has, trimmed events included, until their space is reclaimed. So a backup is what the
+//! hub would find at its next start, and the same segment is the same part however much of it is trimmed.
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, RangeInclusive};
@@ -24,13 +27,12 @@ use super::clock;
 use super::database::DatabaseError;
 use super::guard::guarded;
 use super::keys::FORMAT;
-use super::reclaim::kept_weight;
 use super::restores;
 use super::segment::{Segment, Unusable};
 use super::shared::StoreShared;
 use super::summary::{Summary, SummaryContents};
 use crate::engine::{BackupItem, BackupRequest, PartDigest, PartFacts, PartKind};
-use crate::event::{EventId, Millis, Seq};
+use crate::event::{Epoch, EventId, Millis, Seq};
 
 mod check;
 mod reader;
@@ -41,7 +43,7 @@ pub use record::{RecordError, StateFacts};
 
 pub(super) use record::BackupRecord;
 
-use reader::{FirstKept, SLICE_BYTES, SegmentReader};
+use reader::{SLICE_BYTES, SegmentReader};
 use record::RecordTable;
 
 /// How often a segment is read again because it was replaced meanwhile, and how often the parts from which events were
@@ -50,10 +52,6 @@ const MAX_RETRIES: usize = 100;
 
 /// Longest pause between two slices. A slice that has waited for the disk for longer has left it to others meanwhile.
 const MAX_PAUSE: Duration = Duration::from_millis(50);
-
-/// A part's identity changes with each of so many shares of its segment that are trimmed. Fewer would let a backup carry
-/// more events that are gone; more would send a segment more often.
-const TRIMMED_SHARES: u64 = 8;
 
 /// Records of settings read at a time.
 const SETTINGS_AT_A_TIME: usize = 1024;
@@ -70,8 +68,9 @@ pub(super) fn run(
 ) -> Result<(), StoreError> {
     let removals_before = store.removals.lock().made();
     let head = store.head();
-    let mut backup =
-        Backup { store, request, live, send, first_kept: FirstKept::new(), parts: BTreeMap::new(), number: 0 };
+    let epoch = store.watermark.lock().state.epoch;
+    let undone = restores::text(&restores::undone(&store.config.dir));
+    let mut backup = Backup { store, request, live, send, epoch, undone, parts: BTreeMap::new(), number: 0 };
     match backup.run(head, removals_before) {
         Ok(()) | Err(Interrupted::Stopped) => Ok(()),
         Err(Interrupted::Store(error)) => Err(error),
@@ -105,7 +104,9 @@ struct Backup<'a> {
     request: &'a BackupRequest,
     live: &'a dyn Liveness,
     send: &'a mut dyn FnMut(BackupItem) -> ControlFlow<()>,
-    first_kept: FirstKept,
+    epoch: Epoch,
+    /// The restores that the store has behind it, as their file has them.
+    undone: String,
     /// The range of each valid part of events, by number.
     parts: BTreeMap<u64, RangeInclusive<Seq>>,
     /// The number of the next part.
@@ -114,8 +115,8 @@ struct Backup<'a> {
 
 impl Backup<'_> {
     fn run(&mut self, head: Seq, removals_before: u64) -> Result<(), Interrupted> {
-        let (epoch, format) = (self.store.watermark.lock().state.epoch, FORMAT);
-        self.send(BackupItem::Begin { head: EventId { epoch, seq: head }, format, bytes: self.weight() })?;
+        let head_id = EventId { epoch: self.epoch, seq: head };
+        self.send(BackupItem::Begin { head: head_id, format: FORMAT, bytes: self.weight() })?;
         self.range(Seq::ZERO, head)?;
         let removed = self.without_removed(removals_before, head)?;
         self.state(head, &removed)?;
@@ -192,10 +193,7 @@ impl Backup<'_> {
 
     fn records(&mut self, segment: &Arc<Segment>, facts: PartFacts) -> Result<(), Unread> {
         let store = self.store;
-        // Taken out, so that the items can be sent meanwhile.
-        let mut first_kept = std::mem::take(&mut self.first_kept);
-        let range = (facts.after, facts.through);
-        let mut reader = SegmentReader::new(store, self.live, &mut first_kept, range);
+        let mut reader = SegmentReader::new(store, self.live, (facts.after, facts.through));
         let ended = (self.send)(BackupItem::Part(facts)).is_break();
         let mut read = || {
             while !reader.is_over() {
@@ -218,7 +216,6 @@ impl Backup<'_> {
             Ok(BackupItem::PartEnd { records: reader.records, events: reader.events })
         };
         let end = if ended { Err(Unread::Ended(Interrupted::Stopped)) } else { read() };
-        self.first_kept = first_kept;
         self.send(end?).map_err(Unread::Ended)
     }
 
@@ -228,8 +225,25 @@ impl Backup<'_> {
         if self.store.removals.lock().is_dirty(segment.name()) {
             return None;
         }
-        let (summary, whole) = Summary::open(&segment.dir, segment.first).ok()??;
-        Some(digest(segment, summary.span.weight, &whole, self.live))
+        let (_, whole) = Summary::open(&segment.dir, segment.first).ok()??;
+        Some(self.digest_of(segment, &whole))
+    }
+
+    /// The identity of a segment's part: of its summary, which tells every topic's first and last event, its events and
+    /// bytes, and of the topics that are deleted. An event's removal changes neither, but the generation, once its bytes are
+    /// gone. A restore begins with new generations, so the restores are in it, too.
+    fn digest_of(&self, segment: &Segment, whole: &SummaryContents) -> PartDigest {
+        let mut hash = Context::new(&SHA256);
+        hash.update(b"gapless part 2");
+        hash.update(self.epoch.to_string().as_bytes());
+        hash.update(self.undone.as_bytes());
+        hash.update(&segment.first.0.to_be_bytes());
+        hash.update(&segment.generation.to_be_bytes());
+        hash.update(whole.bytes());
+        for topic in whole.topics().filter(|topic| self.live.first_kept(topic.summary.key).is_none()) {
+            hash.update(&topic.summary.key.0.to_be_bytes());
+        }
+        PartDigest(hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 
     /// Sends the parts again from which events were removed since the removal of number `made`, and returns those events.
@@ -312,24 +326,4 @@ impl Backup<'_> {
 fn busy() -> Interrupted {
     let reason = "the store changed too often while the backup was made; make it again";
     Interrupted::Store(StoreError::NotNow(reason.into()))
-}
-
-/// The identity of a segment's part: of its summary, which tells every topic's first and last event, its events and bytes,
-/// and of what is dead in it. An event's removal changes neither, but the generation, once its bytes are gone.
-fn digest(segment: &Segment, weight: u64, whole: &SummaryContents, live: &dyn Liveness) -> PartDigest {
-    let mut hash = Context::new(&SHA256);
-    hash.update(b"gapless part 1");
-    hash.update(&segment.first.0.to_be_bytes());
-    hash.update(&segment.generation.to_be_bytes());
-    hash.update(whole.bytes());
-    let mut kept = 0;
-    for topic in whole.topics() {
-        kept += kept_weight(&topic, live);
-        if live.first_kept(topic.summary.key).is_none() {
-            hash.update(&topic.summary.key.0.to_be_bytes());
-        }
-    }
-    let trimmed = weight.saturating_sub(kept).saturating_mul(TRIMMED_SHARES) / weight.max(1);
-    hash.update(&trimmed.to_be_bytes());
-    PartDigest(hash.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }

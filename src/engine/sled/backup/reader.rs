@@ -1,7 +1,7 @@
 //! Reads a segment's records in slices: the tables are held for one slice at a time, so that a segment can be replaced or
 //! removed meanwhile, as by readers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::super::{
     block::Block,
@@ -24,10 +24,6 @@ pub(super) const SLICE_BYTES: usize = 256 << 10;
 /// Entries that a slice looks at, at most, so that one in which nothing is live ends, too.
 const SLICE_ENTRIES: usize = 16 << 10;
 
-/// The oldest live position of a topic, looked up once for a whole backup: retention that goes on between two segments would
-/// leave a hole, which a restored store would take for a loss.
-pub(super) type FirstKept = HashMap<TopicKey, Option<Seq>>;
-
 /// What is read next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -41,7 +37,8 @@ enum Phase {
 pub(super) struct SegmentReader<'a> {
     store: &'a StoreShared,
     live: &'a dyn Liveness,
-    first_kept: &'a mut FirstKept,
+    /// The topic that was looked up last, and whether it is deleted.
+    looked_up: Option<(TopicKey, bool)>,
     after: Seq,
     through: Seq,
     /// Idempotency keys that are older have expired.
@@ -51,8 +48,8 @@ pub(super) struct SegmentReader<'a> {
     last: Vec<u8>,
     /// The topic whose name was written last.
     named: Option<TopicKey>,
-    /// Each topic's first block that was written.
-    kept: HashMap<TopicKey, Seq>,
+    /// The topics of which blocks were written.
+    written: HashSet<TopicKey>,
     damaged: HashSet<(TopicKey, Seq)>,
     /// A commit before the next one was left out, so that its record must not name it.
     left_out: bool,
@@ -63,23 +60,18 @@ pub(super) struct SegmentReader<'a> {
 }
 
 impl<'a> SegmentReader<'a> {
-    pub(super) fn new(
-        store: &'a StoreShared,
-        live: &'a dyn Liveness,
-        first_kept: &'a mut FirstKept,
-        (after, through): (Seq, Seq),
-    ) -> Self {
+    pub(super) fn new(store: &'a StoreShared, live: &'a dyn Liveness, (after, through): (Seq, Seq)) -> Self {
         Self {
             store,
             live,
-            first_kept,
+            looked_up: None,
             after,
             through,
             keys_since: store.keys_since(),
             phase: Phase::Blocks,
             last: Vec::new(),
             named: None,
-            kept: HashMap::new(),
+            written: HashSet::new(),
             damaged: HashSet::new(),
             left_out: false,
             committed: after,
@@ -129,15 +121,22 @@ impl<'a> SegmentReader<'a> {
         self.after < seq && seq <= self.through
     }
 
+    /// Whether all events of a topic are garbage. Blocks are sorted by topic, so that each is looked up once.
+    fn is_deleted(&mut self, topic: TopicKey) -> bool {
+        let known = self.looked_up.filter(|(known, _)| *known == topic);
+        let (_, deleted) = known.unwrap_or_else(|| (topic, self.live.first_kept(topic).is_none()));
+        self.looked_up = Some((topic, deleted));
+        deleted
+    }
+
     fn block(&mut self, tables: &Tables, key: &[u8], value: sled::IVec, out: &mut Vec<u8>) -> Result<(), PartError> {
         let Some((topic, first, 0)) = keys::parse_block(key) else { return Ok(()) };
         if !self.is_in_range(first) {
             return Ok(());
         }
-        let live = self.live;
-        let Some(since) = *self.first_kept.entry(topic).or_insert_with(|| live.first_kept(topic)) else {
+        if self.is_deleted(topic) {
             return Ok(());
-        };
+        }
         let whole = match parts::complete(&tables.blocks, &key[..key.len() - 2], value) {
             Ok(whole) => Block::parse(topic, first, whole),
             Err(PartError::Torn) => None,
@@ -148,14 +147,6 @@ impl<'a> SegmentReader<'a> {
             self.damaged.insert((topic, first));
             return Ok(());
         };
-        let (mut events, mut last) = (0, first);
-        for entry in block.entries().flatten() {
-            events += 1;
-            last = entry.header.seq;
-        }
-        if last < since {
-            return Ok(());
-        }
         if self.named != Some(topic) {
             let Some(name) = tables.topics.get(keys::topic(topic))? else {
                 self.store.lost_block(topic, first);
@@ -166,10 +157,10 @@ impl<'a> SegmentReader<'a> {
             self.records += 1;
             self.named = Some(topic);
         }
-        self.kept.entry(topic).or_insert(first);
+        self.written.insert(topic);
         record::put(out, RecordTable::Block, &key[..key.len() - 2], block.bytes());
         self.records += 1;
-        self.events += events;
+        self.events += block.entries().flatten().count() as u64;
         Ok(())
     }
 
@@ -209,10 +200,7 @@ impl<'a> SegmentReader<'a> {
             self.left_out = true;
         }
         self.committed = commit.last;
-        let (kept, damaged) = (&self.kept, &self.damaged);
-        commit
-            .blocks
-            .retain(|block| kept.get(&block.0).is_some_and(|first| block.1 >= *first) && !damaged.contains(block));
+        commit.blocks.retain(|block| self.written.contains(&block.0) && !self.damaged.contains(block));
         if commit.blocks.is_empty() {
             self.left_out = true;
             return Ok(());

@@ -111,8 +111,8 @@ kinds! {
         "the hub takes the directory for another program's and does not start"
         "write the file again: printf 'gapless store\\nformat 2\\n' > format"
     FormatMissing "format-missing" Damage
-        "nothing is lost, but the hub takes the directory for a new store and makes the list of segments again"
-        "write the file again: printf 'gapless store\\nformat 2\\n' > format"
+        "nothing is lost, but the hub does not start"
+        "write the file again: printf 'gapless store\\nformat 2\\n' > format; after a restore or copy that was cut short, make it again"
     Unreadable "unreadable" Unchecked
         "it is unknown whether it is damaged, and the hub does not start as long as the system refuses it"
         "fix the cause (permissions, the limit on open files, the disk itself) and check again"

@@ -27,6 +27,7 @@ use super::manifest::{self, Manifest, ManifestRead};
 use super::meta::Meta;
 use super::open_error::OpenError;
 use super::removals::{self, RemovalsRead};
+use super::restore::RestoreState;
 use super::segment;
 use super::watermark::{RESERVE_IDS, Watermark, WatermarkRead, WatermarkState};
 use super::{clock, database::DatabaseError};
@@ -122,6 +123,9 @@ fn format(dir: &Path, findings: &mut Vec<Finding>) -> Result<Option<u64>, CheckE
     let not_checked = |problem: String| CheckError::NotChecked(problem);
     let listed = fs::read_dir(dir).map_err(|error| not_checked(format!("cannot read {}: {error}", dir.display())))?;
     drop(listed);
+    if RestoreState::of(dir) == RestoreState::Unfinished {
+        return Err(not_checked(OpenError::Unrestored { dir: dir.into() }.to_string()));
+    }
     let is_store = || {
         let watermark = Watermark::open_read_only(&dir.join("watermark"));
         matches!(watermark, Ok(WatermarkRead::Intact(_) | WatermarkRead::OneSlot(_)))

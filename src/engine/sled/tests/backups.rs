@@ -13,6 +13,7 @@ use super::*;
 use crate::engine::log::store::Liveness;
 use crate::engine::sled::{PartCheck, RestoreError, StoreRestorer};
 use crate::engine::{BackupItem, BackupRequest, PartDigest, PartFacts, PartKind};
+use crate::progress::WorkProgress;
 
 const SECRET: &str = "swordfish-4711-swordfish";
 
@@ -227,7 +228,7 @@ impl Liveness for Since {
 #[test]
 fn only_what_has_changed_is_sent_again() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut bench = bench(dir.path(), 4);
+    let bench = bench(dir.path(), 4);
     let first = backup(&bench);
     let have = first.digests();
     assert_eq!(have.len(), 3, "of the sealed segments");
@@ -243,13 +244,22 @@ fn only_what_has_changed_is_sent_again() {
         bench.store.clear_pending_removal(key, seq);
         bench.store.reclaim(&All).expect("reclaimed");
     }
-    // Events that are trimmed: nearly all of the topic's weight in the first segments.
+    // Events that are trimmed are in the same part, as in the segment, until that is rewritten.
     let trimmed = Since(key, Seq(8));
     let fourth = backup_with(&bench.store, have.clone(), &trimmed, |_| {}).expect("possible");
-    assert_eq!(fourth.kept.len(), 1, "the third segment is as it was");
-    bench.publish(&[("a", "more")]);
-    let fifth = backup_with(&bench.store, fourth.digests(), &trimmed, |_| {}).expect("possible");
-    assert_eq!((fifth.kept.len(), fifth.parts.len()), (2, 3), "and what was left out once stays as it is");
+    assert_eq!((fourth.kept.len(), fourth.parts.len()), (2, 3));
+    let whole = backup_with(&bench.store, HashSet::new(), &trimmed, |_| {}).expect("possible");
+    assert_eq!(whole.digests().len(), 3);
+    let (_keep, data) = restored_dir();
+    let head = whole.restore(&data).expect("restored").head;
+    assert_eq!(head, Seq(bench.next - 1));
+    let (bench, _) = restored(bench, &data);
+    assert_eq!(bench.read("a", 0).len(), 12, "what is trimmed is there until its space is reclaimed");
+    // A store that was restored is another one: its segments begin with generation 0 again.
+    let later = backup_with(&bench.store, &have | &whole.digests(), &All, |_| {}).expect("possible");
+    assert_eq!(later.kept.len(), 0, "removed events may be in parts of the store's last life");
+    let again = backup_with(&bench.store, later.digests(), &All, |_| {}).expect("possible");
+    assert_eq!(again.kept.len(), later.digests().len());
 }
 
 #[test]
@@ -385,12 +395,72 @@ fn a_restore_that_is_cut_short_leaves_no_store_and_is_begun_again() {
     assert!(matches!(StoreRestorer::begin(&data, made.format), Err(RestoreError::Open(OpenError::Locked { .. }))));
     drop(restorer);
     assert!(matches!(SledStore::open(config(&data)), Err(OpenError::Unrestored { .. })));
-    // As when it was cut short while it was moved into place.
-    std::fs::rename(data.join("restore.half/seg"), data.join("seg")).expect("moved");
-    assert!(matches!(SledStore::open(config(&data)), Err(OpenError::Unrestored { .. })));
     made.restore(&data).expect("restored");
     assert!(matches!(made.restore(&data), Err(RestoreError::Occupied(_))));
     let (bench, _) = restored(bench, &data);
     bench.check_all();
     assert!(matches!(StoreRestorer::begin(&data.join("other"), 3), Err(RestoreError::Format(3))));
+}
+
+/// In the order in which a restore moves them.
+const MOVED: [&str; 8] = ["seg", "meta", "restores", "removals", "clock", "segments", "watermark", "format"];
+
+#[test]
+fn a_restore_that_is_cut_short_between_any_two_of_its_moves_is_no_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let bench = bench(dir.path(), 2);
+    let made = backup(&bench);
+    let begun = |moved: usize| {
+        let (keep, data) = restored_dir();
+        made.restore(&data).expect("restored");
+        let work = data.join("restore.half");
+        std::fs::create_dir(&work).expect("made");
+        for part in MOVED.iter().skip(moved).filter(|part| data.join(part).exists()) {
+            std::fs::rename(data.join(part), work.join(part)).expect("moved");
+        }
+        (keep, data)
+    };
+    let check = |data: &Path| {
+        let scratch = tempfile::tempdir().expect("a directory");
+        crate::engine::sled::check(data, scratch.path(), &WorkProgress::default())
+    };
+    for moved in 0..MOVED.len() {
+        let (_keep, data) = begun(moved);
+        assert!(check(&data).is_err_and(|error| error.to_string().contains("cut short")), "{moved}");
+        assert!(matches!(SledStore::open(config(&data)), Err(OpenError::Unrestored { .. })), "{moved}");
+        let is_begun_again = made.restore(&data).is_ok();
+        assert!(is_begun_again && SledStore::open(config(&data)).is_ok(), "{moved}");
+        // Somebody removes what the restore has left.
+        let (_keep, data) = begun(moved);
+        std::fs::remove_dir_all(data.join("restore.half")).expect("removed");
+        let opened = SledStore::open(config(&data));
+        assert!(matches!(&opened, Err(OpenError::Incomplete { .. })) || moved == 0, "{moved}: {opened:?}");
+    }
+    let (_keep, data) = begun(MOVED.len());
+    assert!(check(&data).is_ok_and(|report| report.verdict.exit_code() == 0));
+    assert!(matches!(made.restore(&data), Err(RestoreError::Complete(_))));
+    assert!(matches!(made.restore(&data), Err(RestoreError::Occupied(_))), "it is tidied up");
+    let (_keep, data) = begun(MOVED.len());
+    let (bench, _) = restored(bench, &data);
+    bench.check_all();
+    assert!(!data.join("restore.half").exists());
+}
+
+#[test]
+fn what_root_restores_has_the_owner_of_the_directory() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    const USER: u32 = 12_345;
+    let (dir, (_keep, data)) = (tempfile::tempdir().expect("a directory"), restored_dir());
+    std::fs::create_dir(&data).expect("made");
+    // Without root's rights nothing is given away.
+    let is_root = chown(&data, Some(USER), Some(USER)).is_ok();
+    backup(&bench_of_two(dir.path())).restore(&data).expect("restored");
+    let mut dirs = vec![data.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("there").map(|entry| entry.expect("there")) {
+            let meta = entry.metadata().expect("there");
+            assert_eq!(meta.uid() == USER && meta.gid() == USER, is_root, "{}", entry.path().display());
+            dirs.extend(meta.is_dir().then(|| entry.path()));
+        }
+    }
 }

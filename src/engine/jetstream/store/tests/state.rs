@@ -1,6 +1,9 @@
 //! What is recovered is what was written.
 
-use super::*;
+use super::{
+    super::{super::wire::encode_keys, stored_keys},
+    *,
+};
 
 #[test]
 fn the_newest_record_of_a_topic_tells_its_state() {
@@ -95,4 +98,47 @@ fn what_another_hub_writes_is_taken_in() {
     assert_eq!(read.0, read.1);
     assert!(read.0[0].event.is_tombstone());
     assert_eq!(follower.core.ring.lock().topic(a, Seq(seqs[0].0 - 1), seqs[2]).expect("in memory").count(), 2);
+}
+
+#[test]
+fn keys_that_expire_while_a_hub_starts_cost_it_little_and_those_that_are_missing_stop_it() {
+    const EXPIRED: u64 = 300;
+    let bench = StreamBench::new("expired");
+    let record = |n: u64| KeyRecord {
+        key: IdempotencyKey { key: [1; 16], fingerprint: [1; 16], owner: n },
+        time: Millis(n),
+        receipts: StoredReceipts::new(Seq(n), [&topic("a")].into_iter()),
+    };
+    let mut wanted = stored_keys::WantedKeys::new();
+    // Each in a message of its own, stored for these seconds.
+    let mut store = |n: u64, ttl: u64| {
+        let part = encode_keys(&[record(n)]).pop().expect("one");
+        let mut headers = part.headers();
+        headers.push((super::super::writes::TTL, format!("{ttl}s")));
+        let subject = bench.store.core.subjects.keys(Seq(n), 0);
+        let last = bench.run(bench.nats.stream()).expect("there").last;
+        let stored = bench.run(bench.nats.write(
+            vec![Outgoing { subject, headers, payload: part.payload }],
+            last,
+            Duration::from_secs(5),
+        ));
+        let seq = stored.expect("stored");
+        let message = bench.run(bench.nats.leader_message(seq)).expect("read").expect("there");
+        wanted.insert(seq, stored_keys::needed_until(message.time, &message.headers));
+        seq
+    };
+    let last_expired = (0..EXPIRED).map(|n| store(n, 1)).last().expect("some");
+    let kept: Vec<u64> = (EXPIRED..EXPIRED + 3).map(|n| store(n, 600)).collect();
+    while bench.run(bench.nats.leader_message(last_expired)).expect("read").is_some() {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let received = || bench.nats.received();
+    let before = received();
+    let read = || bench.run(stored_keys::read(&bench.nats, &bench.store.core.subjects, wanted.clone()));
+    let keys = read().expect("the rest");
+    assert_eq!(keys.iter().map(|key| key.key.owner).collect::<Vec<_>>(), [EXPIRED, EXPIRED + 1, EXPIRED + 2]);
+    assert!(received() - before < EXPIRED / 2, "{} messages were read", received() - before);
+    // One that has not expired is not taken for one that has.
+    assert!(bench.run(bench.nats.delete(kept[1])).expect("deleted"));
+    assert!(matches!(read(), Err(StreamLoadError::Nats(NatsError::NoAnswer(_)))));
 }
