@@ -3,7 +3,7 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`write`] | writes it, and reads it again |
+//! | [`mod@write`] | writes it, and reads it again |
 //! | [`read`] | reads it, whoever has made it |
 
 pub mod read;
