@@ -88,7 +88,7 @@ fn main() -> ExitCode {
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
         },
         Command::Import(args) => import_store(&args),
-        Command::Backup(args) => finish(block_on(cli::backup::run(args, &app::backup::check_part))),
+        Command::Backup(args) => finish(block_on(cli::backup::run(args, Arc::new(app::backup::check_part)))),
         Command::Verify(args) => verify_backup(&args),
         Command::Restore(args) => restore_backup(&args),
         Command::Completions(args) => finish(cli::completions::run(&args, Cli::definition())),
@@ -193,6 +193,9 @@ fn verify_backup(args: &VerifyArgs) -> ExitCode {
 
 /// Makes a store of a backup, and prints what was done.
 fn restore_backup(args: &RestoreArgs) -> ExitCode {
+    if let refused @ Err(_) = args.check() {
+        return finish(refused);
+    }
     let progress = Arc::new(WorkProgress::default());
     let line = ProgressLine::start(&progress, CountedUnit::Bytes);
     let restored = app::backup::restore::restore(&args.from, args.at.as_deref(), &args.data, &progress);

@@ -1,11 +1,12 @@
-//! A directory of backups: what it holds, the lock of its writer, and the removal of old backups.
+//! A directory of backups: how it is made and opened, the locks of its writer and its readers, and how a list is added.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, DirBuilder, File, TryLockError},
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -23,21 +24,18 @@ const MARK_LINE: &str = "gapless backup\nformat ";
 /// The ending of a file that is not written completely.
 pub(super) const HALF: &str = ".half";
 
+/// How long a reader waits for a backup that removes old ones, which takes some milliseconds for each file.
+const REMOVAL_TIME: Duration = Duration::from_mins(1);
+
+/// Pause between two looks at whether it has ended.
+const REMOVAL_POLL: Duration = Duration::from_millis(20);
+
 /// A directory of backups.
 #[derive(Debug)]
 pub struct BackupDirectory {
     root: PathBuf,
-    /// Held by a writer.
+    /// Held by a writer: the lock of `lock`. By a reader: a shared one of [`MARK`], so that nothing is removed.
     _lock: Option<File>,
-}
-
-/// A backup in a directory, and whether it can be read.
-#[derive(Debug)]
-pub struct ListedBackup {
-    /// Its name: that of its file, without the ending.
-    pub name: String,
-    /// Its content.
-    pub manifest: Result<BackupManifest, BackupError>,
 }
 
 /// The content of the file that marks backups.
@@ -55,24 +53,40 @@ pub(super) fn check_mark(path: &Path, text: &str) -> Result<(), BackupError> {
 }
 
 impl BackupDirectory {
-    /// Opens the directory to be read.
+    /// Opens the directory to be read. Nothing is removed from it meanwhile. May wait for a backup that removes old ones.
     ///
     /// # Errors
     /// When it is none of backups, or the system refuses.
     pub fn open(root: &Path) -> Result<Self, BackupError> {
+        Self::check(root)?;
+        let path = root.join(MARK);
+        let mark = File::open(&path).map_err(BackupError::at(&path))?;
+        let deadline = Instant::now() + REMOVAL_TIME;
+        loop {
+            match mark.try_lock_shared() {
+                Ok(()) => return Ok(Self { root: root.into(), _lock: Some(mark) }),
+                Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
+                    return Err(BackupError::Removing(root.into()));
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(REMOVAL_POLL),
+                // A file system without locks: no backup could be written there either.
+                Err(TryLockError::Error(_)) => return Ok(Self { root: root.into(), _lock: None }),
+            }
+        }
+    }
+
+    /// Whether it is one of backups.
+    fn check(root: &Path) -> Result<(), BackupError> {
         let path = root.join(MARK);
         match fs::read_to_string(&path) {
-            Ok(text) => check_mark(&path, &text)?,
+            Ok(text) => check_mark(&path, &text),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let problem = "it has no file `gapless-backup`; `gapless backup --to DIR` makes one";
-                return Err(BackupError::NotABackup { path: root.into(), problem });
+                Err(BackupError::NotABackup { path: root.into(), problem })
             }
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(BackupError::damaged(MARK, "it is not text"));
-            }
-            Err(error) => return Err(BackupError::at(&path)(error)),
+            Err(error) if error.kind() == ErrorKind::InvalidData => Err(BackupError::damaged(MARK, "it is not text")),
+            Err(error) => Err(BackupError::at(&path)(error)),
         }
-        Ok(Self { root: root.into(), _lock: None })
     }
 
     /// Opens the directory to be written, or makes it, and removes what a writer that was cut short has left.
@@ -102,13 +116,34 @@ impl BackupDirectory {
             Err(TryLockError::Error(error)) => return Err(BackupError::at(&path)(error)),
         }
         if root.join(MARK).exists() {
-            Self::open(root)?;
+            Self::check(root)?;
         } else {
             write_whole(&root.join(MARK), mark().as_bytes())?;
         }
         let directory = Self { root: root.into(), _lock: Some(lock) };
         directory.remove_halves()?;
         Ok(directory)
+    }
+
+    /// Keeps readers out while something is removed; `None` when there is one.
+    pub(super) fn exclude_readers(&self) -> Result<Option<File>, BackupError> {
+        let path = self.root.join(MARK);
+        // To be written: NFS locks no other file for one alone.
+        let mark = File::options().write(true).open(&path).map_err(BackupError::at(&path))?;
+        match mark.try_lock() {
+            Ok(()) => Ok(Some(mark)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(BackupError::at(&path)(error)),
+        }
+    }
+
+    /// The directory of backups that `path` is, or of whose own directories it is one.
+    #[must_use]
+    pub fn around(path: &Path) -> Option<PathBuf> {
+        let path = path.canonicalize().ok()?;
+        let is_inner = path.file_name().is_some_and(|name| name == "parts" || name == "backups");
+        let outer = path.parent().filter(|_| is_inner);
+        [Some(&*path), outer].into_iter().flatten().find(|dir| dir.join(MARK).exists()).map(Into::into)
     }
 
     /// Its path.
@@ -121,44 +156,6 @@ impl BackupDirectory {
     #[must_use]
     pub fn part(&self, part: &PartEntry) -> PathBuf {
         self.root.join(part.path())
-    }
-
-    /// The backups, oldest first.
-    ///
-    /// # Errors
-    /// When the directory cannot be read.
-    pub fn backups(&self) -> Result<Vec<ListedBackup>, BackupError> {
-        let dir = self.root.join("backups");
-        let mut names = names(&dir)?;
-        names.retain(|name| has_ending(name, "json"));
-        names.sort_unstable();
-        let listed = |name: String| ListedBackup {
-            manifest: BackupManifest::read(&dir.join(&name)),
-            name: name.trim_end_matches(".json").into(),
-        };
-        Ok(names.into_iter().map(listed).collect())
-    }
-
-    /// The backup that `at` names by its name or its newest id; the newest one if it is `None`.
-    ///
-    /// # Errors
-    /// When there is none, or it is damaged.
-    pub fn find(&self, at: Option<&str>) -> Result<BackupManifest, BackupError> {
-        let mut listed = self.backups()?;
-        let Some(at) = at else {
-            let problem = "it has no backup yet";
-            let newest = listed.pop().ok_or_else(|| BackupError::NotABackup { path: self.root.clone(), problem })?;
-            return newest.manifest;
-        };
-        let is_it = |backup: &ListedBackup| {
-            let is_id = |manifest: &BackupManifest| manifest.head().is_some_and(|head| head.to_string() == at);
-            backup.name == at || backup.manifest.as_ref().is_ok_and(is_id)
-        };
-        if let Some(found) = listed.iter().rposition(is_it) {
-            return listed.swap_remove(found).manifest;
-        }
-        let names = listed.into_iter().map(|backup| backup.name).collect();
-        Err(BackupError::NoSuch { at: at.into(), names })
     }
 
     /// Writes a backup's own file, durably. Its parts are there.
@@ -174,36 +171,11 @@ impl BackupDirectory {
         write_whole(&self.root.join(name), &manifest.encode())
     }
 
-    /// Removes all but the newest `keep` backups, and the parts that no other backup has. Returns the number of removed
-    /// backups, and the bytes of removed parts. While a backup cannot be read no part is removed: it may be one of its.
+    /// Removes the files that are not written completely.
     ///
     /// # Errors
-    /// When the system refuses. What is left is then still whole.
-    pub fn prune(&self, keep: usize) -> Result<(usize, u64), BackupError> {
-        let listed = self.backups()?;
-        let old = listed.len().saturating_sub(keep.max(1));
-        for backup in &listed[..old] {
-            let path = self.root.join("backups").join(format!("{}.json", backup.name));
-            fs::remove_file(&path).map_err(BackupError::at(&path))?;
-        }
-        let dir = self.root.join("backups");
-        sync_dir(&dir).map_err(BackupError::at(&dir))?;
-        let mut used = BTreeSet::new();
-        for backup in &listed[old..] {
-            let Ok(manifest) = &backup.manifest else { return Ok((old, 0)) };
-            used.extend(manifest.parts.iter().map(|part| format!("{}.part", part.sha256)));
-        }
-        let (dir, mut bytes) = (self.root.join("parts"), 0);
-        let unused = |name: &String| has_ending(name, "part") && !used.contains(name);
-        for name in names(&dir)?.into_iter().filter(unused) {
-            let path = dir.join(name);
-            bytes += path.metadata().map_or(0, |meta| meta.len());
-            fs::remove_file(&path).map_err(BackupError::at(&path))?;
-        }
-        Ok((old, bytes))
-    }
-
-    fn remove_halves(&self) -> Result<(), BackupError> {
+    /// When the system refuses.
+    pub fn remove_halves(&self) -> Result<(), BackupError> {
         for dir in [self.root.clone(), self.root.join("parts"), self.root.join("backups")] {
             for name in names(&dir)?.into_iter().filter(|name| name.ends_with(HALF)) {
                 let path = dir.join(name);
@@ -215,13 +187,13 @@ impl BackupDirectory {
 }
 
 /// The names in a directory.
-fn names(dir: &Path) -> Result<Vec<String>, BackupError> {
+pub(super) fn names(dir: &Path) -> Result<Vec<String>, BackupError> {
     let entries = fs::read_dir(dir).map_err(BackupError::at(dir))?;
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
     entries.map(name).collect::<io::Result<_>>().map_err(BackupError::at(dir))
 }
 
-fn has_ending(name: &str, ending: &str) -> bool {
+pub(super) fn has_ending(name: &str, ending: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == ending)
 }
 
@@ -235,9 +207,12 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    // Each in turn, so that the entry of each is durable.
+    parent.map_or(Ok(()), make_dir)?;
     // For this user only, as the store's data are.
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    dir.parent().filter(|parent| !parent.as_os_str().is_empty()).map_or(Ok(()), sync_dir)
+    sync_dir(parent.unwrap_or(Path::new(".")))
 }
 
 /// Creates a file that only this user may read: it holds events.
@@ -266,47 +241,39 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), BackupError> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{super::frame::PartContent, super::manifest::tests::part, *};
+pub(super) mod tests {
+    use super::{
+        super::frame::PartContent,
+        super::manifest::{PartEntry, tests::part},
+        *,
+    };
 
-    fn backup(second: u64, parts: &[PartEntry]) -> BackupManifest {
-        let state = part(PartContent::State, 0, 9);
+    /// A backup made in this second, with these parts of events.
+    pub(in super::super) fn backup(epoch: &str, second: u64, head: u64, events: &[PartEntry]) -> BackupManifest {
+        let state = part(PartContent::State, 0, head);
         BackupManifest {
             version: VERSION,
             store_format: 2,
-            epoch: "abcd1234".into(),
-            head: 9,
+            epoch: epoch.into(),
+            head,
             made: format!("2026-11-27T06:22:4{second}.000Z"),
-            parts: parts.iter().cloned().chain([state]).collect(),
+            parts: events.iter().cloned().chain([state]).collect(),
         }
     }
 
     #[test]
-    fn old_backups_go_and_the_parts_of_the_others_stay() {
+    fn one_process_writes_and_none_removes_what_another_one_reads() {
         let dir = tempfile::tempdir().expect("a directory");
-        let root = dir.path().join("backups of a hub");
+        let root = dir.path().join("backups/of a hub");
         let directory = BackupDirectory::create(&root).expect("made");
         assert!(matches!(BackupDirectory::create(&root), Err(BackupError::InUse(_))));
-        let parts = [(0, 3), (3, 5), (5, 9)].map(|(after, through)| part(PartContent::Events, after, through));
-        for (second, of) in [&parts[..2], &parts[1..], &parts[1..]].into_iter().enumerate() {
-            let backup = backup(second as u64, of);
-            for part in &backup.parts {
-                fs::write(directory.part(part), b"0123456789").expect("written");
-            }
-            directory.add(&backup).expect("written");
-        }
-        let exist = || parts.each_ref().map(|part| directory.part(part).exists());
-        assert_eq!(directory.prune(7).expect("nothing to remove"), (0, 0));
-        assert_eq!((directory.prune(2).expect("removed"), exist()), ((1, 10), [false, true, true]));
-        assert_eq!(directory.find(Some("abcd1234-9")).expect("the newest of two"), backup(2, &parts[1..]));
-        assert!(
-            matches!(directory.find(Some("abcd1234-8")), Err(BackupError::NoSuch { names, .. }) if names.len() == 2)
-        );
-        // One that cannot be read keeps all parts.
-        fs::write(root.join("backups/2026-11-27T06-22-49.000Z-x-1.json"), b"damaged").expect("written");
-        fs::write(directory.part(&parts[0]), b"0123456789").expect("written");
-        assert_eq!((directory.prune(2).expect("removed"), exist()), ((1, 0), [true; 3]));
-        directory.find(None).expect_err("damaged");
+        let readers = [(); 2].map(|()| BackupDirectory::open(&root).expect("read beside the writer"));
+        assert!(directory.exclude_readers().expect("asked").is_none());
+        drop(readers);
+        let removing = directory.exclude_readers().expect("asked").expect("nobody reads");
+        let waiting = thread::spawn(move || BackupDirectory::open(&root).map(drop));
+        drop(removing);
+        waiting.join().expect("no panic").expect("it waits");
     }
 
     #[test]

@@ -29,6 +29,34 @@ pub enum BackupError {
     /// Another process writes a backup into the directory.
     #[error("another `gapless backup` writes into {}; wait until it has ended", .0.display())]
     InUse(PathBuf),
+    /// A backup that removes old ones keeps readers out.
+    #[error("`gapless backup` removes old backups from {}; try again when it has ended", .0.display())]
+    Removing(PathBuf),
+    /// The directory has backups of another hub.
+    #[error(
+        "{} has backups of another hub, whose ids begin with {there}; those of this hub begin with {hub}. Nothing was written. \
+         Make the backups of this hub in another directory; if its ids have begun anew, move the old backups elsewhere",
+        path.display(), there = there.join(", ")
+    )]
+    OtherHub {
+        /// The directory.
+        path: PathBuf,
+        /// The epochs of the backups that are there.
+        there: Vec<String>,
+        /// The epoch of the hub.
+        hub: String,
+    },
+    /// The directory has backups of several hubs, and it is not said which one is meant.
+    #[error(
+        "{} has backups of several hubs; name one with --at. The newest of each: {there}",
+        path.display(), there = newest.join(", ")
+    )]
+    SeveralHubs {
+        /// The directory.
+        path: PathBuf,
+        /// The newest backup of each hub.
+        newest: Vec<String>,
+    },
     /// A newer gapless has made it.
     #[error("{} was made by a newer gapless: its format is {found}; use a newer gapless", path.display())]
     Newer {
@@ -71,6 +99,14 @@ impl BackupError {
     /// Damage of `file`.
     pub fn damaged(file: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Damaged { file: file.into(), problem: problem.into() }
+    }
+
+    /// The same with what its reader can do, if it is damage.
+    pub(super) fn with_advice(self, advice: &str) -> Self {
+        match self {
+            Self::Damaged { file, problem } => Self::Damaged { file, problem: format!("{problem}; {advice}") },
+            other => other,
+        }
     }
 
     /// Whether the content is known to be wrong. Anything else may pass.

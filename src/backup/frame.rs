@@ -18,6 +18,9 @@ use crate::event::Epoch;
 /// The version of the stream and of the files.
 pub const VERSION: u64 = 1;
 
+/// The parts that a request may name, a digest each. A part has 256 MiB as a rule, so these are some 16 TB.
+pub const MAX_DIGESTS: usize = 64_000;
+
 /// Bytes of a frame's head: kind and length.
 const HEAD_BYTES: usize = 5;
 

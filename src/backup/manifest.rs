@@ -12,7 +12,7 @@ use super::{
 use crate::event::{Epoch, EventId, Seq};
 
 /// Bytes of the file at most: some 300 for each part, so a million parts.
-const MAX_BYTES: u64 = 300 << 20;
+pub(super) const MAX_LIST_BYTES: u64 = 300 << 20;
 
 /// A part's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,12 @@ impl PartEntry {
     #[must_use]
     pub fn path(&self) -> String {
         format!("parts/{}.part", self.sha256)
+    }
+
+    /// Whether its name is one within the directory of parts: a SHA-256 in lower case.
+    pub(super) fn is_named(&self) -> bool {
+        self.sha256.len() == 64
+            && self.sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     }
 }
 
@@ -118,7 +124,7 @@ impl BackupManifest {
     pub fn read(path: &Path) -> Result<Self, BackupError> {
         let mut content = Vec::new();
         let file = fs::File::open(path).map_err(BackupError::at(path))?;
-        file.take(MAX_BYTES).read_to_end(&mut content).map_err(BackupError::at(path))?;
+        file.take(MAX_LIST_BYTES).read_to_end(&mut content).map_err(BackupError::at(path))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::decode(&format!("backups/{name}"), &content)
     }
@@ -140,7 +146,7 @@ impl BackupManifest {
             }
             at = through;
         }
-        if at > self.head || self.parts.iter().any(|part| !is_name(&part.sha256)) {
+        if at > self.head || self.parts.iter().any(|part| !part.is_named()) {
             return Err("its parts do not belong to it");
         }
         Ok(())
@@ -151,11 +157,6 @@ impl BackupManifest {
 #[derive(Deserialize)]
 struct AnyVersion {
     version: u64,
-}
-
-/// Whether it is a SHA-256 in lower case, and so a name within its directory.
-fn is_name(sha256: &str) -> bool {
-    sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Hexadecimal digits.

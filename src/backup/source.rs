@@ -23,7 +23,7 @@ impl BackupSource {
     /// When there is none.
     pub fn open(path: &Path, at: Option<&str>) -> Result<Self, BackupError> {
         if !path.is_dir() {
-            if let Some(at) = at {
+            if let Some(at) = at.filter(|_| path.exists()) {
                 return Err(BackupError::NoSuch { at: at.into(), names: vec!["the only one of the archive".into()] });
             }
             return Ok(Self::Archive(path.into()));
@@ -39,7 +39,7 @@ impl BackupSource {
     /// Those of `visitor`, and when the backup is damaged or cannot be read.
     pub fn read<V: PartVisitor>(self, visitor: &mut V) -> Result<BackupManifest, V::Error> {
         match self {
-            Self::Archive(path) => archive::read(&path, visitor),
+            Self::Archive(path) => archive::read::read(&path, visitor),
             Self::Directory(directory, manifest) => {
                 visitor.begin(&manifest)?;
                 for of in &manifest.parts {

@@ -24,14 +24,13 @@ use crate::{
         BackupError, archive,
         directory::BackupDirectory,
         frame::FrameDecoder,
-        receive::{BackupReceiver, CheckPart, ReceivedBackup},
+        part_checker::CheckPart,
+        receive::{BackupReceiver, ReceivedBackup},
+        removal::Removed,
     },
     event::{Millis, byte_size},
     progress::WorkProgress,
 };
-
-/// The ending of an archive's name.
-const ARCHIVE: &str = ".tar.zst";
 
 /// Longest wait for the next bytes. The hub may have to open a segment on a slow disk, which it gives up after 20 s.
 const SILENCE: Duration = Duration::from_mins(2);
@@ -80,28 +79,43 @@ struct BackupReport {
     reused_bytes: u64,
     removed_backups: usize,
     removed_bytes: u64,
+    warnings: Vec<String>,
 }
 
 /// Makes a backup, and prints what was done. `check` reads a part that was written, and checks its records.
 ///
 /// # Errors
 /// When the hub cannot be reached or refuses, or the backup cannot be written. The backups before it are as they were.
-pub async fn run(args: BackupArgs, check: CheckPart<'_>) -> Result<(), CliError> {
-    let is_archive = args.to.to_string_lossy().ends_with(ARCHIVE) && !args.to.is_dir();
+pub async fn run(args: BackupArgs, check: CheckPart) -> Result<(), CliError> {
+    let is_archive = args.to.to_string_lossy().ends_with(archive::ENDING) && !args.to.is_dir();
     if is_archive && args.keep.is_some() {
         return Err(CliError::KeepOfArchive);
     }
     let work = if is_archive { parts_beside(&args.to) } else { args.to.clone() };
     let directory = BackupDirectory::create(&work)?;
-    let received = receive(&args.hub, &directory, check).await?;
-    let (mut removed, id) = ((0, 0), received.manifest.head().map(|head| head.to_string()));
     if is_archive {
-        archive::write_file(&directory, &received.manifest, &args.to)?;
-        drop(directory);
-        std::fs::remove_dir_all(&work).map_err(|source| BackupError::Io { path: work, source })?;
-    } else if let Some(keep) = args.keep {
-        removed = directory.prune(keep as usize)?;
+        archive::write::remove_half(&args.to)?;
     }
+    // What an earlier try has left takes space that this one needs. If it cannot be removed now, it is told at the end.
+    directory.remove_unused()?;
+    let received = match receive(&args.hub, &directory, check).await {
+        Err(error) => {
+            let _still_there = directory.remove_halves();
+            return Err(error);
+        }
+        received => received?,
+    };
+    let removed = if is_archive {
+        pack(directory, &received, &args.to)?;
+        Removed::default()
+    } else {
+        remove_old(&directory, &received, args.keep)
+    };
+    let warnings = [received.warnings, removed.warnings].concat();
+    for warning in &warnings {
+        output::print_error(format!("warning: {warning}"));
+    }
+    let id = received.manifest.head().map(|head| head.to_string());
     let report = BackupReport {
         name: received.manifest.name(),
         id: id.unwrap_or_default(),
@@ -109,10 +123,33 @@ pub async fn run(args: BackupArgs, check: CheckPart<'_>) -> Result<(), CliError>
         bytes: received.manifest.bytes(),
         sent_bytes: received.received,
         reused_bytes: received.reused,
-        removed_backups: removed.0,
-        removed_bytes: removed.1,
+        removed_backups: removed.backups,
+        removed_bytes: removed.bytes,
+        warnings,
     };
     output::print(&mut output::stdout(), report.text(args.json).as_bytes())
+}
+
+/// Removes what is not to be kept. The backup is there, whatever comes of this.
+fn remove_old(directory: &BackupDirectory, received: &ReceivedBackup, keep: Option<u32>) -> Removed {
+    let removed = match keep {
+        Some(keep) => directory.remove_old(&received.manifest, keep as usize),
+        None => directory.remove_unused(),
+    };
+    removed.unwrap_or_else(|error| Removed {
+        warnings: vec![format!("the backup is there, but not all that is old was removed: {error}")],
+        ..Removed::default()
+    })
+}
+
+/// Makes the archive `to` of what was received into `directory`, which is removed.
+fn pack(directory: BackupDirectory, received: &ReceivedBackup, to: &Path) -> Result<(), BackupError> {
+    // What an earlier try has received, and this one has not used, takes the archive's space.
+    directory.remove_old(&received.manifest, 1)?;
+    archive::write::write_file(&directory, &received.manifest, to)?;
+    let work = directory.root().to_owned();
+    drop(directory);
+    std::fs::remove_dir_all(&work).map_err(|source| BackupError::Io { path: work, source })
 }
 
 /// The directory in which an archive's parts are collected: beside it, on the same file system.
@@ -122,7 +159,7 @@ fn parts_beside(archive: &Path) -> PathBuf {
     name.into()
 }
 
-async fn receive(hub: &HubArgs, directory: &BackupDirectory, check: CheckPart<'_>) -> Result<ReceivedBackup, CliError> {
+async fn receive(hub: &HubArgs, directory: &BackupDirectory, check: CheckPart) -> Result<ReceivedBackup, CliError> {
     let mut receiver = BackupReceiver::new(directory, check)?;
     let hub = HubClient::from_args(hub)?;
     let request = Full::<Bytes>::from(receiver.request());
@@ -134,7 +171,8 @@ async fn receive(hub: &HubArgs, directory: &BackupDirectory, check: CheckPart<'_
     let progress = Arc::new(WorkProgress::default());
     let _line = ProgressLine::start(&progress, CountedUnit::Bytes);
     take(response.into_body(), &mut receiver, &progress).await?;
-    Ok(receiver.finish(Millis::from(SystemTime::now()).to_string())?)
+    progress.step("checking what was received");
+    Ok(receiver.finish(Millis::from(SystemTime::now()))?)
 }
 
 /// Passes the frames of the stream to `receiver`.
@@ -167,7 +205,7 @@ impl BackupReport {
         if json {
             return serde_json::to_string(self).expect("numbers and text") + "\n";
         }
-        let Self { name, id, events, bytes, sent_bytes, reused_bytes, removed_backups, removed_bytes } = self;
+        let Self { name, id, events, bytes, sent_bytes, reused_bytes, removed_backups, removed_bytes, .. } = self;
         let spell = |bytes: &u64| byte_size::spell(*bytes);
         let mut lines = vec![format!(
             "backup {name}: {events} events up to {id}, {}; {} sent, {} were there\n",

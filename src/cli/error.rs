@@ -155,6 +155,14 @@ pub enum CliError {
     /// `--keep` with an archive.
     #[error("--keep is for a directory of backups; an archive holds one, and replaces the one before")]
     KeepOfArchive,
+    /// `--data` of a restore is a directory of backups.
+    #[error("--data {data:?} is in the backups of {backups:?}; name another directory for the store")]
+    RestoreIntoBackups {
+        /// As it was given.
+        data: PathBuf,
+        /// The directory of backups.
+        backups: PathBuf,
+    },
     /// A backup cannot be written or read.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -177,7 +185,7 @@ impl CliError {
         match self {
             Self::OutputClosed => 0,
             Self::Stopped(signal) => signal.exit_code(),
-            Self::KeyOfFiles | Self::KeepOfArchive => 2,
+            Self::KeyOfFiles | Self::KeepOfArchive | Self::RestoreIntoBackups { .. } => 2,
             Self::Backup(BackupError::InUse(_)) => 75,
             Self::Refused(problem) if problem.code() == Some("backup-running") => 75,
             _ => 1,

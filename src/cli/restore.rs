@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::CliError;
+use crate::backup::directory::BackupDirectory;
+
 /// The arguments of `gapless restore`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -29,10 +32,23 @@ pub struct RestoreArgs {
     pub at: Option<String>,
 }
 
+impl RestoreArgs {
+    /// Checks that the store would not be made among backups.
+    ///
+    /// # Errors
+    /// When it would.
+    pub fn check(&self) -> Result<(), CliError> {
+        match BackupDirectory::around(&self.data) {
+            Some(backups) => Err(CliError::RestoreIntoBackups { data: self.data.clone(), backups }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Prints what was restored.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn print(report: impl std::fmt::Display) -> Result<(), super::CliError> {
+pub fn print(report: impl std::fmt::Display) -> Result<(), CliError> {
     super::output::print(&mut super::output::stdout(), report.to_string().as_bytes())
 }

@@ -47,6 +47,18 @@ pub(crate) fn backup(hub: &Hub, to: &Path) -> Value {
     backup_with(hub, to, &[])
 }
 
+/// The same as soon as the hub has noticed that the client of the one before is gone.
+pub(crate) fn backup_at_last(hub: &Hub, to: &Path) -> Value {
+    let mut made = None;
+    let succeeds = || {
+        let output = ended(begin_backup(hub, to));
+        made = output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap());
+        made.is_some()
+    };
+    assert!(comes_true(succeeds), "the hub makes no other one: {}", hub.log());
+    made.unwrap()
+}
+
 pub(crate) fn backup_with(hub: &Hub, to: &Path, more: &[&str]) -> Value {
     let url = hub.url();
     let (code, out, err) = run(&[&["backup", "--url", &url, "--json", "--to", text(to)], more].concat());

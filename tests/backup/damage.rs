@@ -90,3 +90,57 @@ fn a_flipped_byte_of_an_archive_is_found() {
     let (code, _, err) = run(&["verify", text(data.path())]);
     assert!(code == 3 && err.contains("no backup"), "{err}");
 }
+
+#[test]
+fn a_damaged_list_is_told_by_every_backup_and_does_not_count() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hub = Hub::start_on(data.path(), &[]);
+    let list = |made: &serde_json::Value| dir.path().join(format!("backups/{}.json", made["name"].as_str().unwrap()));
+    let made: Vec<_> = (0..3)
+        .map(|n| {
+            hub.publish("t", &n.to_string());
+            backup(&hub, dir.path())
+        })
+        .collect();
+    let damaged = list(&made[1]);
+    fs::write(&damaged, "damaged").unwrap();
+    let url = hub.url();
+    let again = ["backup", "--url", &url, "--json", "--to", text(dir.path()), "--keep", "2"];
+    for removed in [1, 1] {
+        hub.publish("t", "more");
+        let (code, out, err) = run(&again);
+        assert!(code == 0 && err.contains(text(&damaged)) && err.contains("remove"), "{code} {err}");
+        let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert!(told["warnings"][0].as_str().unwrap().contains(text(&damaged)), "{told}");
+        assert_eq!((&told["removed_backups"], &told["removed_bytes"]), (&removed.into(), &0.into()), "{told}");
+        assert!(damaged.exists());
+        let sound = verify(dir.path()).1["backups"].as_array().unwrap().len();
+        assert_eq!(sound, 2, "the damaged one does not count");
+    }
+    fs::remove_file(&damaged).unwrap();
+    let told = super::commands::backup_with(&hub, dir.path(), &["--keep", "2"]);
+    assert_eq!((told["warnings"].as_array().unwrap().len(), &told["removed_backups"]), (0, &1.into()), "{told}");
+    assert_eq!(verify(dir.path()).0, 0);
+    assert!(files(&dir.path().join("parts")).len() <= 4, "the parts of all others are gone");
+}
+
+#[test]
+fn two_lists_that_say_different_things_of_one_file_are_both_compared_with_it() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hub = Hub::start_on(data.path(), &[]);
+    hub.publish("t", "event");
+    let made = [backup(&hub, dir.path()), backup(&hub, dir.path())];
+    let mut list = super::commands::list(dir.path(), &made[1]["name"]);
+    let first = super::commands::list(dir.path(), &made[0]["name"]);
+    // All parts of the first one, with another count of events; its checksum is right.
+    list["parts"] = first["parts"].clone();
+    list["parts"][0]["events"] = 7.into();
+    let json = list.to_string();
+    let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, json.as_bytes());
+    let sum = sum.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let path = dir.path().join(format!("backups/{}.json", made[1]["name"].as_str().unwrap()));
+    fs::write(path, format!("{json}\n{sum}\n")).unwrap();
+    let (code, found) = verify(dir.path());
+    assert_eq!((code, &found["findings"][0]["backups"]), (1, &serde_json::json!([made[1]["name"]])), "{found}");
+    assert_eq!((&found["backups"][0]["sound"], &found["backups"][1]["sound"]), (&true.into(), &false.into()));
+}

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{
-    commands::{backup, begin_backup, ended, files, gapless, publish_large, restore, text, verify},
+    commands::{backup, backup_at_last, begin_backup, ended, files, gapless, publish_large, restore, text, verify},
     support::{eventually, hub::Hub},
 };
 
@@ -54,6 +54,38 @@ fn a_killed_backup_leaves_the_one_before_whole_and_the_next_one_succeeds() {
     let hub = hub.again();
     assert_eq!(backup(&hub, &fresh)["events"], 162);
     assert_eq!(verify(&fresh).0, 0);
+}
+
+#[test]
+fn what_a_killed_backup_has_received_is_not_sent_again_and_nothing_else_of_it_stays() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hub = large(data.path());
+    let (backups, archive) = (dir.path().join("backups"), dir.path().join("hub.tar.zst"));
+    for (to, work) in [(&backups, backups.clone()), (&archive, dir.path().join("hub.tar.zst.parts"))] {
+        let mut killed = begin_backup(&hub, to);
+        let unfinished = work.join("unfinished");
+        let received = || fs::read_to_string(&unfinished).map_or(0, |text| text.matches("sha256").count());
+        eventually("two parts are received", || received() >= 2);
+        killed.kill().unwrap();
+        assert!(killed.wait().unwrap().code().is_none(), "it was still at work");
+        let parts = work.join("parts");
+        let stray = [parts.join(format!("{}.part", "a".repeat(64))), parts.join("b.part.half")];
+        let half = dir.path().join("hub.tar.zst.half");
+        for file in [&stray[0], &stray[1], &half] {
+            fs::write(file, "cut").unwrap();
+        }
+        let made = backup_at_last(&hub, to);
+        assert!(made["reused_bytes"].as_u64().unwrap() > 2_000_000, "{made}");
+        assert_eq!(verify(to).0, 0);
+        if to.is_dir() {
+            assert!(!unfinished.exists());
+            assert_eq!(files(&parts).len(), super::commands::parts(to, &made["name"]).len());
+            fs::remove_dir_all(to).unwrap();
+            fs::remove_file(half).unwrap();
+        } else {
+            assert_eq!(files(dir.path()), std::slice::from_ref(&archive));
+        }
+    }
 }
 
 #[test]

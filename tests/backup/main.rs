@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod beside;
+mod clock;
 mod commands;
+mod crafted;
 mod damage;
 mod drill;
+mod full;
+mod hubs;
 mod incremental;
 mod killed;
 mod refused;

@@ -54,6 +54,8 @@ fn one_backup_at_a_time() {
         super::commands::ended(child).status.success()
     };
     eventually("the first one has ended with its reader", || made(&hub));
+    let lines = hub.log().lines().filter(|line| line.contains("a backup was broken off")).count();
+    assert!(lines == 1 && hub.log().contains("its client has gone"), "{}", hub.log());
 }
 
 #[test]
@@ -66,6 +68,23 @@ fn a_hub_that_drains_breaks_a_backup_off() {
     hub.terminate();
     assert!(reading.read_to_end(&mut Vec::new()).is_err(), "it has no end");
     assert_eq!(hub.wait(), Some(0), "{}", hub.log());
+    let lines: Vec<_> = hub.log().lines().filter(|line| line.contains("broken off")).map(str::to_owned).collect();
+    assert!(lines.len() == 1 && lines[0].contains("the hub drains"), "{}", hub.log());
+}
+
+#[test]
+fn a_store_is_not_made_among_backups() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hub = Hub::start_on(data.path(), &[]);
+    hub.publish("a", "one");
+    backup(&hub, dir.path());
+    let before = super::commands::files(dir.path());
+    for within in ["", "backups", "parts"] {
+        let into = dir.path().join(within);
+        let (code, _, err) = run(&["restore", "--from", text(dir.path()), "--data", text(&into)]);
+        assert!(code == 2 && err.contains("another directory"), "{within}: {code} {err}");
+        assert_eq!(super::commands::files(dir.path()), before);
+    }
 }
 
 #[test]

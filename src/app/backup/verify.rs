@@ -14,13 +14,14 @@ use super::check;
 use crate::{
     backup::{
         BackupError,
-        directory::{BackupDirectory, ListedBackup},
+        directory::BackupDirectory,
+        listing::{BackupListing, UnreadableList},
         manifest::{BackupManifest, PartEntry},
         source::BackupSource,
         visitor::PartVisitor,
     },
     engine::sled::PartContents,
-    event::byte_size,
+    event::{EventId, byte_size},
     progress::WorkProgress,
 };
 
@@ -140,40 +141,40 @@ impl Found<'_> {
             }
             opened => opened?,
         };
-        let listed = directory.backups()?;
-        if listed.is_empty() {
+        let BackupListing { sound, unreadable } = directory.listing()?;
+        if sound.is_empty() && unreadable.is_empty() {
             let problem = "it has no backup yet";
             return Err(BackupError::NotABackup { path: self.path.into(), problem });
         }
-        let mut manifests = Vec::new();
-        for ListedBackup { name, manifest } in listed {
-            match manifest {
-                Ok(manifest) => manifests.push(manifest),
+        for UnreadableList { name, error } in unreadable {
+            self.add(&error, vec![name]);
+        }
+        let mut listed = ListedParts::default();
+        for name in sound.into_iter().map(|backup| backup.name) {
+            // One after another: each may be large.
+            match directory.read_list(&name) {
+                Ok(manifest) => listed.add(name, manifest),
+                Err(_) if !directory.list(&name).exists() => {}
                 Err(error) => self.add(&error, vec![name]),
             }
         }
-        // Each part once, with the backups that have it.
-        let mut parts: BTreeMap<String, (PartEntry, Vec<&BackupManifest>)> = BTreeMap::new();
-        for manifest in &manifests {
-            for part in &manifest.parts {
-                parts.entry(part.sha256.clone()).or_insert_with(|| (part.clone(), Vec::new())).1.push(manifest);
-            }
-        }
-        self.progress.begin("reading parts", parts.values().map(|(part, _)| part.bytes).sum());
+        self.progress.begin("reading parts", listed.bytes());
         let mut unsound = BTreeSet::new();
-        for (part, of) in parts.into_values() {
-            let path = directory.part(&part);
-            let read = File::open(&path).map_err(|source| BackupError::Io { path, source });
-            let checked = read.and_then(|mut file| check(&part, &mut file));
-            let checked = checked.and_then(|contents| of.iter().try_for_each(|of| belongs(of, &part, &contents)));
-            if let Err(error) = checked {
-                let names: Vec<String> = of.iter().map(|of| of.name()).collect();
-                unsound.extend(names.iter().cloned());
-                self.add(&error, names);
+        for (part, of) in listed.parts.values().flatten() {
+            if let Err(error) = listed.check(&directory, part, of) {
+                let names = of.iter().map(|at| &listed.backups[*at].shown.name);
+                let names: Vec<String> = names.filter(|name| directory.list(name).exists()).cloned().collect();
+                // Without a list it is no damage: somebody has removed the backup by hand.
+                if !names.is_empty() {
+                    unsound.extend(of.iter().copied());
+                    self.add(&error, names);
+                }
             }
-            self.count(&part);
+            self.bytes += part.bytes;
+            self.progress.add(part.bytes);
         }
-        Ok(manifests.iter().map(|manifest| verified(manifest, !unsound.contains(&manifest.name()))).collect())
+        let verified = listed.backups.into_iter().enumerate();
+        Ok(verified.map(|(at, backup)| VerifiedBackup { sound: !unsound.contains(&at), ..backup.shown }).collect())
     }
 
     fn archive(&mut self) -> Result<Vec<VerifiedBackup>, BackupError> {
@@ -190,10 +191,46 @@ impl Found<'_> {
         }
         Ok(reading.manifest.iter().map(|manifest| verified(manifest, sound)).collect())
     }
+}
 
-    fn count(&mut self, part: &PartEntry) {
-        self.bytes += part.bytes;
-        self.progress.add(part.bytes);
+/// A backup, without its parts.
+struct ListedBackup {
+    head: Option<EventId>,
+    shown: VerifiedBackup,
+}
+
+/// The parts of all backups of a directory, each with the backups that have it, by their place in `backups`.
+#[derive(Default)]
+struct ListedParts {
+    backups: Vec<ListedBackup>,
+    /// By the name of the file. Lists that say different things of one file are all compared with it.
+    parts: BTreeMap<String, Vec<(PartEntry, Vec<usize>)>>,
+}
+
+impl ListedParts {
+    fn add(&mut self, name: String, manifest: BackupManifest) {
+        let at = self.backups.len();
+        let shown = VerifiedBackup { name, ..verified(&manifest, true) };
+        self.backups.push(ListedBackup { head: manifest.head(), shown });
+        for part in manifest.parts {
+            let same = self.parts.entry(part.sha256.clone()).or_default();
+            match same.iter_mut().find(|(known, _)| *known == part) {
+                Some((_, of)) => of.push(at),
+                None => same.push((part, vec![at])),
+            }
+        }
+    }
+
+    /// Reads a part that these backups have.
+    fn check(&self, directory: &BackupDirectory, part: &PartEntry, of: &[usize]) -> Result<(), BackupError> {
+        let path = directory.part(part);
+        let mut file = File::open(&path).map_err(|source| BackupError::Io { path, source })?;
+        let contents = check(part, &mut file)?;
+        of.iter().try_for_each(|at| belongs(self.backups[*at].head, part, &contents))
+    }
+
+    fn bytes(&self) -> u64 {
+        self.parts.values().flatten().map(|(part, _)| part.bytes).sum()
     }
 }
 
@@ -215,17 +252,17 @@ impl PartVisitor for ArchiveCheck<'_> {
 
     fn part(&mut self, entry: &PartEntry, from: &mut dyn Read) -> Result<(), BackupError> {
         let contents = check(entry, from)?;
-        self.manifest.iter().try_for_each(|manifest| belongs(manifest, entry, &contents))?;
+        self.manifest.iter().try_for_each(|manifest| belongs(manifest.head(), entry, &contents))?;
         self.bytes += entry.bytes;
         self.progress.add(entry.bytes);
         Ok(())
     }
 }
 
-/// Whether a part that is sound is one of this backup's.
-fn belongs(manifest: &BackupManifest, part: &PartEntry, contents: &PartContents) -> Result<(), BackupError> {
+/// Whether a part that is sound is one of the backup with this newest id.
+fn belongs(head: Option<EventId>, part: &PartEntry, contents: &PartContents) -> Result<(), BackupError> {
     match contents.state() {
-        Some(state) if manifest.head().map(|head| (head.epoch, head.seq)) != Some((state.epoch, state.head)) => {
+        Some(state) if head.map(|head| (head.epoch, head.seq)) != Some((state.epoch, state.head)) => {
             let problem = "its state is that of another store, or of another time";
             Err(BackupError::damaged(part.path(), problem))
         }

@@ -23,7 +23,6 @@ pub(super) fn begin<S: Store>(shared: &Arc<LogShared<S>>, request: BackupRequest
             Err(_) => ControlFlow::Break(()),
         };
         if let Err(error) = shared.store.backup(&request, &*shared, &mut send) {
-            tracing::warn!(%error, "a backup was broken off");
             let _gone = items.blocking_send(Err(ReadError { reason: error.to_string().into() }));
         }
     };

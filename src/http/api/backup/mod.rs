@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{body::Bodies, keys};
 use crate::{
+    backup::frame::MAX_DIGESTS,
     engine::{BackupRequest, PartDigest},
     event::{Filter, Selection},
     http::{
@@ -21,6 +22,8 @@ use crate::{
             query::Query,
         },
         net::{
+            client_watch::ClientWatch,
+            cutter::Cutter,
             handler::IncomingRequest,
             response::{Response, abortable},
         },
@@ -29,6 +32,7 @@ use crate::{
     lifecycle::Drain,
 };
 
+mod reader_pace;
 mod stream;
 
 use stream::BackupBody;
@@ -36,8 +40,8 @@ use stream::BackupBody;
 /// Backups at a time. One: each takes half of a core and of the disk's bandwidth at most.
 const MAX_BACKUPS: usize = 1;
 
-/// Bytes of the request's body at most: 64,000 parts, of 256 MiB each as a rule.
-const MAX_BODY_BYTES: usize = 65 * 64_000;
+/// Bytes of the request's body at most: a digest and the end of its line for each part that a client may name.
+const MAX_BODY_BYTES: usize = 65 * MAX_DIGESTS;
 
 /// The content type of the stream.
 const CONTENT_TYPE: &str = "application/vnd.gapless.backup";
@@ -76,6 +80,7 @@ pub async fn handle(state: &BackupState, caller: Caller, request: IncomingReques
         caller.authorization.require_admin("make a backup")?;
         caller.authorization.subscribe(&everything)
     };
+    let cutter = Cutter::of(request.extensions().get::<ClientWatch>());
     let (head, body) = request.into_parts();
     keys::BACKUP.check(&Query::new(head.uri.query()))?;
     if let Err(problem) = permitted(&caller) {
@@ -88,7 +93,7 @@ pub async fn handle(state: &BackupState, caller: Caller, request: IncomingReques
         Problem::new(Code::BackupRunning, "the hub makes one backup at a time; try again when the other one has ended")
     })?;
     let items = state.hub.backup(request).ok_or_else(|| unsupported(state.hub.engine_name()))?;
-    let body = BackupBody::new(items, permit, caller.authorization, Arc::clone(&state.policies), &state.drain);
+    let body = BackupBody::new(items, permit, caller.authorization, Arc::clone(&state.policies), &state.drain, cutter);
     let mut response = Response::new(abortable(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
