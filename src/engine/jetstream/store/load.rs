@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::super::{
-    nats::{Nats, NatsError, Stored},
+    nats::{Nats, Stored},
     wire::{
         ClockRecord, EpochRecord, EventRecord, ImportRecord, LeaderRecord, OldIdPart, SettingsRecord, StreamSubjects,
         SubjectPlace, TombstoneRecord, WireError,
     },
 };
 use super::{
+    load_error::StreamLoadError,
     old_ids::OldIds,
     reclaim::durable_mark,
     stored_keys::{self, WantedKeys},
@@ -18,28 +19,6 @@ use crate::{
     engine::log::store::{KeptClock, KeyRecord, TopicKey, TopicSnapshot},
     event::{Epoch, Millis, Seq, TopicName},
 };
-
-/// Why the stream's state cannot be loaded.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(in crate::engine::jetstream) enum StreamLoadError {
-    /// NATS does not answer, or refuses.
-    #[error(transparent)]
-    Nats(#[from] NatsError),
-    /// The stream has no epoch yet.
-    #[error("the stream has no epoch; run `gapless jetstream init`")]
-    NoEpoch,
-    /// A message that must be understood is not.
-    #[error("the message at {0}: {1}")]
-    Record(Seq, WireError),
-    /// The newest event of a topic does not tell the topic's state, so the event that does was not read.
-    #[error(
-        "topic {0}: the write of its event {1} was read in part; if this lasts, a message was deleted from the stream: restore a backup"
-    )]
-    Incomplete(TopicName, Seq),
-    /// The engine was closed meanwhile.
-    #[error("the engine is closed")]
-    Ended,
-}
 
 /// The newest event of a topic, or the tombstone in its place.
 #[derive(Debug, Clone, Copy)]

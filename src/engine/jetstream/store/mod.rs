@@ -44,6 +44,7 @@ mod chain;
 mod imported;
 mod incoming;
 mod load;
+mod load_error;
 mod old_ids;
 mod reclaim;
 mod recovery;
@@ -59,7 +60,7 @@ mod translation;
 mod writes;
 
 use self::{load::Loaded, shared::StoreCore};
-pub(in crate::engine::jetstream) use load::StreamLoadError;
+pub(in crate::engine::jetstream) use load_error::StreamLoadError;
 
 /// A stream as a store.
 pub(in crate::engine) struct JetStreamStore {

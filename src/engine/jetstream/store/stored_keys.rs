@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::{
-    super::{
-        nats::{Headers, Nats, NatsError, Range, Stored},
-        wire::{KeyPart, StreamSubjects, SubjectPlace, decode_keys},
-    },
-    load::StreamLoadError,
-    shared::KEY_MARGIN,
-    writes::TTL,
+use super::super::{
+    nats::{Headers, Nats, NatsError, Range, Stored},
+    wire::{KeyPart, StreamSubjects, SubjectPlace, decode_keys},
 };
+use super::{load_error::StreamLoadError, shared::KEY_MARGIN, writes::TTL};
 use crate::{
     engine::log::store::KeyRecord,
     event::{Millis, Seq},
