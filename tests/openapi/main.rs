@@ -7,6 +7,7 @@
 #[path = "../clients/child.rs"]
 mod child;
 mod fuzzed;
+mod generated;
 mod provider;
 mod recorded;
 mod recorder;
@@ -14,14 +15,14 @@ mod recorder;
 #[path = "../promises/support/mod.rs"]
 mod support;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use child::here;
 use support::hub::Hub;
 use tempfile::TempDir;
 
 /// A program of the virtual environment that `tests/install.sh` makes.
-fn tool(name: &str) -> String {
+fn installed(name: &str) -> String {
     let path = here(&format!("target/openapi-venv/bin/{name}"));
     assert!(Path::new(&path).exists(), "{path} is not here: run `make install`");
     path
@@ -57,4 +58,13 @@ fn the_document_is_served_as_it_is_in_the_repository() {
     assert_eq!(again.status, 304);
     let head = hub.request("HEAD", "/openapi.json", b"");
     assert_eq!((head.status, head.headers.get("etag")), (200, Some(tag)));
+}
+
+#[test]
+fn the_document_is_openapi_3_1() {
+    let output = Command::new(installed("openapi-spec-validator"))
+        .args(["--schema", "3.1.0", &here("docs/openapi.json")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::{
     child::here,
+    installed,
     support::wire::{self, Answer, Headers, Incoming},
-    tool,
 };
 
 /// The exchanges so far.
@@ -68,7 +68,7 @@ impl Recorder {
 
     /// Fails with all that is not as it is described.
     pub(crate) fn judge(self) {
-        let mut judge = Command::new(tool("python"))
+        let mut judge = Command::new(installed("python"))
             .args([here("tests/openapi/judge.py"), here("docs/openapi.json")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
