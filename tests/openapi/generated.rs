@@ -1,4 +1,7 @@
 //! A client that openapi-generator makes of the description: it compiles, publishes, reads a page and understands a problem.
+//!
+//! It takes no null for a member that is an object and required. So `relay` of `Caller` and `error` of a run, which are always there and
+//! may be null, are not among the required members of the description.
 
 use std::{fs, process::Command};
 
