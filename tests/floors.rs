@@ -77,7 +77,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["clap_complete::"], &["cli/completions"]),
     (&["clap_mangen::"], &["cli/man"]),
     (&["ratatui::"], &["cli/top"]),
-    (&["flate2::"], &["http/api/console"]),
+    (&["flate2::"], &["http/api/asset"]),
     (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", "client"]),
 ];
 

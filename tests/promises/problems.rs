@@ -63,6 +63,18 @@ fn a_method_that_a_path_does_not_take_is_405_with_allow() {
     }
 }
 
+/// Which of the two it is depends on how its bytes arrive.
+#[test]
+fn a_target_that_is_far_too_long_is_a_bare_414_or_431() {
+    let hub = Hub::start();
+    let target = |length: usize| format!("/topics?_={}", "x".repeat(length));
+    assert_eq!(hub.get(&target(60_000)).status, 200);
+    for length in [65_600, 70_000] {
+        let refused = hub.get(&target(length));
+        assert!([414, 431].contains(&refused.status) && refused.body.is_empty(), "{}", refused.status);
+    }
+}
+
 #[test]
 fn head_answers_like_get_without_a_body() {
     let hub = Hub::start();
@@ -77,6 +89,7 @@ fn head_answers_like_get_without_a_body() {
         ("/events?topic=t&from=junk", "*/*"),
         ("/healthz", "*/*"),
         ("/readyz", "*/*"),
+        ("/openapi.json", "*/*"),
         ("/admin/stats", "*/*"),
         ("/metrics", "*/*"),
     ] {

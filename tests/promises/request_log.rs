@@ -124,6 +124,7 @@ fn an_empty_body_a_head_and_a_page_are_complete() {
         ("HEAD", "/", 200),
         ("GET", "/", 200),
         ("GET", "/docs/PROTOCOL.md", 200),
+        ("GET", "/openapi.json", 200),
         ("GET", "/topics/t", 200),
     ] {
         let answer = wire::request(hub.address, method, target, &[], b"");

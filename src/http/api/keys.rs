@@ -10,13 +10,13 @@ use crate::http::message::{
 #[derive(Debug)]
 pub struct Keys {
     /// The keys that the route reads.
-    known: &'static [&'static str],
+    pub(super) known: &'static [&'static str],
     /// Normalized names that other hubs and logs use, with what to use here.
     aliases: &'static [(&'static str, &'static str)],
 }
 
 /// The key that may carry a credential on every route.
-const CREDENTIAL: &str = "access_token";
+pub(super) const CREDENTIAL: &str = "access_token";
 
 /// `GET /events`. The cursor's key has several [spellings](cursor).
 pub const EVENTS: Keys = Keys {
@@ -120,6 +120,23 @@ pub const RUNS: Keys = Keys {
     aliases: &[("cursor", "'after'"), ("next", "'after'"), ("state", "'status'")],
 };
 
+/// `POST /runs`, whose body has the parameters of the run. The query has those of the answer.
+pub const BEGIN_RUN: Keys = Keys {
+    known: &["format", "batch_ms", CREDENTIAL],
+    aliases: &[
+        ("batch", "'batch_ms'"),
+        ("provider", "'provider' in the body"),
+        ("topic", "'topic' in the body"),
+        ("path", "'path' in the body"),
+        ("ondisconnect", "'on_disconnect' in the body"),
+        ("lasteventid", "the header 'Last-Event-ID'"),
+        ("idempotencykey", "the header 'Idempotency-Key'"),
+    ],
+};
+
+/// `GET` and `DELETE /runs/ID`.
+pub const RUN: Keys = Keys { known: &[CREDENTIAL], aliases: &[] };
+
 /// `GET /runs/ID/events`. The cursor's key has several [spellings](cursor).
 pub const RUN_EVENTS: Keys = Keys {
     known: &["format", "batch_ms", CREDENTIAL],
@@ -197,26 +214,31 @@ fn normalized(key: &str) -> String {
     key.chars().filter(|c| !matches!(c, '-' | '_')).flat_map(char::to_lowercase).collect()
 }
 
+/// The keys of every route, and its methods.
+#[cfg(test)]
+pub(super) const ALL: [(&str, &[&str], &Keys); 17] = [
+    ("/events", &["get"], &EVENTS),
+    ("/events", &["post"], &EVENTS_BY_BODY),
+    ("/publish", &["post"], &PUBLISH),
+    ("/topics", &["get"], &TOPICS),
+    ("/topics/{topic}", &["get", "put", "delete"], &TOPIC),
+    ("/events/{id}", &["delete"], &EVENT),
+    ("/whoami", &["get"], &WHOAMI),
+    ("/backup", &["post"], &BACKUP),
+    ("/runs", &["get"], &RUNS),
+    ("/runs", &["post"], &BEGIN_RUN),
+    ("/runs/{run}", &["get", "delete"], &RUN),
+    ("/runs/{run}/events", &["get"], &RUN_EVENTS),
+    ("/runs/active", &["get"], &ACTIVE_RUN),
+    ("/runs/{run}/stop", &["post"], &RUN_STOP),
+    ("/admin/streams", &["get"], &STREAMS),
+    ("/admin/streams", &["delete"], &END_STREAMS),
+    ("/admin/streams/{id}", &["delete"], &END_STREAM),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: [&Keys; 14] = [
-        &EVENTS,
-        &EVENTS_BY_BODY,
-        &PUBLISH,
-        &TOPICS,
-        &TOPIC,
-        &EVENT,
-        &WHOAMI,
-        &RUNS,
-        &RUN_EVENTS,
-        &ACTIVE_RUN,
-        &RUN_STOP,
-        &STREAMS,
-        &END_STREAMS,
-        &END_STREAM,
-    ];
 
     fn check(keys: &Keys, key: &str) -> Result<(), Problem> {
         keys.check(&Query::new(Some(&format!("{key}=x"))))
@@ -234,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_key_that_can_only_be_a_slip_is_refused_and_what_others_add_is_not() {
-        for keys in ALL {
+        for (_, _, keys) in ALL {
             for known in keys.known {
                 assert_eq!(check(keys, known), Ok(()), "{known}");
                 assert!(check(keys, &known.to_uppercase()).is_err(), "{known}");

@@ -17,6 +17,8 @@
 //! | [`site`] | the operator's static files at `/site/` |
 //! | [`operators`] | statistics, metrics, health |
 //! | [`docs`] | the documents that a problem's `type` refers to |
+//! | [`openapi`] | the OpenAPI description of all of this |
+//! | [`asset`] | a file that is part of the program |
 //! | [`keys`] | the query keys of each route |
 //! | [`body`] | reading a whole request body within its bounds |
 //! | [`pace`] | the minimum rate of a request body |
@@ -24,6 +26,7 @@
 //! | [`cursor_text`] | how a protocol writes a cursor, and reads it back |
 
 pub mod admission;
+pub mod asset;
 pub mod backup;
 pub mod body;
 pub mod console;
@@ -32,6 +35,7 @@ pub mod docs;
 pub mod envelope;
 pub mod events;
 pub mod keys;
+pub mod openapi;
 pub mod operators;
 pub mod pace;
 pub mod publish;

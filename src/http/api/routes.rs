@@ -8,7 +8,7 @@ use matchit::Router;
 use super::{
     backup, console, docs,
     events::{self, native::NATIVE},
-    operators, publish,
+    openapi, operators, publish,
     relay::{
         drop_in::{self, RelayPath},
         runs,
@@ -36,7 +36,7 @@ use crate::http::{
 
 /// The handler of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
+pub(super) enum Route {
     Publish,
     Events,
     Event,
@@ -57,15 +57,17 @@ enum Route {
     Ready,
     Console,
     Docs,
+    OpenApi,
     Site,
     Backup,
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-const TABLE: [(&str, Route, &str); 26] = [
+pub(super) const TABLE: [(&str, Route, &str); 27] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
+    ("/openapi.json", Route::OpenApi, "GET, HEAD, OPTIONS"),
     ("/site", Route::Site, "GET, HEAD, OPTIONS"),
     ("/site/", Route::Site, "GET, HEAD, OPTIONS"),
     ("/site/{*path}", Route::Site, "GET, HEAD, OPTIONS"),
@@ -181,6 +183,7 @@ impl Routes {
             Route::Ready => return operators::health::ready(&shard.app.operators).await,
             Route::Console => return console::handle(request.uri().path(), request.headers()).await,
             Route::Docs => return docs::document(request.uri().path().rsplit('/').next().unwrap_or_default()),
+            Route::OpenApi => return Ok(openapi::document(request.headers()).await),
             Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
             Route::Publish
@@ -232,7 +235,7 @@ impl Routes {
             .value;
         let listener = listener(request);
         let here = match route {
-            Route::Health | Route::Ready | Route::Docs | Route::Whoami => true,
+            Route::Health | Route::Ready | Route::Docs | Route::OpenApi | Route::Whoami => true,
             Route::Stats | Route::History | Route::Streams | Route::Stream | Route::Metrics => {
                 shard.app.auth.serves_operators(listener)
             }
@@ -344,17 +347,18 @@ async fn handle(
         Route::Run | Route::RunEvents | Route::RunStop => {
             let (head, _) = request.into_parts();
             let id = head.uri.path().split('/').nth(2).unwrap_or_default();
+            let query = Query::new(head.uri.query());
             match route {
                 Route::RunEvents => match Box::pin(runs::events(&shard.relay, scope, caller, id, &head)).await {
                     Err(problem) => events::refuse_unparsed(&shard.events, &head.headers, problem),
                     response => response,
                 },
-                Route::RunStop => runs::stop(&shard.relay, &caller, id, &Query::new(head.uri.query())).await,
-                _ if head.method == Method::DELETE => runs::delete(&shard.relay, &caller, id).await,
-                _ => runs::show(&shard.relay, &caller, id).await,
+                Route::RunStop => runs::stop(&shard.relay, &caller, id, &query).await,
+                _ if head.method == Method::DELETE => runs::delete(&shard.relay, &caller, id, &query).await,
+                _ => runs::show(&shard.relay, &caller, id, &query).await,
             }
         }
-        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::Site | Route::Relay => {
+        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::OpenApi | Route::Site | Route::Relay => {
             unreachable!("they authenticate nobody, or by themselves")
         }
     }

@@ -211,6 +211,12 @@ impl Answer {
 }
 
 impl Headers {
+    /// All of them, in their order.
+    #[allow(dead_code, reason = "for the tests of the description")]
+    pub(crate) fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
@@ -232,7 +238,7 @@ impl Incoming {
             headers.0.push((name.to_ascii_lowercase(), value.trim().into()));
         }
         let length = headers.get("content-length").and_then(|text| text.parse().ok());
-        let body = if head_only || status == 204 {
+        let body = if head_only || matches!(status, 204 | 304) {
             Body::Plain { reader, left: Some(0) }
         } else if headers.get("transfer-encoding") == Some("chunked") {
             Body::Chunked { reader, left: 0, over: false }

@@ -78,14 +78,15 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let (head, body) = request.into_parts();
-    let admitted = admission::admit(&state.stream.drain, &head.extensions);
+    let query = Query::new(head.uri.query());
+    let admitted = admission::admit(&state.stream.drain, &head.extensions).and_then(|()| keys::BEGIN_RUN.check(&query));
     if let Err(problem) = admitted {
         state.bodies.discard(&head.headers, body).await;
         return Err(problem);
     }
     let most = state.shard()?.relay.limits.request_bytes;
     let (body, permit) = state.bodies.read(&caller.quotas, &head.headers, body, most).await?;
-    let options = ReadOptions::of(&Query::new(head.uri.query()))?;
+    let options = ReadOptions::of(&query)?;
     let mut headers = AskHeaders::of(&head.headers)?;
     let ask = ask(state, &caller, &head, (&body, permit), &mut headers)?;
     let joined = asking::join(state, &caller, ask, headers).await?;
@@ -212,7 +213,8 @@ pub async fn list(state: &RelayState, caller: &Caller, query: &Query<'_>) -> Res
 ///
 /// # Errors
 /// When there is no such run, the caller may not read it, or the log cannot be read.
-pub async fn show(state: &RelayState, caller: &Caller, id: &str) -> Result<Response, Problem> {
+pub async fn show(state: &RelayState, caller: &Caller, id: &str, query: &Query<'_>) -> Result<Response, Problem> {
+    keys::RUN.check(query)?;
     let run = state.run(id).await?;
     may_read(caller, &run)?;
     run.settled().await;
@@ -331,7 +333,8 @@ pub async fn stop_run(state: &RelayState, caller: &Caller, run: &Arc<Run>) -> Re
 ///
 /// # Errors
 /// When there is no such run, the caller may not delete it, or its content cannot be removed now.
-pub async fn delete(state: &RelayState, caller: &Caller, id: &str) -> Result<Response, Problem> {
+pub async fn delete(state: &RelayState, caller: &Caller, id: &str, query: &Query<'_>) -> Result<Response, Problem> {
+    keys::RUN.check(query)?;
     let run = state.run(id).await?;
     stop_run(state, caller, &run).await?;
     let relay = &state.shard()?.relay;

@@ -82,20 +82,24 @@ pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
     })
 }
 
-/// Refuses a limit of 0, which would keep nothing, as the configuration does.
+/// The largest limit: clients whose integers are signed, of 64 bits, must be able to read it back.
+const MOST: u64 = i64::MAX.unsigned_abs();
+
+/// Refuses a limit of 0, which would keep nothing, as the configuration does; and one above [`MOST`].
 fn check(retention: &RetentionSettings) -> Result<(), Problem> {
     let none = |limit: Option<Option<u64>>| limit.flatten() == Some(0);
     let short = matches!(retention.max_age, Some(Some(Age(age))) if age < SHORTEST_AGE);
     let empty =
         [("max_events", none(retention.max_events)), ("max_age", short), ("max_bytes", none(retention.max_bytes))];
-    match empty.into_iter().find(|(_, empty)| *empty) {
-        Some((limit, _)) => {
-            let detail =
-                format!("'{limit}' of 0 would keep nothing; give a larger one, or null for the configured rule");
-            Err(invalid(detail))
-        }
-        None => Ok(()),
+    if let Some((limit, _)) = empty.into_iter().find(|(_, empty)| *empty) {
+        let detail = format!("'{limit}' of 0 would keep nothing; give a larger one, or null for the configured rule");
+        return Err(invalid(detail));
     }
+    let counts = [("max_events", retention.max_events), ("max_bytes", retention.max_bytes)];
+    if let Some((limit, _)) = counts.into_iter().find(|(_, count)| count.flatten().is_some_and(|count| count > MOST)) {
+        return Err(invalid(format!("'{limit}' must be at most {MOST}")));
+    }
+    Ok(())
 }
 
 /// Parses a JSON object; serde alone would accept an array.
@@ -113,6 +117,12 @@ fn invalid(detail: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_largest_limit_is_taken() {
+        let change = parse(br#"{"retention":{"max_bytes":9223372036854775807}}"#).expect("valid");
+        assert_eq!(change.max_bytes, Some(Some(MOST)));
+    }
 
     #[test]
     fn settings_distinguish_an_absent_field_from_null() {
@@ -151,6 +161,8 @@ mod tests {
             (r#"{"retention":{"max_events":1,"max_age":"0s"}}"#, "'max_age' of 0 would keep nothing"),
             (r#"{"retention":{"max_age":0}}"#, "'max_age' of 0 would keep nothing"),
             (r#"{"retention":{"max_bytes":0}}"#, "'max_bytes' of 0 would keep nothing"),
+            (r#"{"retention":{"max_bytes":9223372036854775808}}"#, "'max_bytes' must be at most 9223372036854775807"),
+            (r#"{"retention":{"max_events":9223372036854775808}}"#, "at most 9223372036854775807"),
             (r#"{"retention":[1]}"#, "JSON objects"),
             (r#"{"retention":{"max_age":1,"max_age":2}}"#, "duplicate"),
             (r#"{"retry":86400001}"#, "86400000"),
