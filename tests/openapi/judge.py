@@ -1,7 +1,7 @@
 """Judges exchanges with a hub by its description: `judge.py DOCUMENT < EXCHANGES`, one exchange a line of JSON. Prints what is wrong.
 
 The description is read strictly: a member that it does not have is an error, though it tells clients to ignore such members. And
-it must not describe what never comes: every answer but errors, and every member, must be among the exchanges.
+it must not describe what never comes: every answer but errors, every member, and every code must be among the exchanges.
 """
 
 import copy
@@ -20,6 +20,18 @@ UNSEEN = {
     "Removed.topic": "the data of an event, which is text",
     "Removed.id": "the same",
     "ServerSentEvent": "no JSON",
+}
+
+
+# Problems that do not come here, with the reason.
+UNSEEN_CODES = {
+    **dict.fromkeys(["over-capacity", "rate-limited", "draining"], "the hub is neither busy nor stopped"),
+    **dict.fromkeys(["store-unavailable", "storage-full"], "the disk is well"),
+    **dict.fromkeys(["upstream-failed", "upstream-timeout", "upstream-unreachable"], "the provider is there"),
+    "request-timeout": "no body pauses for 30 s",
+    "host-unknown": "the requests name the hub by its address",
+    "keys-unavailable": "there is no issuer",
+    "backup-running": "there is one backup",
 }
 
 
@@ -44,6 +56,7 @@ class Description:
         self.paths = sorted(document["paths"], key=lambda path: (path.count("{"), -len(path)))
         self.seen = set()
         self.members = set()
+        self.codes = set()
 
     def resolved(self, value):
         while "$ref" in value:
@@ -140,6 +153,7 @@ class Description:
         return wrong
 
     def problem(self, value, allowed):
+        self.codes.add(value["code"])
         wrong = self.errors({"$ref": "#/components/schemas/Problem"}, value)
         return wrong + ([] if value["code"] in allowed else [f"{value['code']} is not among {allowed}"])
 
@@ -158,9 +172,11 @@ class Description:
                         if not (media in came or (media in ("", "*/*") and came)):
                             missing.append(f"{name}: {status} {media}")
         for name, schema in self.document["components"]["schemas"].items():
-            for member in members(schema, name):
+            for member in own_members(schema, name):
                 if name not in REQUESTS and member not in self.members and not {name, member} & UNSEEN.keys():
                     missing.append(f"{member}: described, and in no answer")
+        codes = set(self.document["components"]["schemas"]["Problem"]["properties"]["code"]["x-extensible-enum"])
+        missing += [f"{code}: not asked for, and not excused" for code in codes - self.codes - UNSEEN_CODES.keys()]
         return missing
 
     def examples(self):
@@ -168,15 +184,15 @@ class Description:
         return [f"{place}: {error}" for place, schema, value in examples(self.document) for error in self.errors(schema, value)]
 
 
-def members(schema, name):
+def own_members(schema, name):
     """The names of all members that a schema has itself."""
     for member, inner in schema.get("properties", {}).items():
         yield f"{name}.{member}"
-        yield from members(inner, f"{name}.{member}")
+        yield from own_members(inner, f"{name}.{member}")
     for inner in schema.get("oneOf", []):
-        yield from members(inner, name)
+        yield from own_members(inner, name)
     if "items" in schema:
-        yield from members(schema["items"], name)
+        yield from own_members(schema["items"], name)
 
 
 def examples(value, place="#"):
@@ -211,7 +227,8 @@ def main():
         shown = f"{exchange['method']} {exchange['target']} → {exchange['status']}"
         wrong += [f"{shown}: {error}" for error in description.judge(exchange)]
     wrong += description.unseen()
-    print("\n".join(wrong) or f"{count} exchanges, {len(description.seen)} answers, {len(description.members)} members")
+    answers, members, codes = map(len, (description.seen, description.members, description.codes))
+    print("\n".join(wrong) or f"{count} exchanges, {answers} answers, {members} members, {codes} codes")
     sys.exit(bool(wrong))
 
 
