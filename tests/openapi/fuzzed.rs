@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// What is checked of each answer. Not `positive_data_acceptance`: a schema cannot say all of what a hub refuses, as two parameters that
-/// exclude each other, a key for a stream, or the integer `136.0`. Not `ignored_auth`, because a hub may be open.
+/// exclude each other, a key for a stream, or the integer `136.0`. Not `ignored_auth`, because a hub may be open. Not
+/// `object_level_authorization`, which needs a second user: what each grant permits is in `tests/promises/access.rs`.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance,negative_data_rejection,missing_required_header,unsupported_method,\
                       allow_header_conformance,use_after_free,ensure_resource_availability";
