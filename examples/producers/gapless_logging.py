@@ -9,8 +9,8 @@ class GaplessHandler(logging.Handler):
         self.url, self.topic, self.token, self.farewell, self.missing = url, topic, token, farewell, 0
         self.waiting = queue.Queue(most)
         (thread := threading.Thread(target=self.run, daemon=True)).start()
-        # httpx logs each of our requests; published, each would cause another one.
-        self.addFilter(lambda record: threading.current_thread() is not thread)
+        # httpx logs each of our requests, on the client's own thread; published, each would cause another one.
+        self.addFilter(lambda record: record.threadName not in (thread.name, "gapless-io"))
 
     def emit(self, record):  # Under the handler's lock, so records wait in the order in which they were made.
         try:

@@ -226,6 +226,7 @@ impl NatsCluster {
     /// SIGSTOP: the node is silent, its connections stay open.
     pub(crate) fn pause(&self, index: usize) {
         self.nodes[index].signal(Signal::STOP);
+        self.nodes[index].wait_stopped();
     }
 
     /// SIGCONT.
@@ -279,6 +280,17 @@ impl Node {
     fn signal(&self, signal: Signal) {
         let Some(process) = &self.process else { return };
         kill_process(Pid::from_child(process), signal).expect("the process is ours");
+    }
+
+    /// On a busy machine some time passes until no thread runs any more.
+    fn wait_stopped(&self) {
+        let Some(process) = &self.process else { return };
+        let status = format!("/proc/{}/stat", process.id());
+        let is_stopped = || fs::read_to_string(&status).is_ok_and(|text| text.contains(") T "));
+        let begun = Instant::now();
+        while !is_stopped() && begun.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn end(&mut self) {
