@@ -66,6 +66,8 @@ struct Loading {
     clock: KeptClock,
     old_ids: OldIds,
     keys: WantedKeys,
+    /// When the newest message was stored, by the servers' clock.
+    newest: Millis,
     failed: Option<StreamLoadError>,
 }
 
@@ -83,7 +85,7 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
     if loading.epoch.is_none() {
         loading.epoch = epoch(nats, subjects).await?;
     }
-    let keys = stored_keys::read(nats, subjects, std::mem::take(&mut loading.keys)).await?;
+    let keys = stored_keys::read(nats, subjects, std::mem::take(&mut loading.keys), loading.newest).await?;
     let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
     let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
     let topics = with_removed(topics, &removed)?;
@@ -124,6 +126,7 @@ impl Loading {
             *self = Self::default();
         }
         self.last = message.seq;
+        self.newest = self.newest.max(Millis(message.time / 1_000_000));
         let Err(error) = self.record(subjects, message) else { return };
         match error {
             WireError::Newer(_) => drop(self.failed.get_or_insert(StreamLoadError::Record(seq, error))),

@@ -27,6 +27,7 @@ pub(super) fn needed_until(time: u64, headers: &Headers) -> Millis {
 }
 
 /// The keys in the messages at the positions `wanted`, in order of time. Those that have expired meanwhile are left out.
+/// `newest`: when the newest message that is known was stored, by the servers' clock.
 ///
 /// # Errors
 /// When keys that are needed are not there: a replica is read that is behind the one that told the positions.
@@ -34,6 +35,7 @@ pub(super) async fn read(
     nats: &Nats,
     subjects: &StreamSubjects,
     mut wanted: WantedKeys,
+    mut newest: Millis,
 ) -> Result<Vec<KeyRecord>, StreamLoadError> {
     let filter = subjects.all_keys();
     let mut parts = KeyParts { subjects, parts: BTreeMap::new() };
@@ -43,6 +45,7 @@ pub(super) async fn read(
         // Of an empty page nothing is known: another replica is asked next.
         let reached = page.last().map_or(first, |message| message.seq);
         for message in page {
+            newest = newest.max(Millis(message.time / 1_000_000));
             if wanted.remove(&message.seq).is_some() {
                 parts.take(message)?;
             }
@@ -52,7 +55,7 @@ pub(super) async fn read(
         while let Some(missing) = wanted.first_key_value().map(|(first, _)| *first).filter(|first| *first <= reached) {
             let next = nats.leader_next(&filter, missing).await?;
             let rest = next.as_ref().map_or_else(WantedKeys::new, |next| wanted.split_off(&next.seq));
-            check_expired(&std::mem::replace(&mut wanted, rest))?;
+            check_expired(&std::mem::replace(&mut wanted, rest), newest)?;
             if let Some(next) = next.filter(|next| wanted.remove(&next.seq).is_some()) {
                 parts.take(next)?;
             }
@@ -61,9 +64,10 @@ pub(super) async fn read(
     parts.finish()
 }
 
-/// Fails when one of these keys, which are not there, is needed.
-fn check_expired(missing: &WantedKeys) -> Result<(), NatsError> {
-    let now = Millis::from(SystemTime::now());
+/// Fails when one of these keys, which are not there, is needed. Keys expire by the servers' clock, which may be ahead of this
+/// machine's: it is at `newest` at least.
+fn check_expired(missing: &WantedKeys, newest: Millis) -> Result<(), NatsError> {
+    let now = Millis::from(SystemTime::now()).max(newest);
     match missing.iter().find(|(_, until)| **until > now) {
         Some((seq, _)) => {
             Err(NatsError::NoAnswer(format!("the keys at position {seq} are needed, and the leader has not got them")))
