@@ -26,6 +26,7 @@
 //! | `closed_copy` | a copy of a closed store, to be opened in its place |
 //! | `backup` | a copy that is made while the store is open: its records in parts |
 //! | `restore`, `restores` | a store made of such parts; the positions that are never given out again |
+//! | `owner` | whom a restored store belongs to |
 //! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
 use std::io;
@@ -61,6 +62,7 @@ mod newest;
 mod open;
 mod open_error;
 mod open_segments;
+mod owner;
 mod parts;
 mod presence;
 mod read;

@@ -10,7 +10,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, lchown};
+use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,6 +23,7 @@ use super::keys::FORMAT;
 use super::manifest::{self, Manifest};
 use super::meta::Meta;
 use super::open_error::OpenError;
+use super::owner::Owner;
 use super::records::encode_key;
 use super::removals::Removals;
 use super::segment::dir_name;
@@ -101,7 +102,7 @@ pub struct RestoredStore {
 pub struct StoreRestorer {
     dir: PathBuf,
     work: PathBuf,
-    _lock: File,
+    lock: File,
     segments: Vec<manifest::ManifestEntry>,
     events: u64,
     state: Option<PartContents>,
@@ -194,7 +195,7 @@ impl StoreRestorer {
         }
         remove(&work).map_err(write_error(&work))?;
         disk::make_dir(&work.join("seg")).map_err(write_error(&work))?;
-        Ok(Self { dir: dir.into(), work, _lock: lock, segments: Vec::new(), events: 0, state: None })
+        Ok(Self { dir: dir.into(), work, lock, segments: Vec::new(), events: 0, state: None })
     }
 
     /// Writes a part. `records`: its records in order, then their number and the number of events. Blocks.
@@ -268,9 +269,7 @@ impl StoreRestorer {
         restores::save(&work, &all).map_err(io)?;
         self.write_removals(&state).map_err(io)?;
         disk::write_format(&work)?;
-        for path in [&work, &self.dir.join("lock")] {
-            adopt(path, &self.dir).map_err(write_error(path))?;
-        }
+        self.give_to_owner().map_err(io)?;
         disk::sync_tree(&work).map_err(io)?;
         self.move_into_place().map_err(write_error(&self.dir))?;
         Ok(RestoredStore { head: facts.head, next: jump.next(), events: self.events, settings: state.settings.len() })
@@ -297,6 +296,13 @@ impl StoreRestorer {
         };
         let removals: Vec<_> = state.removals.iter().filter_map(with_segment).collect();
         Removals::create(&self.work, &removals)
+    }
+
+    /// Gives the store the owner of its directory: root restores for the user that the hub runs as.
+    fn give_to_owner(&self) -> io::Result<()> {
+        let owner = Owner::of(&self.dir)?;
+        owner.give(&self.work)?;
+        fchown(&self.lock, Some(owner.user), Some(owner.group))
     }
 
     fn move_into_place(&self) -> io::Result<()> {
@@ -331,22 +337,6 @@ fn insert(tables: &Tables, record: &BackupRecord) -> sled::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Gives `path`, and all that is in it, the owner of `dir`: root restores for the user that the hub runs as.
-fn adopt(path: &Path, dir: &Path) -> io::Result<()> {
-    let owner = |path: &Path| fs::symlink_metadata(path).map(|meta| (meta.uid(), meta.gid()));
-    let (user, group) = owner(dir)?;
-    if owner(path)? == (user, group) {
-        return Ok(());
-    }
-    lchown(path, Some(user), Some(group))?;
-    if path.is_dir() {
-        for entry in fs::read_dir(path)? {
-            adopt(&entry?.path(), dir)?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes a file or a directory, if it is there.

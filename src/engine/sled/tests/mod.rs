@@ -23,6 +23,7 @@ mod measure;
 mod memory;
 mod reclaiming;
 mod removing;
+mod restoring;
 mod syscalls;
 
 /// No limit.
