@@ -23,7 +23,7 @@ SIMULATION := --locked --features simulation --test simulation --config profile.
 	$(foreach crate,shuttle shuttle-engine shuttle-std bitvec corosensei,--config profile.dev.package.$(crate).opt-level=3)
 
 # Most tests wait for a disk, a timer or another process more than they compute.
-THREADS := $(shell echo $$((2 * $$(nproc))))
+THREADS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet

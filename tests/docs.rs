@@ -33,7 +33,7 @@ mod blocks;
 mod commands;
 #[path = "docs/left.rs"]
 mod left;
-#[path = "docs/provider.rs"]
+#[path = "support/provider.rs"]
 mod provider;
 #[path = "docs/shown.rs"]
 mod shown;

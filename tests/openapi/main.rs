@@ -8,6 +8,7 @@
 mod child;
 mod fuzzed;
 mod generated;
+#[path = "../support/provider.rs"]
 mod provider;
 mod recorded;
 mod recorder;
