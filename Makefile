@@ -27,7 +27,7 @@ THREADS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
 	@$(MAKE) --no-print-directory jetstream
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)

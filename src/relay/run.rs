@@ -138,7 +138,7 @@ pub(super) enum Claim {
     Refused(StartFailure),
 }
 
-/// Who pays for a run. Dropped when it has ended.
+/// Who pays for a run. Dropped before the run is told to be over.
 pub trait RunAccount {
     /// Charges the tokens of the run.
     fn charge(&self, tokens: u64);

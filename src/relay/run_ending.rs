@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{
     clock::{RunClock, RunTime},
-    ending::{RunEnded, RunError, RunStatus},
+    ending::{RunEnded, RunError, RunStatus, TokenUsage},
     journal,
     publishing::{RunPublishing, publish},
     run::{Run, RunAccount, RunPhase, RunState},
@@ -92,7 +92,7 @@ pub(super) async fn end(
     shard: &RelayShard,
     run: &Arc<Run>,
     mut publishing: RunPublishing,
-    account: Option<&dyn RunAccount>,
+    account: Option<Box<dyn RunAccount>>,
     ending: RunEnding,
 ) {
     let relay = &shard.relay;
@@ -119,9 +119,7 @@ pub(super) async fn end(
             phase = RunPhase::Lost;
         }
     }
-    if let Some(account) = account {
-        account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
-    }
+    settle(account, usage);
     relay.stats.ended(&run.facts.provider, status, usage);
     run.update(|state| {
         (state.status, state.usage, state.error, state.by) = (status, usage, ended.error, ended.by);
@@ -135,12 +133,17 @@ pub(super) async fn end(
     tracing::info!(run = run.facts.id, provider = run.facts.provider, status = ?status, "a run has ended");
 }
 
-/// Another hub has ended the run: this one writes nothing more.
-fn taken(shard: &RelayShard, run: &Run, account: Option<&dyn RunAccount>) {
-    let RunState { usage, status, .. } = run.state();
+/// Charges the tokens, and returns the permit: who learns that the run is over may begin another.
+fn settle(account: Option<Box<dyn RunAccount>>, usage: TokenUsage) {
     if let Some(account) = account {
         account.charge(usage.input.unwrap_or(0) + usage.output.unwrap_or(0));
     }
+}
+
+/// Another hub has ended the run: this one writes nothing more.
+fn taken(shard: &RelayShard, run: &Run, account: Option<Box<dyn RunAccount>>) {
+    let RunState { usage, status, .. } = run.state();
+    settle(account, usage);
     shard.relay.stats.ended(&run.facts.provider, status, usage);
 }
 

@@ -1,6 +1,7 @@
 //! Two hubs over one log, each with a relay to one fake provider.
 
 use std::{
+    cell::{Cell, OnceCell},
     rc::Rc,
     sync::{
         Arc,
@@ -102,6 +103,26 @@ impl RunAccount for Free {
     fn charge(&self, _: u64) {}
 }
 
+/// An account with one permit.
+#[derive(Clone, Default)]
+struct OnePermit {
+    run: Rc<OnceCell<Arc<Run>>>,
+    /// Whether the run was over when the permit came back.
+    was_over: Rc<Cell<Option<bool>>>,
+}
+
+impl RunAccount for OnePermit {
+    fn charge(&self, _: u64) {}
+}
+
+impl Drop for OnePermit {
+    fn drop(&mut self) {
+        if let Some(run) = self.run.get() {
+            self.was_over.set(Some(matches!(run.phase(), RunPhase::Ended)));
+        }
+    }
+}
+
 /// A hub with its relay.
 struct Node {
     sharing: SharingHub,
@@ -157,6 +178,17 @@ impl Node {
 
     /// Asks for a run. The id is that of the run, if it is a new one.
     fn ask(&self, id: &str, key: Option<&str>, topic: Option<&str>) -> Result<Arc<Run>, JoinRefused> {
+        self.ask_on(Box::new(Free), id, key, topic)
+    }
+
+    /// Asks for a run on this account.
+    fn ask_on(
+        &self,
+        account: Box<dyn RunAccount>,
+        id: &str,
+        key: Option<&str>,
+        topic: Option<&str>,
+    ) -> Result<Arc<Run>, JoinRefused> {
         let identity =
             RunIdentity { fingerprint: "f".into(), key: key.map(Into::into), cursor: RunCursor::None, retry: false };
         let facts = RunFacts {
@@ -185,8 +217,7 @@ impl Node {
             at_once: true,
             on_disconnect: UnwatchedPolicy::Continue,
         };
-        start::join(&self.shard, request, || facts, || Ok(Box::new(Free) as Box<dyn RunAccount>))
-            .map(|joined| joined.run)
+        start::join(&self.shard, request, || facts, || Ok(account)).map(|joined| joined.run)
     }
 
     /// The run of this id, as it is known here.
@@ -298,6 +329,23 @@ async fn two_hubs_that_are_asked_with_one_key_at_once_ask_the_provider_once() {
                 assert_eq!(provider.asked(), number + 1);
             }
             until(|| [&a, &b].iter().all(|hub| hub.relay().runs.list(None, 100, |_| true).len() == 20)).await;
+        })
+        .await;
+}
+
+/// Who is told that a run is over may begin another, also at its limit.
+#[tokio::test]
+async fn the_permit_of_a_run_is_returned_before_the_run_is_over() {
+    LocalSet::new()
+        .run_until(async {
+            let (provider, a, _b, _log) = two().await;
+            provider.may_end.send_replace(true);
+            let OnePermit { run: permitted, was_over } = &OnePermit::default();
+            let account = OnePermit { run: Rc::clone(permitted), was_over: Rc::clone(was_over) };
+            let run = a.ask_on(Box::new(account), "run_1", None, None).expect("a run");
+            assert!(permitted.set(Arc::clone(&run)).is_ok());
+            in_time(run.over()).await;
+            assert_eq!(was_over.get(), Some(false));
         })
         .await;
 }

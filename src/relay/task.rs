@@ -292,6 +292,7 @@ impl RunTask {
 
     fn remove(self, phase: RunPhase) {
         self.shard.relay.runs.withdraw(&self.run);
+        drop(self.account);
         self.run.update(|state| state.status = RunStatus::Failed);
         self.run.set_phase(phase);
     }
@@ -317,7 +318,7 @@ impl RunTask {
     }
 
     async fn end(self, publishing: RunPublishing, ending: RunEnding) {
-        end(&self.shard, &self.run, publishing, Some(&*self.account), ending).await;
+        end(&self.shard, &self.run, publishing, Some(self.account), ending).await;
     }
 }
 
