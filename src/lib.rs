@@ -34,6 +34,7 @@
 //! | [`engine::sled`] | the on-disk store | its schema, `keys.rs` |
 //! | [`access`] | authentication and authorization | [`access::Access`] |
 //! | [`quota`] | limits of one client address, and of one holder of a token | [`quota::Account`] |
+//! | [`export`] | events as a file of lines | [`export::reader`] |
 //! | [`hub`] | in-memory fan-out: topics, rings, subscriptions; publishing | [`hub::subscription`], [`hub::publisher`] |
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`relay`] | answers of LLM providers as runs: dialects, endings, formats | [`relay::dialect`] |
@@ -57,6 +58,7 @@ pub mod client;
 pub mod config;
 pub mod engine;
 pub mod event;
+pub mod export;
 pub mod http;
 pub mod hub;
 pub mod lifecycle;

@@ -19,7 +19,7 @@ use gapless::{
     cli::{
         self, Cli, CliError, Command,
         check::{CheckArgs, CheckTarget},
-        import::ImportArgs,
+        import::{ImportArgs, ImportTarget},
         jetstream::{EpochArgs, InitArgs, JetStreamCommand},
         print_error,
         progress::{self, CountedUnit, ProgressLine},
@@ -87,7 +87,12 @@ fn main() -> ExitCode {
             JetStreamCommand::Init(args) => init_stream(&args),
             JetStreamCommand::Epoch(args) => stream_epoch(&args),
         },
-        Command::Import(args) => import_store(&args),
+        Command::Export(args) => finish(block_on(cli::export::run(args))),
+        Command::Import(args) => match args.target() {
+            ImportTarget::Stream => import_store(&args),
+            ImportTarget::Store(data) => import_export(&args.from, data),
+            ImportTarget::Hub => finish(block_on(cli::import::to_hub(args))),
+        },
         Command::Backup(args) => finish(block_on(cli::backup::run(args, Arc::new(app::backup::check_part)))),
         Command::Verify(args) => verify_backup(&args),
         Command::Restore(args) => restore_backup(&args),
@@ -166,6 +171,21 @@ fn import_store(args: &ImportArgs) -> ExitCode {
     match imported {
         Ok(report) => finish(cli::jetstream::print(report)),
         Err(ImportCommandError::Config(errors)) => misconfigured(errors),
+        Err(error) => {
+            print_error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Makes a store of an export, and prints what was done.
+fn import_export(from: &Path, data: &Path) -> ExitCode {
+    let progress = Arc::new(WorkProgress::default());
+    let line = ProgressLine::start(&progress, CountedUnit::Bytes);
+    let imported = app::export_import::import_export(from, data, &progress);
+    drop(line);
+    match imported {
+        Ok(report) => finish(cli::restore::print(report)),
         Err(error) => {
             print_error(&error);
             ExitCode::from(error.exit_code())

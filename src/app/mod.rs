@@ -7,6 +7,7 @@
 //! | `engine` | opens the configured engine |
 //! | [`jetstream`] | what the commands do with a stream of NATS |
 //! | [`backup`] | checks a backup, and makes a store of it |
+//! | [`export_import`] | makes a store of an export |
 //! | [`store_check`] | checks a store that no hub has open |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
@@ -57,6 +58,7 @@ pub mod backup;
 mod certificate;
 mod engine;
 mod error;
+pub mod export_import;
 pub mod greeting;
 pub mod import;
 pub mod jetstream;

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     backup::BackupError,
+    export::ExportError,
     load::{DeliveryFaults, LoadError},
 };
 
@@ -166,6 +167,12 @@ pub enum CliError {
     /// A backup cannot be written or read.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The file of an export cannot be used.
+    #[error(transparent)]
+    Export(ExportError),
+    /// Some events of an export are not imported.
+    #[error("{0}")]
+    NotImported(String),
     /// The process was asked to end, and has done what it had to do before. This is not a failure.
     #[error("ended by {0}")]
     Stopped(StopSignal),
@@ -177,16 +184,25 @@ pub enum CliError {
     Unconfirmed(String),
 }
 
+impl From<ExportError> for CliError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Io { reason, .. } if reason.kind() == io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            error => Self::Export(error),
+        }
+    }
+}
+
 impl CliError {
     /// The exit code: 0 when the reader has closed stdout, that of the signal after an orderly end, 2 for a wrong command
-    /// line, 75 when another backup is being made, else 1.
+    /// line, 75 when another backup is being made, or the file is in use, else 1.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::OutputClosed => 0,
             Self::Stopped(signal) => signal.exit_code(),
             Self::KeyOfFiles | Self::KeepOfArchive | Self::RestoreIntoBackups { .. } => 2,
-            Self::Backup(BackupError::InUse(_)) => 75,
+            Self::Backup(BackupError::InUse(_)) | Self::Export(ExportError::InUse(_)) => 75,
             Self::Refused(problem) if problem.code() == Some("backup-running") => 75,
             _ => 1,
         }

@@ -8,7 +8,8 @@
 //! | [`check`] | `gapless check`: prints the effective configuration, or what is damaged in a store |
 //! | [`health`] | `gapless health`: whether the hub of this machine is alive, or ready |
 //! | [`jetstream`] | `gapless jetstream`: makes the stream of the engine jetstream |
-//! | [`import`] | `gapless import`: moves a store of one machine into the stream |
+//! | [`export`] | `gapless export`: events as a file of lines |
+//! | [`import`] | `gapless import`: takes in an export, or a store of one machine |
 //! | [`mod@backup`] | `gapless backup`: copies a hub's log while it goes on |
 //! | [`verify`] | `gapless verify`: reads all of a backup |
 //! | [`restore`] | `gapless restore`: makes a store of a backup |
@@ -22,6 +23,7 @@
 //! | [`man`] | `gapless man`: manual pages |
 //! | `client` | HTTP requests to a hub |
 //! | `problem` | a hub's error response as a message |
+//! | `patient` | a request that is sent again until it has an answer |
 //! | `delay` | the delay before a retry |
 //! | `output` | stdout and stderr |
 //! | `stop` | the signals that ask a command to end |
@@ -39,11 +41,13 @@ mod client;
 pub mod completions;
 mod delay;
 mod error;
+pub mod export;
 pub mod health;
 pub mod import;
 pub mod jetstream;
 pub mod man;
 mod output;
+mod patient;
 mod problem;
 pub mod progress;
 pub mod publish;
@@ -142,10 +146,12 @@ pub enum Command {
     Verify(verify::VerifyArgs),
     /// Make a store of a backup
     Restore(restore::RestoreArgs),
+    /// Write events of a hub to a file, one a line
+    Export(export::ExportArgs),
     /// Make the stream of the engine jetstream, or renew its epoch
     #[command(name = "jetstream")]
     JetStream(jetstream::JetStreamArgs),
-    /// Move the store of one machine into the stream of the engine jetstream
+    /// Take in an export, or the store of one machine
     Import(import::ImportArgs),
     /// Print a script that completes commands and options in a shell
     Completions(completions::CompletionsArgs),

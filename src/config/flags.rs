@@ -16,6 +16,12 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// `--data DIR`.
+    #[must_use]
+    pub fn data(&self) -> Option<&str> {
+        self.get("data")
+    }
+
     /// The text of the flag for the key at `path`.
     pub(super) fn get(&self, path: &str) -> Option<&str> {
         self.given.iter().find(|(key, _)| key == path).map(|(_, text)| &**text)

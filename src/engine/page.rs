@@ -72,15 +72,15 @@ pub struct LogPage {
 pub enum PageItem {
     /// The next event.
     Event(Arc<Event>),
-    /// Missing events of a topic.
+    /// Missing events.
     Gap(LogGap),
 }
 
-/// One or more events of `topic` after the reader's cursor that are missing.
+/// One or more events after the reader's cursor that are missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogGap {
-    /// Their topic.
-    pub topic: TopicName,
+    /// Their topic; `None` when they may be of any that matches a pattern of the selection and is not known any more.
+    pub topic: Option<TopicName>,
     /// The topic's next retained event; `None` when it retains none, or none that the page could have.
     pub resumes_at: Option<Seq>,
     /// The disk lost them; they were not trimmed by retention.

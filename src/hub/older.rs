@@ -46,7 +46,7 @@ impl Hub {
                 }
                 PageItem::Gap(gap) => {
                     let after = (reached > Seq::ZERO).then(|| GapStart::Reached(id(reached)));
-                    let (topic, resumes_at) = (Some(gap.topic), gap.resumes_at.map(id));
+                    let (topic, resumes_at) = (gap.topic, gap.resumes_at.map(id));
                     gaps.push((frames.len(), Gap { topic, after, resumes_at, reason: GapReason::Lost }));
                 }
             }

@@ -1,4 +1,4 @@
-//! Backups as an operator makes and restores them: the real binary, over real sockets and files.
+//! Backups and exports as an operator makes and restores them: the real binary, over real sockets and files.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -8,6 +8,7 @@ mod commands;
 mod crafted;
 mod damage;
 mod drill;
+mod export;
 mod full;
 mod hubs;
 mod incremental;

@@ -64,6 +64,9 @@ fn clients_that_were_further_are_told_ahead_and_the_others_lost_and_no_id_is_giv
     let whole = ["ahead -", "1", "2", "3", "4", "5", "lost t"];
     let mut further = hub.resume("topic=t", &lost[1]);
     assert_eq!(told_by(&mut further, 7), whole);
+    // Before the backup's end, with a pattern: no topic that it matches is known any more.
+    let mut gone = hub.resume("topic=new/*", &kept[2]);
+    assert_eq!(next(&mut gone), "lost -");
     // Also with a pattern, and where the topic is not known any more.
     assert_eq!(next(&mut hub.resume("topic=new/*", &unknown)), "ahead -");
     assert_eq!(next(&mut hub.resume("topic=**", &lost[2])), "ahead -");

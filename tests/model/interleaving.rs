@@ -197,7 +197,7 @@ fn a_name_deleted_and_used_again_during_a_read_is_reported() {
             }
         }
         let [PageItem::Gap(gap), PageItem::Event(event)] = &*items else { panic!("{filters:?}: {items:?}") };
-        assert_eq!((gap.topic.as_str(), gap.resumes_at, event.seq), ("b/1", Some(Seq(2)), Seq(2)), "{filters:?}");
+        assert_eq!((&gap.topic, gap.resumes_at, event.seq), (&Some(topic("b/1")), Some(Seq(2)), Seq(2)), "{filters:?}");
     }
 }
 

@@ -10,6 +10,14 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::connection::{HubConnection, HubResponse, RequestFailure};
 use crate::cli::client::Dial;
 
+/// The body of the request.
+pub(in crate::cli) const BODY: Bytes = Bytes::from_static(br#"{"closed":true}"#);
+
+/// The target of the request.
+pub(in crate::cli) fn target(topic: &str) -> String {
+    format!("/topics/{}", utf8_percent_encode(topic, IN_PATH))
+}
+
 /// Closes the topic without an event.
 pub(super) async fn close<D: Dial>(
     connection: &mut HubConnection<'_, D>,
@@ -18,8 +26,7 @@ pub(super) async fn close<D: Dial>(
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let target = format!("/topics/{}", utf8_percent_encode(topic, IN_PATH));
-    connection.request(Method::PUT, &target, headers, Bytes::from_static(br#"{"closed":true}"#)).await
+    connection.request(Method::PUT, &target(topic), headers, BODY).await
 }
 
 /// Characters that are encoded in a path: the WHATWG URL path percent-encode set, and `%`.

@@ -21,20 +21,22 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_RESPONSE_BYTES: usize = MAX_LINES * 2048;
 
 /// The path of a publish, up to the query.
-pub(super) const PATH: &str = "/publish?";
+pub(in crate::cli) const PATH: &str = "/publish?";
 
 /// A hub, and a kept connection to it.
-pub(super) struct HubConnection<'a, D> {
+pub(in crate::cli) struct HubConnection<'a, D> {
     hub: &'a HubClient<D>,
     connection: Option<SendRequest<Full<Bytes>>>,
     /// A request that the hub may have processed was sent again.
     was_resent: bool,
     /// Whether a connection was ever established.
     reached: bool,
+    /// Longest response, in bytes.
+    max_response: usize,
 }
 
 /// The hub's response.
-pub(super) enum HubResponse {
+pub(in crate::cli) enum HubResponse {
     /// The body of a successful response.
     Success(Bytes),
     /// Why the hub refused.
@@ -42,7 +44,7 @@ pub(super) enum HubResponse {
 }
 
 /// Why there is no response.
-pub(super) enum RequestFailure {
+pub(in crate::cli) enum RequestFailure {
     /// The request was not sent.
     NotSent(CliError),
     /// The request was sent, and the hub may have processed it.
@@ -50,24 +52,29 @@ pub(super) enum RequestFailure {
 }
 
 impl<'a, D: Dial> HubConnection<'a, D> {
-    pub(super) fn new(hub: &'a HubClient<D>) -> Self {
-        Self { hub, connection: None, was_resent: false, reached: false }
+    pub(in crate::cli) fn new(hub: &'a HubClient<D>) -> Self {
+        Self { hub, connection: None, was_resent: false, reached: false, max_response: MAX_RESPONSE_BYTES }
+    }
+
+    /// Accepts responses of up to `bytes`.
+    pub(in crate::cli) fn with_max_response(self, bytes: usize) -> Self {
+        Self { max_response: bytes, ..self }
     }
 
     /// Whether a request was sent twice since the last call: then the response is that to the second, and the first may
     /// have been processed.
-    pub(super) fn was_resent(&mut self) -> bool {
+    pub(in crate::cli) fn was_resent(&mut self) -> bool {
         std::mem::take(&mut self.was_resent)
     }
 
     /// Whether a connection was ever established.
-    pub(super) fn reached(&self) -> bool {
+    pub(in crate::cli) fn reached(&self) -> bool {
         self.reached
     }
 
     /// Sends a request and reads its response. If the kept connection turns out to be closed, the request is sent again
     /// on a new one, so it must be idempotent.
-    pub(super) async fn request(
+    pub(in crate::cli) async fn request(
         &mut self,
         method: Method,
         target: &str,
@@ -117,7 +124,7 @@ impl<'a, D: Dial> HubConnection<'a, D> {
             if !response.status().is_success() {
                 return Ok(HubResponse::Refused(HubProblem::read(response).await));
             }
-            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await;
+            let body = Limited::new(response.into_body(), self.max_response).collect().await;
             let body = body.map_err(|error| CliError::Broken(error.to_string()))?;
             Ok(HubResponse::Success(body.to_bytes()))
         };

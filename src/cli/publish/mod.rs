@@ -32,8 +32,8 @@ use super::{
 mod args;
 mod batch;
 mod bounds;
-mod close;
-mod connection;
+pub(super) mod close;
+pub(super) mod connection;
 mod files;
 mod input;
 mod ledger;

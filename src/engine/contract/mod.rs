@@ -268,7 +268,8 @@ pub(crate) fn short(page: &LogPage) -> Vec<String> {
         PageItem::Event(event) => event.seq.to_string(),
         PageItem::Gap(gap) => {
             let resumes = gap.resumes_at.map_or("-".into(), |seq| seq.to_string());
-            format!("{}{}{resumes}", gap.topic, if gap.lost { '?' } else { '!' })
+            let topic = gap.topic.as_ref().map_or("*", TopicName::as_str);
+            format!("{topic}{}{resumes}", if gap.lost { '?' } else { '!' })
         }
     };
     page.items.iter().map(item).collect()

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::{LogGap, LogPage, PageItem, ReadFrom},
-    event::{Epoch, Event, Millis, Seq, TopicName},
+    event::{Epoch, Event, Millis, Selection, Seq, TopicName},
 };
 
 /// Builder of a page.
@@ -159,6 +159,17 @@ impl<'a> PageBuilder<'a> {
         }
     }
 
+    /// Reports that the disk may have lost events of topics that match a pattern and of which nothing is left: they cannot
+    /// be named. Once for all lost ranges of the page, and not to a read from the earliest event.
+    pub(super) fn report_unknown(&mut self, selection: &Selection) {
+        let expects_them = self.from != ReadFrom::Earliest && selection.patterns().next().is_some();
+        let ends = self.lost.iter().rev().map(|&(_, last)| self.reach(last));
+        let mut here = ends.filter(|&last| self.start < last && last <= self.through);
+        if let Some(position) = here.next().filter(|_| expects_them) {
+            self.gaps.push((position, LogGap { topic: None, resumes_at: None, lost: true }));
+        }
+    }
+
     fn report(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
         if self.start < position && position <= self.through {
             self.push(name, position, resumes_at, lost);
@@ -166,7 +177,7 @@ impl<'a> PageBuilder<'a> {
     }
 
     fn push(&mut self, name: &TopicName, position: Seq, resumes_at: Option<Seq>, lost: bool) {
-        self.gaps.push((position, LogGap { topic: name.clone(), resumes_at, lost }));
+        self.gaps.push((position, LogGap { topic: Some(name.clone()), resumes_at, lost }));
     }
 
     /// Whether the disk may have lost the event at this position of a topic. `false` if the topic's incarnation began

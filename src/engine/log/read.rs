@@ -255,6 +255,7 @@ impl<S: Store> LogShared<S> {
         }
         builder.events.sort_unstable_by_key(|event| event.seq);
         self.report_all_former(selection, &candidates, &former, &mut builder);
+        builder.report_unknown(selection);
         Ok(builder.finish())
     }
 

@@ -26,6 +26,7 @@
 //! | `closed_copy` | a copy of a closed store, to be opened in its place |
 //! | `backup` | a copy that is made while the store is open: its records in parts |
 //! | `restore`, `restores` | a store made of such parts; the positions that are never given out again |
+//! | `import` | a store made of events that have their ids already |
 //! | `owner` | whom a restored store belongs to |
 //! | `meta`, `clock`, `disk`, `space`, `config` | topic settings, the log's clock, files, free space, configuration |
 
@@ -54,6 +55,7 @@ mod database;
 mod disk;
 mod guard;
 mod housekeeping;
+mod import;
 mod inspect;
 mod keys;
 mod manifest;
@@ -99,6 +101,7 @@ pub use check::{
 pub use clock::kept_clock;
 pub use closed_copy::{ClosedCopy, StoreCopyError, copy_closed};
 pub use config::{CACHE_BYTES_PER_SEGMENT, CLOSE_AFTER, MAX_OPEN_SEGMENTS, SCRUB_DELAY, SledConfig};
+pub use import::{FirstEvents, StoreImporter};
 pub use open_error::OpenError;
 pub use restore::{RestoreError, RestoredStore, StoreRestorer};
 

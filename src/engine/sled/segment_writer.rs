@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::event::Seq;
+use crate::event::{Seq, TopicName};
 
-use super::super::log::store::{Commit, TopicKey};
+use super::super::log::store::{Commit, StoredEvent, TopicKey};
 use super::block::Builder;
 use super::records::{CommitRecord, encode_key};
 use super::segment::Segment;
@@ -71,6 +71,54 @@ pub(super) struct WrittenBlock {
     bytes: u64,
 }
 
+impl Scratch {
+    /// Puts the events of a commit into blocks. Passes each topic to `topic` before its first block, and to `insert` each block's
+    /// key and its bytes, preceded by [`COUNT_BYTES`]. Returns the blocks, sorted by topic key and then by position.
+    ///
+    /// # Errors
+    /// The first one of `topic` or `insert`.
+    pub(super) fn blocks<E>(
+        &mut self,
+        events: &[(TopicKey, StoredEvent)],
+        mut topic: impl FnMut(TopicKey, &TopicName) -> Result<(), E>,
+        mut insert: impl FnMut(&keys::Stem, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Vec<WrittenBlock>, E> {
+        let Self { by_topic, block } = self;
+        by_topic.clear();
+        by_topic.extend(events.iter().enumerate().map(|(at, (topic, _))| (*topic, at)));
+        by_topic.sort_unstable();
+        let mut written = Vec::new();
+        for of_topic in by_topic.chunk_by(|one, next| one.0 == next.0) {
+            let mut of_topic = of_topic.iter().map(|&(key, at)| (key, &events[at].1)).peekable();
+            if let Some((key, first)) = of_topic.peek() {
+                topic(*key, &first.event.new.topic)?;
+            }
+            while let Some((key, first)) = of_topic.next() {
+                let mut count = 1;
+                block.begin(key, first);
+                while let Some((_, next)) = of_topic.next_if(|(_, next)| block.accepts(next)) {
+                    block.push(&next.event);
+                    count += 1;
+                }
+                let (stem, bytes) = block.finish();
+                insert(&stem, bytes)?;
+                let bytes = (bytes.len() - COUNT_BYTES) as u64;
+                written.push(WrittenBlock { topic: key, first: first.event.seq, events: count, bytes });
+            }
+        }
+        by_topic.shrink_to(KEPT_EVENTS);
+        block.shrink();
+        Ok(written)
+    }
+}
+
+/// The blocks of a commit as its record has them: in order of position.
+pub(super) fn in_order(written: &[WrittenBlock]) -> Vec<(TopicKey, Seq)> {
+    let mut blocks: Vec<_> = written.iter().map(|block| (block.topic, block.first)).collect();
+    blocks.sort_unstable_by_key(|block| block.1);
+    blocks
+}
+
 impl SegmentWriter {
     /// A writer that appends to `segment`.
     pub(super) fn new(
@@ -97,32 +145,15 @@ impl SegmentWriter {
     /// Inserts a commit and waits until it is durable. Returns its blocks, sorted by topic key and then by position.
     pub(super) fn insert(&mut self, commit: &Commit) -> sled::Result<Vec<WrittenBlock>> {
         let tables = &*self.tables;
-        let Scratch { by_topic, block } = &mut self.scratch;
-        by_topic.clear();
-        by_topic.extend(commit.events.iter().enumerate().map(|(at, (topic, _))| (*topic, at)));
-        by_topic.sort_unstable();
-        let mut written = Vec::new();
-        for of_topic in by_topic.chunk_by(|one, next| one.0 == next.0) {
-            let mut events = of_topic.iter().map(|&(_, at)| &commit.events[at].1).peekable();
-            let topic = of_topic[0].0;
-            if let Some(first) = events.peek().filter(|_| !self.tally.topics.contains_key(&topic)) {
-                tables.topics.insert(keys::topic(topic), first.event.new.topic.as_str())?;
-            }
-            while let Some(first) = events.next() {
-                let mut count = 1;
-                block.begin(topic, first);
-                while let Some(next) = events.next_if(|next| block.accepts(next)) {
-                    block.push(&next.event);
-                    count += 1;
-                }
-                let (stem, bytes) = block.finish();
-                parts::insert_framed(&tables.blocks, &stem, bytes)?;
-                let bytes = (bytes.len() - COUNT_BYTES) as u64;
-                written.push(WrittenBlock { topic, first: first.event.seq, events: count, bytes });
-            }
-        }
-        by_topic.shrink_to(KEPT_EVENTS);
-        block.shrink();
+        let topics = &self.tally.topics;
+        let written = self.scratch.blocks(
+            &commit.events,
+            |topic, name| {
+                let is_known = topics.contains_key(&topic);
+                if is_known { Ok(()) } else { tables.topics.insert(keys::topic(topic), name.as_str()).map(drop) }
+            },
+            |stem, bytes| parts::insert_framed(&tables.blocks, stem, bytes),
+        )?;
         let ends = commit.events.first().zip(commit.events.last());
         let last = ends.map_or(Seq::ZERO, |(_, last)| last.1.event.seq);
         for record in &commit.keys {
@@ -130,14 +161,12 @@ impl SegmentWriter {
             parts::insert(&tables.keys, &stem, &bytes)?;
         }
         if let Some((first, last)) = ends {
-            let mut blocks: Vec<_> = written.iter().map(|block| (block.topic, block.first)).collect();
-            blocks.sort_unstable_by_key(|block| block.1);
             let record = CommitRecord {
                 first: first.1.event.seq,
                 last: last.1.event.seq,
                 before: self.tally.span.head,
                 time: commit.time,
-                blocks,
+                blocks: in_order(&written),
             };
             let (stem, bytes) = record.encode();
             parts::insert(&tables.commits, &stem, &bytes)?;

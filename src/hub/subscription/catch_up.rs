@@ -83,14 +83,16 @@ impl Subscription {
                 // A stream that starts with the oldest events is not told what retention trimmed before a topic's first
                 // event, but it is told what the disk lost.
                 PageItem::Gap(gap)
-                    if !gap.lost && self.started.as_ref().is_some_and(|started| !started.contains(&gap.topic)) => {}
+                    if !gap.lost
+                        && let (Some(started), Some(topic)) = (&self.started, &gap.topic)
+                        && !started.contains(topic) => {}
                 PageItem::Gap(gap) => {
                     self.deliver_replayed(std::mem::take(&mut frames));
                     let reason = if gap.lost { GapReason::Lost } else { GapReason::Trimmed };
-                    if gap.resumes_at.is_none() {
-                        self.endings.emptied(gap.topic.clone());
+                    if let (Some(topic), None) = (&gap.topic, gap.resumes_at) {
+                        self.endings.emptied(topic.clone());
                     }
-                    self.report_gap(Some(gap.topic), gap.resumes_at, reason);
+                    self.report_gap(gap.topic, gap.resumes_at, reason);
                 }
             }
         }

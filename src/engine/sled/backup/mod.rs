@@ -41,10 +41,9 @@ mod record;
 pub use check::{PartCheck, PartContents};
 pub use record::{RecordError, StateFacts};
 
-pub(super) use record::BackupRecord;
+pub(super) use record::{BackupRecord, RecordTable, put, put_facts};
 
 use reader::{SLICE_BYTES, SegmentReader};
-use record::RecordTable;
 
 /// How often a segment is read again because it was replaced meanwhile, and how often the parts from which events were
 /// removed meanwhile are sent again.

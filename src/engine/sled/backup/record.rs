@@ -20,7 +20,7 @@ use crate::{
 
 /// Where a record belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RecordTable {
+pub(in crate::engine::sled) enum RecordTable {
     /// A topic's name; before its blocks.
     Topic = b't' as isize,
     /// A block of events.
@@ -84,14 +84,14 @@ impl RecordError {
 const SALT: &[u8] = b"backup";
 
 /// Appends a record.
-pub(super) fn put(out: &mut Vec<u8>, table: RecordTable, key: &[u8], value: &[u8]) {
+pub(in crate::engine::sled) fn put(out: &mut Vec<u8>, table: RecordTable, key: &[u8], value: &[u8]) {
     out.push(table as u8);
     put_bytes(out, key);
     put_bytes(out, value);
 }
 
 /// Appends the facts, with a checksum: `epoch | head | newest | losses | lost ranges | CRC-32`.
-pub(super) fn put_facts(out: &mut Vec<u8>, facts: &StateFacts) {
+pub(in crate::engine::sled) fn put_facts(out: &mut Vec<u8>, facts: &StateFacts) {
     let mut body = Vec::new();
     put_bytes(&mut body, facts.epoch.as_str().as_bytes());
     for number in [facts.head.0, facts.newest.0, facts.losses, facts.lost.len() as u64] {

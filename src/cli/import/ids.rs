@@ -1,0 +1,94 @@
+//! The file with the old and the new id of each event that was published: a line each, written after the hub has confirmed
+//! the event. An import that was cut short goes on after its last line.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{event::EventId, export::ExportError};
+
+/// Longest line, in bytes: two ids and a topic in escaped form.
+const MAX_LINE_BYTES: u64 = 4096;
+
+/// A line.
+#[derive(Debug, Serialize, Deserialize)]
+struct IdLine<'a> {
+    old: &'a str,
+    id: &'a str,
+    #[serde(skip_deserializing)]
+    topic: &'a str,
+}
+
+/// The file, locked while this value exists.
+#[derive(Debug)]
+pub(super) struct IdsFile {
+    file: File,
+    path: PathBuf,
+    last: Option<EventId>,
+    count: u64,
+}
+
+impl IdsFile {
+    /// Opens the file at `path`, or creates it. A last line that was cut short is removed.
+    ///
+    /// # Errors
+    /// When it cannot be used, or has something else.
+    pub(super) fn open(path: &Path) -> Result<Self, ExportError> {
+        let io = |error| ExportError::Io { path: path.into(), reason: error };
+        let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(ExportError::InUse(path.into())),
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let mut reader = BufReader::new(&file);
+        let (mut line, mut end, mut last, mut count) = (String::new(), 0, None, 0);
+        loop {
+            line.clear();
+            let length = (&mut reader).take(MAX_LINE_BYTES).read_line(&mut line).map_err(io)? as u64;
+            if !line.ends_with('\n') && length < MAX_LINE_BYTES {
+                break;
+            }
+            let old = serde_json::from_str(&line).ok().and_then(|IdLine { old, .. }| EventId::parse(old));
+            let old = old.ok_or_else(|| ExportError::Line {
+                line: count + 1,
+                problem: format!("{} is not a file of ids; name another with --ids", path.display()),
+            })?;
+            (last, end, count) = (Some(old), end + length, count + 1);
+        }
+        file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(io)?;
+        Ok(Self { file, path: path.into(), last, count })
+    }
+
+    /// The old id of its last event.
+    pub(super) fn last(&self) -> Option<EventId> {
+        self.last
+    }
+
+    /// Events in it.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Adds events, `(old id, new id, topic)`, and makes them durable: they are not published again.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(super) fn add<'e>(
+        &mut self,
+        events: impl Iterator<Item = (&'e str, &'e str, &'e str)>,
+    ) -> Result<(), ExportError> {
+        let mut lines = Vec::new();
+        for (old, id, topic) in events {
+            serde_json::to_writer(&mut lines, &IdLine { old, id, topic }).expect("memory");
+            lines.push(b'\n');
+            self.count += 1;
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        written.map_err(|reason| ExportError::Io { path: self.path.clone(), reason })
+    }
+}

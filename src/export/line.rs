@@ -1,0 +1,117 @@
+//! The lines of an export.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, EventId, EventName, Millis, NewEvent, TopicName, record::REMOVED};
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportHeader {
+    /// The version of the format.
+    pub version: u32,
+    /// The exported topics and patterns, sorted.
+    pub topics: Vec<String>,
+    /// Where it begins: `earliest`, or as `since`.
+    pub from: String,
+    /// The newest id of the hub when the export was begun: it ends there.
+    pub through: String,
+    /// When it was begun, RFC 3339.
+    pub made: String,
+}
+
+/// An envelope, as the hub sends it.
+#[derive(Debug, Deserialize)]
+pub struct Envelope<'a> {
+    /// The topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// The id.
+    pub id: Cow<'a, str>,
+    /// The time, RFC 3339.
+    pub time: Cow<'a, str>,
+    /// The event's name.
+    pub event: Cow<'a, str>,
+    /// The payload.
+    pub data: Cow<'a, str>,
+}
+
+/// Missing events of a topic, as the hub reports them.
+#[derive(Debug, Deserialize)]
+pub struct Gap<'a> {
+    /// The topic that has lost them; `None` when they are of all topics.
+    #[serde(borrow)]
+    pub topic: Option<Cow<'a, str>>,
+}
+
+/// A closed topic.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct End<'a> {
+    /// The topic.
+    #[serde(borrow)]
+    pub topic: Cow<'a, str>,
+    /// `closed`.
+    pub reason: Cow<'a, str>,
+    /// Its last id.
+    pub last_id: Cow<'a, str>,
+}
+
+/// The last line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Complete {
+    /// Events in the file.
+    pub events: u64,
+}
+
+/// A line that is not an envelope.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mark<'a> {
+    Export(ExportHeader),
+    #[serde(borrow)]
+    Gap(Gap<'a>),
+    #[serde(borrow)]
+    End(End<'a>),
+    Complete(Complete),
+}
+
+/// Any line.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Line<'a> {
+    #[serde(borrow)]
+    Event(Envelope<'a>),
+    #[serde(borrow)]
+    Mark(Mark<'a>),
+}
+
+/// The line of an export's part, without its line feed.
+pub(super) fn mark(name: &str, value: &(impl Serialize + ?Sized)) -> String {
+    let value = serde_json::to_string(value).expect("text and numbers");
+    format!("{{\"{name}\":{value}}}")
+}
+
+impl Envelope<'_> {
+    /// The event, with its id. A tombstone gets back the form in which it is stored.
+    ///
+    /// # Errors
+    /// What is invalid in it.
+    pub fn event(&self) -> Result<(EventId, Event), String> {
+        let id = EventId::parse(&self.id).ok_or_else(|| format!("{:?} is not an id", self.id))?;
+        let time = Millis::parse_rfc3339(&self.time).ok_or_else(|| format!("{:?} is not a time", self.time))?;
+        let topic = TopicName::new(&self.topic).map_err(|error| error.to_string())?;
+        let new = NewEvent::new(topic, &*self.data);
+        if self.event != REMOVED {
+            let name = EventName::stored(&self.event).map_err(|error| error.to_string())?;
+            return Ok((id, Event { seq: id.seq, time, new: NewEvent { name, ..new } }));
+        }
+        let removed = Event { seq: id.seq, time, new: NewEvent { name: EventName::removed(), ..new } };
+        let tombstone = removed.tombstone();
+        let is_its_own = NewEvent::notice(tombstone.new.topic.clone(), id).data == removed.new.data;
+        Ok((id, if is_its_own { tombstone } else { removed }))
+    }
+}
