@@ -27,7 +27,7 @@ THREADS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast $(if $(CI),--profile ci) --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
 	@$(MAKE) --no-print-directory jetstream
 	cargo test --locked --doc --quiet
 	cargo test $(REPORT)
@@ -42,7 +42,7 @@ OVER_JETSTREAM := --test promises --test crash -- $(if $(AREAS),$(AREAS:%=%::) k
 
 jetstream: ## the promises of AREAS, and kills, with hubs over NATS JetStream; all of them with AREAS=
 	export GAPLESS_TEST_ENGINE=jetstream NEXTEST_TEST_THREADS=4 RUST_TEST_THREADS=4; if cargo nextest --version >/dev/null 2>&1; then \
-		cargo nextest run --locked $(OVER_JETSTREAM); else cargo test --locked $(OVER_JETSTREAM); fi
+		cargo nextest run --locked $(if $(CI),--profile ci) $(OVER_JETSTREAM); else cargo test --locked $(OVER_JETSTREAM); fi
 
 SEEDS ?= 100000
 

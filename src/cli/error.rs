@@ -170,6 +170,9 @@ pub enum CliError {
     /// The file of an export cannot be used.
     #[error(transparent)]
     Export(ExportError),
+    /// Some events are not exported.
+    #[error("{0}")]
+    NotExported(String),
     /// Some events of an export are not imported.
     #[error("{0}")]
     NotImported(String),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ExportError, MAX_LINE_BYTES,
-    line::{Complete, End, ExportHeader, Line, Mark, mark},
+    line::{Complete, ExportHeader, ExportLine, ExportMark, ExportedEnd, mark},
 };
 use crate::event::EventId;
 
@@ -59,7 +59,7 @@ pub fn open(path: &Path) -> Result<(File, Option<BegunExport>), ExportError> {
         let is_whole = line.last() == Some(&b'\n');
         match (&mut begun, serde_json::from_slice(&line)) {
             (None, _) if length == 0 => return Ok((file, None)),
-            (None, Ok(Line::Mark(Mark::Export(header)))) if is_whole => {
+            (None, Ok(ExportLine::Mark(ExportMark::Export(header)))) if is_whole => {
                 let file = file.try_clone().map_err(io)?;
                 begun = Some(BegunExport { header, last: None, events: 0, end: at, file });
             }
@@ -68,8 +68,12 @@ pub fn open(path: &Path) -> Result<(File, Option<BegunExport>), ExportError> {
                 (&file).rewind().and_then(|()| file.set_len(0)).map_err(io)?;
                 return Ok((file, None));
             }
-            (Some(_), Ok(Line::Mark(Mark::Complete(_)))) if is_whole => return Err(ExportError::Complete(path.into())),
-            (Some(begun), Ok(Line::Event(envelope))) if is_whole && let Some(id) = EventId::parse(&envelope.id) => {
+            (Some(_), Ok(ExportLine::Mark(ExportMark::Complete(_)))) if is_whole => {
+                return Err(ExportError::Complete(path.into()));
+            }
+            (Some(begun), Ok(ExportLine::Event(envelope)))
+                if is_whole && let Some(id) = EventId::parse(&envelope.id) =>
+            {
                 (begun.last, begun.end) = (Some(id), at);
                 begun.events += 1;
             }
@@ -134,7 +138,7 @@ impl<W: Write> ExportFile<W> {
     /// # Errors
     /// When it cannot be written.
     pub fn end(&mut self, topic: &str, last_id: &str) -> Result<(), ExportError> {
-        self.line(&mark("end", &End { topic: topic.into(), reason: "closed".into(), last_id: last_id.into() }))
+        self.line(&mark("end", &ExportedEnd { topic: topic.into(), reason: "closed".into(), last_id: last_id.into() }))
     }
 
     /// Writes the last line. Returns how many events the file has.

@@ -26,7 +26,7 @@ pub struct ExportHeader {
 
 /// An envelope, as the hub sends it.
 #[derive(Debug, Deserialize)]
-pub struct Envelope<'a> {
+pub struct ExportedEvent<'a> {
     /// The topic.
     #[serde(borrow)]
     pub topic: Cow<'a, str>,
@@ -42,7 +42,7 @@ pub struct Envelope<'a> {
 
 /// Missing events of a topic, as the hub reports them.
 #[derive(Debug, Deserialize)]
-pub struct Gap<'a> {
+pub struct ExportedGap<'a> {
     /// The topic that has lost them; `None` when they are of all topics.
     #[serde(borrow)]
     pub topic: Option<Cow<'a, str>>,
@@ -50,7 +50,7 @@ pub struct Gap<'a> {
 
 /// A closed topic.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct End<'a> {
+pub struct ExportedEnd<'a> {
     /// The topic.
     #[serde(borrow)]
     pub topic: Cow<'a, str>,
@@ -70,23 +70,23 @@ pub struct Complete {
 /// A line that is not an envelope.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Mark<'a> {
+pub(super) enum ExportMark<'a> {
     Export(ExportHeader),
     #[serde(borrow)]
-    Gap(Gap<'a>),
+    Gap(ExportedGap<'a>),
     #[serde(borrow)]
-    End(End<'a>),
+    End(ExportedEnd<'a>),
     Complete(Complete),
 }
 
 /// Any line.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Line<'a> {
+pub(super) enum ExportLine<'a> {
     #[serde(borrow)]
-    Event(Envelope<'a>),
+    Event(ExportedEvent<'a>),
     #[serde(borrow)]
-    Mark(Mark<'a>),
+    Mark(ExportMark<'a>),
 }
 
 /// The line of an export's part, without its line feed.
@@ -95,7 +95,7 @@ pub(super) fn mark(name: &str, value: &(impl Serialize + ?Sized)) -> String {
     format!("{{\"{name}\":{value}}}")
 }
 
-impl Envelope<'_> {
+impl ExportedEvent<'_> {
     /// The event, with its id. A tombstone gets back the form in which it is stored.
     ///
     /// # Errors

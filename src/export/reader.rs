@@ -4,7 +4,7 @@ use std::io::{BufRead, Read as _};
 
 use super::{
     ExportError, MAX_LINE_BYTES,
-    line::{ExportHeader, Line, Mark, VERSION},
+    line::{ExportHeader, ExportLine, ExportMark, VERSION},
 };
 use crate::event::{Event, EventId, Millis, TopicName};
 
@@ -43,7 +43,7 @@ impl<R: BufRead> ExportReader<R> {
     pub fn open(mut from: R) -> Result<Self, ExportError> {
         let mut line = Vec::new();
         read_line(&mut from, &mut line, 1)?;
-        let Ok(Line::Mark(Mark::Export(header))) = serde_json::from_slice(&line) else {
+        let Ok(ExportLine::Mark(ExportMark::Export(header))) = serde_json::from_slice(&line) else {
             return Err(ExportError::NotAnExport);
         };
         let invalid = |problem| ExportError::Line { line: 1, problem };
@@ -99,7 +99,7 @@ impl<R: BufRead> ExportReader<R> {
         let parsed = serde_json::from_slice(&self.line);
         let named = |topic: &str| TopicName::new(topic).map_err(|error| invalid(error.to_string()));
         match parsed.map_err(|_| invalid("it is neither an envelope nor a gap, an end or a last line".into()))? {
-            Line::Event(envelope) => {
+            ExportLine::Event(envelope) => {
                 let (id, event) = envelope.event().map_err(invalid)?;
                 let is_after = match self.last {
                     Some((last, time)) => last.seq < id.seq && time <= event.time,
@@ -112,16 +112,18 @@ impl<R: BufRead> ExportReader<R> {
                 self.events += 1;
                 Ok(Some(ExportItem::Event(id, event)))
             }
-            Line::Mark(Mark::Gap(gap)) => Ok(Some(ExportItem::Gap(gap.topic.as_deref().map(named).transpose()?))),
-            Line::Mark(Mark::End(end)) => Ok(Some(ExportItem::Closed(named(&end.topic)?))),
-            Line::Mark(Mark::Complete(complete)) if complete.events != self.events => {
+            ExportLine::Mark(ExportMark::Gap(gap)) => {
+                Ok(Some(ExportItem::Gap(gap.topic.as_deref().map(named).transpose()?)))
+            }
+            ExportLine::Mark(ExportMark::End(end)) => Ok(Some(ExportItem::Closed(named(&end.topic)?))),
+            ExportLine::Mark(ExportMark::Complete(complete)) if complete.events != self.events => {
                 Err(ExportError::Count { told: complete.events, found: self.events })
             }
-            Line::Mark(Mark::Complete(_)) => {
+            ExportLine::Mark(ExportMark::Complete(_)) => {
                 self.is_complete = true;
                 self.read()
             }
-            Line::Mark(Mark::Export(_)) => Err(invalid("a file holds one export".into())),
+            ExportLine::Mark(ExportMark::Export(_)) => Err(invalid("a file holds one export".into())),
         }
     }
 }

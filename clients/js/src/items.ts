@@ -11,7 +11,10 @@ export interface EventItem {
   time: string;
 }
 
-/** Events that are gone. `topic` is null for a gap of the whole stream, `resumesAt` if nothing is kept. */
+/**
+ * Events that are gone. `topic` is null for a gap of the whole stream, or of topics of a pattern of which the hub knows nothing
+ * any more; `resumesAt` if nothing is kept.
+ */
 export interface GapItem {
   type: 'gap';
   topic: string | null;

@@ -11,8 +11,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
+
+use tokio::time::sleep;
 
 use self::pages::{EventPage, PageReader, PageStart};
 use super::{
@@ -30,6 +32,12 @@ use crate::{
     },
     progress::WorkProgress,
 };
+
+/// How often a hub is asked that has no event, and has not read all of a shared log yet: half a minute.
+const EMPTY_PAGES: u32 = 150;
+
+/// Between them.
+const EMPTY_PAUSE: Duration = Duration::from_millis(200);
 
 /// `from` of an export of everything that is kept.
 const EARLIEST: &str = "earliest";
@@ -86,7 +94,7 @@ pub async fn run(args: ExportArgs) -> Result<(), CliError> {
         export.rest(&mut file, &header, None).await?
     };
     drop(line);
-    output::print_error(format_args!("{events} events exported"));
+    output::print_error(format_args!("{events} {} exported", if events == 1 { "event" } else { "events" }));
     Ok(())
 }
 
@@ -139,17 +147,29 @@ impl Export<'_> {
             (None, EARLIEST) => PageStart::After(EventId { seq: Seq::ZERO, ..through }),
             (None, since) => PageStart::Since(since.to_owned()),
         };
+        let mut empty = 0;
         loop {
+            // A page without events ends at its cursor, not at the end of the log. It is the last one if the hub had everything
+            // before it was asked for: one behind a load balancer may not have read all of a shared log yet.
+            let has_all = empty > 0 && self.pages.newest().await?.seq >= through.seq;
             let page = self.pages.read(&start).await?;
             let next = page.next()?;
-            if next.epoch != through.epoch {
-                return Err(CliError::Nothing(
-                    "the hub has another store than when the export was begun; export into another file".into(),
-                ));
+            if next.epoch != through.epoch || page.begins_anew()? {
+                let problem =
+                    "the hub has another store, or an older copy of it, than before; export into another file";
+                return Err(CliError::NotExported(problem.into()));
             }
             self.write(file, &page, through)?;
-            if next.seq >= through.seq {
+            if next.seq >= through.seq || (page.events.is_empty() && has_all) {
                 break;
+            }
+            empty = if page.events.is_empty() { empty + 1 } else { 0 };
+            if empty == EMPTY_PAGES {
+                let problem = format!("the hub's log ends at {next}, before {through}, which it had; try again later");
+                return Err(CliError::NotExported(problem));
+            }
+            if empty > 1 {
+                sleep(EMPTY_PAUSE).await;
             }
             start = PageStart::After(next);
         }

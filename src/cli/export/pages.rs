@@ -80,6 +80,22 @@ impl EventPage {
         EventId::parse(&self.next).ok_or_else(|| not_a_hub("a page without a cursor"))
     }
 
+    /// Whether it does not follow what was read before: the hub began at the oldest event.
+    pub(super) fn begins_anew(&self) -> Result<bool, CliError> {
+        #[derive(Deserialize)]
+        struct WithReason<'a> {
+            reason: &'a str,
+        }
+        for gap in &self.gaps {
+            let gap = serde_json::from_str::<WithReason<'_>>(gap.get());
+            match gap.map_err(|_| not_a_hub("a gap without a reason"))?.reason {
+                "unknown" | "ahead" => return Ok(true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
     /// The id of an envelope.
     pub(super) fn id(envelope: &RawValue) -> Result<EventId, CliError> {
         #[derive(Deserialize)]

@@ -1,5 +1,5 @@
-//! The events of an export as batches, which are the same however often they are made: so a batch that may have been
-//! published before is published once.
+//! The events of an export as batches. They are counted from its beginning, so they are the same however often they are made, and
+//! a batch that may have been published before is published once.
 
 use std::io::BufRead;
 
@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// Events to publish as one.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct ExportBatch {
     pub(super) events: Vec<(EventId, Event)>,
     bytes: usize,
 }
@@ -33,8 +33,6 @@ pub(super) struct BatchReader<R> {
     reader: ExportReader<R>,
     /// The first event of the next batch.
     next: Option<(EventId, Event)>,
-    /// Events up to this id were published before.
-    after: Option<EventId>,
     pub(super) closed: Vec<TopicName>,
     /// Events that no publisher can send: those of the relay's runs, and removed ones.
     pub(super) left_out: u64,
@@ -42,23 +40,23 @@ pub(super) struct BatchReader<R> {
 }
 
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct ImportEnvelope<'a> {
     topic: &'a str,
     event: &'a str,
     data: &'a str,
 }
 
-impl<'a> Envelope<'a> {
+impl<'a> ImportEnvelope<'a> {
     fn of(event: &'a Event) -> Self {
         let NewEvent { topic, name, data, .. } = &event.new;
         Self { topic: topic.as_str(), event: name.as_str(), data: data.as_str() }
     }
 }
 
-impl Batch {
+impl ExportBatch {
     /// The body of the request: an array of envelopes.
     pub(super) fn body(&self) -> Bytes {
-        let envelopes: Vec<_> = self.events.iter().map(|(_, event)| Envelope::of(event)).collect();
+        let envelopes: Vec<_> = self.events.iter().map(|(_, event)| ImportEnvelope::of(event)).collect();
         serde_json::to_vec(&envelopes).expect("text").into()
     }
 
@@ -71,9 +69,9 @@ impl Batch {
 }
 
 impl<R: BufRead> BatchReader<R> {
-    /// The batches after `after`, or all.
-    pub(super) fn new(reader: ExportReader<R>, after: Option<EventId>) -> Self {
-        Self { reader, next: None, after, closed: Vec::new(), left_out: 0, gaps: 0 }
+    /// All batches of an export.
+    pub(super) fn new(reader: ExportReader<R>) -> Self {
+        Self { reader, next: None, closed: Vec::new(), left_out: 0, gaps: 0 }
     }
 
     /// Bytes read.
@@ -85,8 +83,8 @@ impl<R: BufRead> BatchReader<R> {
     ///
     /// # Errors
     /// When the export is not valid or not complete.
-    pub(super) fn read(&mut self) -> Result<Batch, ExportError> {
-        let mut batch = Batch::default();
+    pub(super) fn read(&mut self) -> Result<ExportBatch, ExportError> {
+        let mut batch = ExportBatch::default();
         loop {
             let event = match self.next.take() {
                 Some(event) => event,
@@ -111,7 +109,6 @@ impl<R: BufRead> BatchReader<R> {
             match item {
                 ExportItem::Gap(_) => self.gaps += 1,
                 ExportItem::Closed(topic) => self.closed.push(topic),
-                ExportItem::Event(id, _) if self.after.is_some_and(|after| id.seq <= after.seq) => {}
                 ExportItem::Event(_, event) if is_reserved(&event) => self.left_out += 1,
                 ExportItem::Event(id, event) => return Ok(Some((id, event))),
             }

@@ -1,5 +1,6 @@
 //! The file with the old and the new id of each event that was published: a line each, written after the hub has confirmed
-//! the event. An import that was cut short goes on after its last line.
+//! the event. An import that was cut short goes on after its last line: the batch of that line is published again if it is
+//! not whole here, with its key.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,6 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::batch::ExportBatch;
 use crate::{event::EventId, export::ExportError};
 
 /// Longest line, in bytes: two ids and a topic in escaped form.
@@ -64,6 +66,12 @@ impl IdsFile {
         Ok(Self { file, path: path.into(), last, count })
     }
 
+    /// Whether it has all events of a batch.
+    pub(super) fn has(&self, batch: &ExportBatch) -> bool {
+        let end = batch.events.last().map(|(id, _)| id.seq);
+        end <= self.last.map(|last| last.seq)
+    }
+
     /// The old id of its last event.
     pub(super) fn last(&self) -> Option<EventId> {
         self.last
@@ -74,18 +82,22 @@ impl IdsFile {
         self.count
     }
 
-    /// Adds events, `(old id, new id, topic)`, and makes them durable: they are not published again.
+    /// Adds those of the events, `(old id, new id, topic)`, that it does not have, and makes them durable.
     ///
     /// # Errors
     /// When the system refuses.
     pub(super) fn add<'e>(
         &mut self,
-        events: impl Iterator<Item = (&'e str, &'e str, &'e str)>,
+        events: impl Iterator<Item = (EventId, &'e str, &'e str)>,
     ) -> Result<(), ExportError> {
         let mut lines = Vec::new();
         for (old, id, topic) in events {
-            serde_json::to_writer(&mut lines, &IdLine { old, id, topic }).expect("memory");
+            if self.last.is_some_and(|last| old.seq <= last.seq) {
+                continue;
+            }
+            serde_json::to_writer(&mut lines, &IdLine { old: &old.to_string(), id, topic }).expect("memory");
             lines.push(b'\n');
+            self.last = Some(old);
             self.count += 1;
         }
         let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());

@@ -31,8 +31,8 @@ An export, which `gapless export` has made:
 The directory of --data must hold no store. Start a hub with it afterwards: clients go on with the
 ids that they have, and are told what the export did not have.
 
-A hub that runs gives out new ids; --ids is the file that tells the new id of each old one. An import
-that was cut short goes on after the last event in it. Within ten minutes (the hub's
+A hub that runs gives out new ids; --ids is the file that tells the new id of each old one. An
+import that was cut short goes on after the last event in it. Within ten minutes (the hub's
 publish.idempotency_window) nothing is there twice; later the batch that was under way may be.
 
 A store of one machine, for the engine jetstream:

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{
     ImportArgs,
-    batch::{Batch, BatchReader},
+    batch::{BatchReader, ExportBatch},
     ids::IdsFile,
 };
 use crate::{
@@ -27,12 +27,12 @@ use crate::{
 
 /// The response to a batch.
 #[derive(Deserialize)]
-struct BatchReceipts {
-    events: Vec<ReceiptLine>,
+struct ImportReceipts {
+    events: Vec<ImportReceipt>,
 }
 
 #[derive(Deserialize)]
-struct ReceiptLine {
+struct ImportReceipt {
     id: String,
 }
 
@@ -55,7 +55,7 @@ pub async fn to_hub(args: ImportArgs) -> Result<(), CliError> {
             args.ids().display()
         )));
     }
-    let mut batches = BatchReader::new(reader, ids.last());
+    let mut batches = BatchReader::new(reader);
     let mut connection = HubConnection::new(&hub);
     let before = ids.count();
     loop {
@@ -64,7 +64,9 @@ pub async fn to_hub(args: ImportArgs) -> Result<(), CliError> {
         if batch.events.is_empty() {
             break;
         }
-        publish(&mut connection, &batch, &mut ids).await?;
+        if !ids.has(&batch) {
+            publish(&mut connection, &batch, &mut ids).await?;
+        }
         progress.add(batches.bytes() - at);
     }
     progress.step("closing topics");
@@ -97,25 +99,24 @@ fn open(path: &Path) -> Result<(File, u64), CliError> {
 /// Publishes a batch, and records its ids.
 async fn publish<D: Dial>(
     connection: &mut HubConnection<'_, D>,
-    batch: &Batch,
+    batch: &ExportBatch,
     ids: &mut IdsFile,
 ) -> Result<(), CliError> {
     let request =
         JsonRequest { method: Method::POST, target: "/publish".into(), body: batch.body(), key: Some(batch.key()) };
     let response = request.send(connection).await.map_err(|error| not_imported(batch, &error))?;
-    let receipts: BatchReceipts = serde_json::from_slice(&response)
+    let receipts: ImportReceipts = serde_json::from_slice(&response)
         .map_err(|error| CliError::NotAHub(format!("its response to a batch is not a list of receipts: {error}")))?;
     if receipts.events.len() != batch.events.len() {
         let (sent, got) = (batch.events.len(), receipts.events.len());
         return Err(CliError::NotAHub(format!("it returned {got} receipts for {sent} events")));
     }
-    let old: Vec<_> = batch.events.iter().map(|(id, _)| id.to_string()).collect();
-    let lines = old.iter().zip(&receipts.events).zip(&batch.events);
-    Ok(ids.add(lines.map(|((old, receipt), (_, event))| (&**old, &*receipt.id, event.new.topic.as_str())))?)
+    let published = batch.events.iter().zip(&receipts.events);
+    Ok(ids.add(published.map(|((old, event), receipt)| (*old, &*receipt.id, event.new.topic.as_str())))?)
 }
 
 /// The error of a batch that the hub does not take.
-fn not_imported(batch: &Batch, error: &CliError) -> CliError {
+fn not_imported(batch: &ExportBatch, error: &CliError) -> CliError {
     let (Some((first, _)), Some((last, _))) = (batch.events.first(), batch.events.last()) else { unreachable!() };
     CliError::NotImported(format!(
         "the events {first} to {last} are not imported: {error}; those before are, and the same import goes on after them"

@@ -46,7 +46,7 @@ pub struct StoreImporter {
     /// Events of one time, which become one commit.
     commit: Vec<(TopicKey, StoredEvent)>,
     commit_bytes: usize,
-    part: Part,
+    part: ImportPart,
     /// The end of the part before.
     after: Seq,
     number: u64,
@@ -62,7 +62,7 @@ struct ImportedTopic {
 
 /// The records of a part, up to now.
 #[derive(Debug, Default)]
-struct Part {
+struct ImportPart {
     topics: HashMap<TopicKey, TopicName>,
     /// By key: in order of topic and position.
     blocks: Vec<(keys::Stem, Vec<u8>)>,
@@ -86,7 +86,7 @@ impl StoreImporter {
             gap_of_all: (begins == FirstEvents::AfterOthers).then(HashSet::new),
             commit: Vec::new(),
             commit_bytes: 0,
-            part: Part::default(),
+            part: ImportPart::default(),
             after: Seq::ZERO,
             number: 0,
             scratch: Scratch::default(),

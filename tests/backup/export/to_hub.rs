@@ -64,11 +64,11 @@ fn an_import_that_was_cut_short_anywhere_goes_on_and_publishes_nothing_twice() {
     let exported = events(&export(&from, &file, &["**"], &[]));
     import(&to, &file, &["--ids", text(&ids)]);
     let whole = fs::read(&ids).unwrap();
-    // It ended after the hub had a batch and before the file had all of it, or any.
+    // It ended after the hub had a batch of a thousand, and before the file had all of it, or any.
     let lines: Vec<usize> =
         whole.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1).collect();
     assert_eq!(lines.len(), 3000);
-    for cut in [0, lines[999], lines[1999], lines[1999] + 10] {
+    for cut in [0, lines[999], lines[1500], lines[1999], lines[1999] + 10] {
         fs::write(&ids, &whole[..cut]).unwrap();
         import(&to, &file, &["--ids", text(&ids)]);
         assert_eq!(fs::read(&ids).unwrap(), whole, "cut at {cut}");
