@@ -19,6 +19,7 @@
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
 //! | [`time`] | time stamps: milliseconds since 1970, as RFC 3339 |
+//! | [`traceparent`] | where in a trace an event was published |
 //! | [`json_text`] | JSON on one line, whatever splits it into lines |
 //! | [`sse`] | encoder for `text/event-stream` |
 //! | [`sse_parser`] | incremental parser for `text/event-stream` |
@@ -40,6 +41,7 @@ pub mod sse;
 pub mod sse_parser;
 pub mod time;
 pub mod topic;
+pub mod traceparent;
 
 pub use cursor::Verdict;
 pub use glob::Glob;
@@ -49,3 +51,4 @@ pub use retention::Retention;
 pub use selection::{Filter, Pattern, Selection};
 pub use time::Millis;
 pub use topic::TopicName;
+pub use traceparent::{SpanId, TraceId, TraceParent};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{id::Seq, time::Millis, topic::TopicName};
+use super::{id::Seq, time::Millis, topic::TopicName, traceparent::TraceParent};
 
 /// Longest event name, in bytes: the same as for a topic.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -38,6 +38,9 @@ pub struct NewEvent {
     pub close: bool,
     /// Whether the relay wrote it, as part of a run. Other publishers may write to the same topic meanwhile.
     pub of_run: bool,
+    /// Where in a trace its publisher was. Readers are sent it in envelopes; the hub never acts on it. Shared, because the
+    /// events of a batch usually have the same.
+    pub traceparent: Option<Arc<TraceParent>>,
 }
 
 /// An immutable record of a topic.
@@ -200,7 +203,8 @@ impl NewEvent {
     /// A publisher's event with the name `message`, no `retry`, that does not close its topic.
     #[must_use]
     pub fn new(topic: TopicName, data: impl Into<Data>) -> Self {
-        Self { topic, name: EventName::default(), data: data.into(), retry: None, close: false, of_run: false }
+        let (name, data) = (EventName::default(), data.into());
+        Self { topic, name, data, retry: None, close: false, of_run: false, traceparent: None }
     }
 }
 

@@ -82,12 +82,13 @@ impl Frame {
         encoded.len() <= data + data / 4 + 512
     }
 
-    /// Bytes that the frame counts for in a ring: the frame itself, its data twice (as published and encoded), and 64
-    /// bytes for its name and id.
+    /// Bytes that the frame counts for in a ring: the frame itself, its data twice (as published and encoded), 64 bytes for
+    /// its name and id, and 128 for a traceparent, which is text in envelopes.
     #[must_use]
     pub fn weight(&self) -> usize {
         const OWN: usize = size_of::<Frame>() + size_of::<Event>();
-        OWN + 2 * self.event.new.data.len() + 64
+        let traceparent = if self.event.new.traceparent.is_some() { 128 } else { 0 };
+        OWN + 2 * self.event.new.data.len() + 64 + traceparent
     }
 }
 

@@ -100,6 +100,19 @@ fn clients_that_were_further_are_told_ahead_and_the_others_lost_and_no_id_is_giv
 }
 
 #[test]
+fn an_event_keeps_its_traceparent() {
+    let (data, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut hub = Hub::start_on(data.path(), &[]);
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    hub.post("/publish?topic=t", &[("traceparent", parent), ("content-type", "text/plain")], b"x");
+    backup(&hub, dir.path());
+    hub.kill();
+    std::fs::remove_dir_all(data.path()).unwrap();
+    restore(dir.path(), data.path());
+    assert_eq!(hub.again().page("topic=t&from=earliest")["events"][0]["traceparent"], parent);
+}
+
+#[test]
 fn a_backup_that_is_restored_twice_gives_out_no_id_twice() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

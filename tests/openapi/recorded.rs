@@ -19,6 +19,7 @@ const SSE: (&str, &str) = ("accept", "text/event-stream");
 const NDJSON: (&str, &str) = ("accept", "application/x-ndjson");
 const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
 const OPERATOR: (&str, &str) = ("authorization", "Bearer operator-token");
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const READER: (&str, &str) = ("authorization", "Bearer reader-token");
 
 #[test]
@@ -57,6 +58,8 @@ fn publish(record: &mut Recorder) {
     post("/publish", &[LINES], "{\"topic\":\"t\",\"data\":\"x\"}\n{\"topic\":\"t\"}\n");
     post("/publish?topic=t", &[("content-type", "text/event-stream")], "data: x\n\n");
     post("/publish?topic=k", &[("idempotency-key", "k"), ("if-match", "\"none\"")], "x");
+    post("/publish?topic=t", &[("traceparent", TRACEPARENT)], "traced");
+    post("/publish", &[], &format!(r#"{{"topic":"t","data":"traced","traceparent":"{TRACEPARENT}"}}"#));
 }
 
 fn refused_publishes(record: &mut Recorder) {

@@ -52,4 +52,5 @@ mod streams;
 mod stuck_disk;
 mod stuck_log;
 mod topics;
+mod traceparent;
 mod whoami;

@@ -9,6 +9,8 @@ export interface EventItem {
   event: string;
   data: string;
   time: string;
+  /** Where in a trace its publisher was (W3C Trace Context), if it said so. */
+  traceparent?: string;
 }
 
 /**
@@ -83,7 +85,9 @@ function itemOf(name: string, data: string): Item | null {
   if (name === 'hub.removed') {
     return { type: 'removed', topic, id: textOf(JSON.parse(inner), 'id'), position: id, time };
   }
-  return { type: 'event', topic, id, event: textOf(value, 'event'), data: inner, time };
+  const traceparent = maybe(value, 'traceparent');
+  const item: EventItem = { type: 'event', topic, id, event: textOf(value, 'event'), data: inner, time };
+  return traceparent === null ? item : { ...item, traceparent };
 }
 
 /** A member that must be a text, of what must be an object. */

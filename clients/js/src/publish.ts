@@ -25,6 +25,8 @@ export interface Envelope {
   retry?: number | undefined;
   /** This is the topic's last event. */
   close?: boolean | undefined;
+  /** Where in a trace it is published (W3C Trace Context); its readers are given it. */
+  traceparent?: string | undefined;
 }
 
 export interface BatchOptions extends HubOptions {
@@ -61,8 +63,9 @@ export async function publish(
   data: Data,
   options: PublishOptions = {},
 ): Promise<Receipt> {
-  const { event, retry, close } = options;
-  return send(new Hub(url, options), envelopeText({ topic, data, event, retry, close }), options, receiptOf);
+  const { event, retry, close, traceparent } = options;
+  const text = envelopeText({ topic, data, event, retry, close, traceparent });
+  return send(new Hub(url, options), text, options, receiptOf);
 }
 
 /** Publishes several events as one commit: all or nothing, in order. */

@@ -5,8 +5,13 @@
 //! ```text
 //! version u8 | first id | id before it in the topic | events | time of the first
 //! each event: flags u8 | id, above the one before | [time, above the first's] | [name] | [retry] | data
+//! the traceparents of those events that have one, 25 bytes each, of the last one first
 //! CRC-32 of the block's key and all of the above, big-endian
 //! ```
+//!
+//! The traceparents are behind the entries, because a build that does not know them reads `events` entries and nothing
+//! behind them: it has the same events, without their traceparents. They are in reverse order so that each is found from
+//! the end without the others being counted first.
 //!
 //! Within a block each event's predecessor in the topic is the event before it, so only the first one is stored.
 
@@ -14,7 +19,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName};
+use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName, TraceParent};
 
 use super::super::log::store::{EventHeader, StoredEvent, TopicKey};
 use super::{
@@ -40,6 +45,8 @@ const CLOSES: u8 = 8;
 const REMOVED: u8 = 16;
 /// The relay wrote it, as part of a run. A build that does not know the flag reads the event without it.
 const OF_RUN: u8 = 32;
+/// It has a traceparent, behind the entries. A build that does not know the flag reads the event without it.
+const HAS_TRACEPARENT: u8 = 64;
 
 /// Size of the smallest event: flags, id, length of data.
 const MIN_ENTRY_BYTES: usize = 3;
@@ -59,12 +66,15 @@ pub(super) struct Builder {
     count: u64,
     /// Room for the header, then the entries.
     bytes: Vec<u8>,
+    /// In the order of their events.
+    traceparents: Vec<TraceParent>,
 }
 
 impl Default for Builder {
     fn default() -> Self {
         let (zero, time) = (Seq::ZERO, Millis(0));
-        Self { topic: TopicKey(0), first: zero, prev: zero, time, last: zero, count: 0, bytes: Vec::new() }
+        let (bytes, traceparents) = (Vec::new(), Vec::new());
+        Self { topic: TopicKey(0), first: zero, prev: zero, time, last: zero, count: 0, bytes, traceparents }
     }
 }
 
@@ -74,8 +84,10 @@ impl Builder {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
         bytes.resize(HEAD_BYTES, 0);
+        let mut traceparents = std::mem::take(&mut self.traceparents);
+        traceparents.clear();
         let Event { seq, time, .. } = *stored.event;
-        *self = Self { topic, first: seq, prev: stored.prev, time, last: seq, count: 0, bytes };
+        *self = Self { topic, first: seq, prev: stored.prev, time, last: seq, count: 0, bytes, traceparents };
         self.push(&stored.event);
     }
 
@@ -83,7 +95,12 @@ impl Builder {
     pub(super) fn accepts(&self, StoredEvent { prev, event }: &StoredEvent) -> bool {
         *prev == self.last
             && event.time >= self.time
-            && self.bytes.len() - HEAD_BYTES + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
+            && self.entry_bytes() + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
+    }
+
+    /// Bytes of the entries so far, with their traceparents.
+    fn entry_bytes(&self) -> usize {
+        self.bytes.len() - HEAD_BYTES + self.traceparents.len() * TraceParent::BYTES
     }
 
     /// Appends an event for which [`accepts`](Self::accepts) is true.
@@ -96,6 +113,7 @@ impl Builder {
             (new.retry.is_some(), HAS_RETRY),
             (new.close, CLOSES),
             (new.of_run, OF_RUN),
+            (new.traceparent.is_some(), HAS_TRACEPARENT),
         ];
         let out = &mut self.bytes;
         out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
@@ -110,6 +128,7 @@ impl Builder {
             put_number(out, retry.into());
         }
         put_bytes(out, new.data.bytes());
+        self.traceparents.extend(new.traceparent.as_deref());
         self.last = event.seq;
         self.count += 1;
     }
@@ -131,6 +150,9 @@ impl Builder {
         }
         let start = HEAD_BYTES - head.len();
         self.bytes[start..HEAD_BYTES].copy_from_slice(&head);
+        for parent in self.traceparents.drain(..).rev() {
+            self.bytes.extend_from_slice(&parent.bytes());
+        }
         seal_from(&mut self.bytes, start, &stem);
         (stem, &mut self.bytes[start - COUNT_BYTES..])
     }
@@ -161,6 +183,7 @@ pub(super) struct BlockEvent {
     /// A tombstone of a removed event, or the notice of a removal.
     pub(super) removed: bool,
     of_run: bool,
+    traceparent: Option<Range<usize>>,
     name: Option<Range<usize>>,
     retry: Option<u32>,
     data: Range<usize>,
@@ -184,13 +207,15 @@ impl Block {
         let mut take = ByteReader::new(&self.bytes[..self.end]);
         take.skip(self.entries);
         let (mut prev, mut seq) = (self.prev, self.first);
+        // Where the traceparents begin that belong to earlier events.
+        let mut behind = self.end;
         (0..self.count).map_while({
             let mut damaged = false;
             move |index| {
                 if damaged {
                     return None;
                 }
-                let entry = self.entry(&mut take, index, prev, seq);
+                let entry = self.entry(&mut take, &mut behind, index, prev, seq);
                 match &entry {
                     Some(entry) => (prev, seq) = (entry.header.seq, entry.header.seq),
                     None => damaged = true,
@@ -200,7 +225,14 @@ impl Block {
         })
     }
 
-    fn entry(&self, take: &mut ByteReader<'_>, index: u64, prev: Seq, last: Seq) -> Option<BlockEvent> {
+    fn entry(
+        &self,
+        take: &mut ByteReader<'_>,
+        behind: &mut usize,
+        index: u64,
+        prev: Seq,
+        last: Seq,
+    ) -> Option<BlockEvent> {
         let flags = take.byte()?;
         let step = take.number()?;
         if (index == 0) != (step == 0) {
@@ -214,7 +246,13 @@ impl Block {
         let data = take.range()?;
         let header = EventHeader { seq, prev, time, bytes: data.len() as u64 };
         let (closes, removed, of_run) = (flags & CLOSES != 0, flags & REMOVED != 0, flags & OF_RUN != 0);
-        Some(BlockEvent { header, closes, removed, of_run, name, retry, data })
+        let mut traceparent = None;
+        if flags & HAS_TRACEPARENT != 0 {
+            let end = *behind;
+            *behind = end.checked_sub(TraceParent::BYTES).filter(|&start| start >= take.position())?;
+            traceparent = Some(*behind..end);
+        }
+        Some(BlockEvent { header, closes, removed, of_run, traceparent, name, retry, data })
     }
 
     /// Decodes an event; its data shares the block's bytes. `None` when it is damaged.
@@ -225,6 +263,10 @@ impl Block {
             Some(range) => EventName::stored(std::str::from_utf8(&self.bytes[range.clone()]).ok()?).ok()?,
         };
         let data = Data::new(self.bytes.slice(entry.data.clone())).ok()?;
+        let traceparent = match &entry.traceparent {
+            None => None,
+            Some(range) => Some(Arc::new(TraceParent::from_bytes(self.bytes[range.clone()].try_into().ok()?)?)),
+        };
         let new = NewEvent {
             topic: topic.clone(),
             name,
@@ -232,6 +274,7 @@ impl Block {
             retry: entry.retry,
             close: entry.closes,
             of_run: entry.of_run,
+            traceparent,
         };
         let EventHeader { seq, prev, time, .. } = entry.header;
         Some(StoredEvent { prev, event: Arc::new(Event { seq, time, new }) })
@@ -284,6 +327,10 @@ mod tests {
         StoredEvent { prev: Seq(prev), event }
     }
 
+    fn traceparent(n: u8) -> Option<Arc<TraceParent>> {
+        TraceParent::from_bytes([n; TraceParent::BYTES]).map(Arc::new)
+    }
+
     fn change(stored: &mut StoredEvent) -> &mut Event {
         Arc::make_mut(&mut stored.event)
     }
@@ -305,6 +352,8 @@ mod tests {
         change(&mut events[1]).time = Millis(1007);
         change(&mut events[2]).new.retry = Some(5000);
         change(&mut events[2]).new.close = true;
+        change(&mut events[0]).new.traceparent = traceparent(1);
+        change(&mut events[2]).new.traceparent = traceparent(2);
         let block = Block::parse(TopicKey(7), Seq(10), packed(&events)).expect("whole");
         let back: Vec<_> = block
             .entries()
@@ -314,10 +363,31 @@ mod tests {
     }
 
     #[test]
+    fn a_build_that_does_not_know_traceparents_reads_the_same_events() {
+        let plain = [event(10, 7, "one"), event(12, 10, "two"), event(13, 12, "three")];
+        let mut traced = plain.clone();
+        for at in [0, 2] {
+            change(&mut traced[at]).new.traceparent = traceparent(9);
+        }
+        let (plain, mut traced) = (packed(&plain), packed(&traced).to_vec());
+        assert_eq!(traced.len(), plain.len() + 2 * TraceParent::BYTES);
+        let entries = plain.len() - 4;
+        let flagged: Vec<_> = (0..entries).filter(|&at| traced[at] != plain[at]).collect();
+        assert_eq!(flagged.len(), 2, "their flags, and nothing else before the end of the entries");
+        for at in flagged {
+            traced[at] &= !HAS_TRACEPARENT;
+        }
+        assert_eq!(traced[..entries], plain[..entries]);
+    }
+
+    #[test]
     fn a_tombstone_replaces_one_event_of_a_block_and_the_others_stay() {
         let mut events = [event(10, 7, "one"), event(12, 10, "secret"), event(900, 12, "three")];
         change(&mut events[1]).new.name = EventName::new("token").expect("valid");
         change(&mut events[2]).time = Millis(1007);
+        for (at, event) in (1..).zip(&mut events) {
+            change(event).new.traceparent = traceparent(at);
+        }
         let topic = events[0].event.new.topic.clone();
         for at in 0..events.len() {
             let bytes = packed(&events);

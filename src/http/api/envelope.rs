@@ -1,4 +1,4 @@
-//! An event as a JSON object: `{"topic","id","time","event","data"}`.
+//! An event as a JSON object: `{"topic","id","time","event","traceparent"?,"data"}`.
 
 use serde::Serialize;
 
@@ -13,6 +13,8 @@ struct EventEnvelope<'a> {
     id: String,
     time: String,
     event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     data: &'a str,
 }
 
@@ -44,6 +46,7 @@ fn write(out: &mut Vec<u8>, frame: &Frame, data: &str) {
         id: frame.id.to_string(),
         time: frame.event.time.to_string(),
         event: new.name.as_str(),
+        traceparent: new.traceparent.as_ref().map(|parent| parent.to_string()),
         data,
     };
     json_text::write(out, &envelope);

@@ -17,16 +17,19 @@ use http::{Method, Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::{Level, Span, field};
 
-use crate::http::{
-    auth::policy::Policy,
-    message::{
-        request_id::{RequestId, RequestIds},
-        trace_context::TraceId,
-    },
-    net::{
-        client_watch::ClientWatch,
-        peer::Peer,
-        response::{Aborted, Body, Response, abortable},
+use crate::{
+    event::TraceParent,
+    http::{
+        auth::policy::Policy,
+        message::{
+            request_id::{RequestId, RequestIds},
+            trace_context,
+        },
+        net::{
+            client_watch::ClientWatch,
+            peer::Peer,
+            response::{Aborted, Body, Response, abortable},
+        },
     },
 };
 
@@ -43,8 +46,8 @@ const MAX_PATH_BYTES: usize = 1024;
 pub struct RequestScope {
     /// The id of the request.
     pub id: RequestId,
-    /// The trace that it belongs to.
-    pub trace: Option<TraceId>,
+    /// Its place in a trace.
+    pub traceparent: Option<TraceParent>,
     /// The address of the client, behind trusted proxies.
     pub client: IpAddr,
     /// The method.
@@ -85,7 +88,7 @@ impl RequestScope {
         };
         Self {
             id: ids.of(headers, trusted),
-            trace: TraceId::of(headers),
+            traceparent: trace_context::of(headers),
             client: if trusted { policy.proxies.client(peer, headers) } else { peer.to_canonical() },
             method: request.method().clone(),
             watch: request.extensions().get().cloned(),
@@ -111,7 +114,7 @@ impl RequestScope {
                     request.id = %self.id,
                     // The span of the connection has the address of the peer.
                     client.addr = (self.client != peer(request).address.ip()).then(|| field::display(self.client)),
-                    trace.id = self.trace.map(field::display),
+                    trace.id = self.traceparent.map(|parent| field::display(parent.trace)),
                     topic = field::Empty,
                 )
             };
@@ -175,7 +178,7 @@ impl Drop for RequestScope {
                 client.addr = %self.client,
                 holder = line.holder.get().map(|holder| &**holder),
                 request.id = %self.id,
-                trace.id = self.trace.map(field::display),
+                trace.id = self.traceparent.map(|parent| field::display(parent.trace)),
                 outcome = if line.complete { "complete" } else { "client_left" }
             },
             "request finished"

@@ -39,6 +39,7 @@ def publish(
     event: str | None = None,
     retry: int | None = None,
     close: bool = False,
+    traceparent: str | None = None,
     if_match: str | None = None,
     key: str | None = None,
     give_up_after: float = WINDOW,
@@ -48,9 +49,19 @@ def publish(
     """Publishes one event. Tries again, with the same key, while the outcome is unknown or the hub asks to wait.
 
     `if_match`: publish only if this id is the topic's last, or `"none"`: only if it has none. `key`: the
-    Idempotency-Key in place of a random one. `retry`: milliseconds that readers should wait before they reconnect.
+    Idempotency-Key in place of a random one. `retry`: milliseconds that readers should wait before they reconnect. `traceparent`: where in a trace it is
+    published (W3C Trace Context); its readers are given it.
     """
-    body = encode({"topic": topic, "data": data, "event": event, "retry": retry, "close": close})
+    body = encode(
+        {
+            "topic": topic,
+            "data": data,
+            "event": event,
+            "retry": retry,
+            "close": close,
+            "traceparent": traceparent,
+        }
+    )
     hub = Hub(url, token)
     io = Io(hub.base, client, token)
     try:

@@ -20,6 +20,8 @@ class Event:
     data: str
     #: RFC 3339, in UTC.
     time: str
+    #: Where in a trace its publisher was (W3C Trace Context), if it said so.
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def _item(name: str, data: str) -> Item | None:
     topic, id, time, inner = (text_of(value, field) for field in ("topic", "id", "time", "data"))
     if name == "hub.removed":
         return Removed(topic, text_of(json.loads(inner), "id"), id, time)
-    return Event(topic, id, text_of(value, "event"), inner, time)
+    return Event(topic, id, text_of(value, "event"), inner, time, _maybe(value, "traceparent"))
 
 
 def text_of(value: Any, field: str) -> str:

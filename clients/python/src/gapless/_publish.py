@@ -29,11 +29,12 @@ class _Envelope(TypedDict):
 
 class Envelope(_Envelope, total=False):
     """An event to publish. `event` is its name, `retry` the milliseconds that readers should wait before they
-    reconnect; with `close` it is the topic's last."""
+    reconnect; with `close` it is the topic's last; `traceparent` is where in a trace it is published."""
 
     event: str | None
     retry: int | None
     close: bool
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::log::store::{EventOrigin, StoredEvent, TopicKey, TopicSnapshot},
-    event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName},
+    event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName, TraceParent},
 };
 
 /// An event, as a message of the stream tells it.
@@ -61,6 +61,10 @@ impl EventRecord {
         if !new.name.is_default() && !new.name.is_removed() {
             text = text.text('n', new.name.as_str());
         }
+        // Not the header `traceparent`: servers act on that one, and trace the message themselves.
+        if let Some(parent) = &new.traceparent {
+            text = text.verbatim('w', &parent.to_string());
+        }
         let mut headers = vec![(GL, text.finish())];
         headers.extend(self.state.as_ref().map(|state| (GL_TOPIC, snapshot_text(state))));
         headers.extend(self.job.as_ref().map(|job| (GL_JOB, job.to_string())));
@@ -92,6 +96,7 @@ impl EventRecord {
             retry: retry.map_err(|_| WireError::Malformed("a field is not a number"))?,
             close: flags.contains('c'),
             of_run: flags.contains('r'),
+            traceparent: fields.verbatim('w').and_then(|text| TraceParent::parse(text.as_bytes())).map(Arc::new),
         };
         let time = Millis(fields.number('t')?.ok_or(WireError::Malformed("an event without a time"))?);
         let key = TopicKey(fields.number('k')?.ok_or(WireError::Malformed("an event without its topic's key"))?);
@@ -214,7 +219,7 @@ pub(super) mod tests {
             removed in any::<bool>(),
             data in any::<String>(),
             retry in any::<Option<u32>>(),
-            (close, of_run) in any::<(bool, bool)>(),
+            (close, of_run, traceparent) in any::<(bool, bool, [u8; TraceParent::BYTES])>(),
             state in prop::option::of(snapshots()),
             job in prop::option::of(jobs()),
         ) -> EventRecord {
@@ -226,6 +231,7 @@ pub(super) mod tests {
                 retry,
                 close,
                 of_run,
+                traceparent: TraceParent::from_bytes(traceparent).map(Arc::new),
             };
             let event = Event { seq: Seq(seq), time: Millis(time), new };
             let stored = StoredEvent { prev: Seq(prev % seq), event: Arc::new(event) };

@@ -19,6 +19,7 @@ fn every_part_of_an_event_survives_a_restart() {
         retry: Some(5000),
         close: true,
         of_run: true,
+        traceparent: TraceParent::from_bytes([7; TraceParent::BYTES]).map(Arc::new),
     };
     let commit = bench.build(vec![
         NewEvent::new(name("a/b"), "first"),

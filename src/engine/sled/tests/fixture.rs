@@ -23,6 +23,7 @@ fn commits() -> Vec<Vec<NewEvent>> {
         retry,
         close,
         of_run: false,
+        traceparent: None,
     };
     let large = "A line of an event that is kept in parts.\n".repeat(2500);
     vec![

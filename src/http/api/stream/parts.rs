@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Data, Epoch, Event, EventName, Millis, NewEvent, Seq, TopicName},
+        event::{Data, Epoch, Event, EventName, Millis, NewEvent, Seq, TopicName, TraceParent},
         hub::{epoch::HubCursor, frame::Frame},
     };
 
@@ -86,7 +86,9 @@ mod tests {
             let topic = TopicName::new("t").expect("valid");
             let name = EventName::new(if seq % 2 == 0 { "" } else { "named" }).expect("valid");
             let retry = (seq % 3 == 0).then_some(5);
-            let new = NewEvent { name, retry, ..NewEvent::new(topic, Data::from((*data).to_owned())) };
+            let traceparent =
+                (seq % 2 == 0).then(|| Arc::new(TraceParent::from_bytes([1; TraceParent::BYTES]).expect("valid")));
+            let new = NewEvent { name, retry, traceparent, ..NewEvent::new(topic, Data::from((*data).to_owned())) };
             let event = Event { seq: Seq(seq), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };

@@ -21,11 +21,11 @@ use tracing::{Span, field};
 use super::encoding::Encoding;
 use crate::{
     access::Principal,
-    event::Selection,
+    event::{Selection, TraceId},
     http::{
         api::request_log::{self, RequestScope, milliseconds},
         auth::Authorization,
-        message::{request_id::RequestId, trace_context::TraceId},
+        message::request_id::RequestId,
     },
     hub::{epoch::HubCursor, stats::Progress, subscription::Subscription},
 };
@@ -115,7 +115,7 @@ impl StreamRecord {
             counts: Cell::default(),
             reached: Cell::new(subscription.reached()),
             client: request.client,
-            trace: request.trace,
+            trace: request.traceparent.map(|parent| parent.trace),
             encoding,
             progress: Cell::new(subscription.progress()),
             outcome: Cell::new(StreamOutcome::ClientLeft),

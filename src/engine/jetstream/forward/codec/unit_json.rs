@@ -1,6 +1,6 @@
 //! Units as frames.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
         Append, ExpectedLast, IdempotencyKey, TopicChange,
         jetstream::forward::{limits::MAX_EVENTS, unit::Unit},
     },
-    event::{Data, EventId, EventName, NewEvent, Seq, TopicName},
+    event::{Data, EventId, EventName, NewEvent, Seq, TopicName, TraceParent},
 };
 
 #[derive(Serialize, Deserialize)]
@@ -44,6 +44,8 @@ struct EventJson {
     close: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     run: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,6 +146,7 @@ fn read_events(events: Vec<EventJson>, mut data: &[u8]) -> Result<Vec<NewEvent>,
             retry: event.r,
             close: event.close,
             of_run: event.run,
+            traceparent: event.trace.and_then(|text| TraceParent::parse(text.as_bytes())).map(Arc::new),
         })
     };
     events.into_iter().map(&mut read).collect()
@@ -162,6 +165,7 @@ impl EventJson {
             r: event.retry,
             close: event.close,
             run: event.of_run,
+            trace: event.traceparent.as_ref().map(|parent| parent.to_string()),
         }
     }
 }

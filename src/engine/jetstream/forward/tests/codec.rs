@@ -1,6 +1,9 @@
 //! Bytes and back.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fastrand::Rng;
 use serde_json::json;
@@ -16,7 +19,7 @@ use crate::engine::jetstream::forward::{
 };
 use crate::{
     engine::{Append, AppendError, ExpectedLast, IdempotencyKey, TopicChange, TopicState},
-    event::{EventId, EventName, NewEvent, Retention, Seq},
+    event::{EventId, EventName, NewEvent, Retention, Seq, TraceParent},
 };
 
 const AGE: Duration = Duration::new(3, 5);
@@ -27,6 +30,7 @@ fn units() -> Vec<Unit> {
         retry: Some(5),
         close: true,
         of_run: true,
+        traceparent: TraceParent::from_bytes([7; TraceParent::BYTES]).map(Arc::new),
         ..event("ä/\"b\\", "{\"é\":\u{2028}}")
     };
     let events = vec![event("a", ""), all, event("a", "three")];

@@ -1,9 +1,9 @@
-//! Parses envelopes: events that name their topic, `{"topic","data","event"?,"retry"?,"close"?}`.
+//! Parses envelopes: events that name their topic, `{"topic","data","event"?,"retry"?,"close"?,"traceparent"?}`.
 //!
 //! Parsing is strict: an unknown or repeated field is refused, because an ignored typo in `retry` or `close` would be
 //! noticed too late.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer as _,
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::{batch_shape::BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
 use crate::{
     event::{
-        Data, EventName, NewEvent, TopicName,
+        Data, EventName, NewEvent, TopicName, TraceParent,
         record::{MAX_RETRY_MS, NotUtf8},
     },
     http::message::problem::{Code, Problem},
@@ -34,6 +34,8 @@ struct PublishEnvelope<'a> {
     event: Option<JsonText<'a>>,
     retry: Option<u32>,
     close: Option<&'a RawValue>,
+    #[serde(borrow)]
+    traceparent: Option<JsonText<'a>>,
 }
 
 /// A string that is copied only when it has escapes. A type of its own, because serde copies a `Cow` inside an
@@ -83,6 +85,9 @@ pub(super) fn one(
     }
     if let Some(ms) = envelope.retry {
         event.retry = Some(checked_retry(ms.into())?);
+    }
+    if let Some(parent) = envelope.traceparent.and_then(|JsonText(text)| TraceParent::parse(text.as_bytes())) {
+        event.traceparent = Some(Arc::new(parent));
     }
     event.close = match envelope.close.map(RawValue::get) {
         None => event.close,
@@ -230,6 +235,22 @@ mod tests {
     }
 
     #[test]
+    fn an_event_has_the_traceparent_of_its_envelope_or_else_of_the_request() {
+        let [own, request] = ["1", "2"].map(|digit| format!("00-{}-00f067aa0ba902b7-01", digit.repeat(32)));
+        let options = PublishOptions::of("/publish", &[("traceparent", &request)]).expect("valid");
+        let body = json!([
+            {"topic": "a", "data": 1},
+            {"topic": "a", "data": "plain"},
+            {"topic": "a", "data": 1, "traceparent": own},
+            {"topic": "a", "data": 1, "traceparent": "00-invalid"},
+            {"topic": "a", "data": 1, "traceparent": null},
+        ]);
+        let (events, _) = parse(body.to_string().as_bytes(), &options, 16).expect("valid");
+        let seen = events.iter().map(|event| event.traceparent.as_ref().expect("one").to_string());
+        assert_eq!(seen.collect::<Vec<_>>(), [&request, &request, &own, &request, &request].map(String::as_str));
+    }
+
+    #[test]
     fn a_malformed_envelope_is_refused_and_the_mistake_named() {
         for (body, code, hint) in [
             ("", Code::TopicInvalid, "?topic="),
@@ -253,6 +274,7 @@ mod tests {
             (r#"{"topic":"a","data":1,"retry":-1}"#, Code::BodyInvalid, "-1"),
             (r#"{"topic":"a","data":1,"retry":86400001}"#, Code::BodyInvalid, "86400000"),
             (r#"{"topic":"a","data":1,"close":"true"}"#, Code::BodyInvalid, "close"),
+            (r#"{"topic":"a","data":1,"traceparent":1}"#, Code::BodyInvalid, "string"),
             (r#"{"topic":"a","data":1,"event":"hub.gap"}"#, Code::EventNameInvalid, "hub."),
             (r#"{"topic":"a","data":"\ud800"}"#, Code::BodyInvalid, "surrogate"),
             (r#"{"topic":"a","data":"12345678901234567"}"#, Code::TooLarge, "17 bytes"),

@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// The key, and a fingerprint of the whole request: its parsed events, so that a retry may format its JSON differently,
-/// its condition, and the shape of its response. `owner` is the account whose share of the key table the key takes.
+/// its condition, and the shape of its response. Their `traceparent` is left out: each attempt of a traced publisher has
+/// one of its own. `owner` is the account whose share of the key table the key takes.
 pub(in crate::http::api::publish) fn idempotency(
     holder: Option<&str>,
     owner: u64,
@@ -56,8 +57,10 @@ fn truncated(hash: Context) -> [u8; 16] {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::event::{EventId, EventName, TopicName};
+    use crate::event::{EventId, EventName, TopicName, TraceParent};
 
     #[test]
     fn every_part_of_a_request_changes_the_fingerprint() {
@@ -84,6 +87,10 @@ mod tests {
         assert_eq!(different.len(), all.len());
         let again = |holder, key| idempotency(holder, 1, key, std::slice::from_ref(&base), None, BatchShape::One);
         assert_eq!(again(None, "k").fingerprint, all[0]);
+        let parent = TraceParent::parse(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").expect("valid");
+        let traced = NewEvent { traceparent: Some(Arc::new(parent)), ..base.clone() };
+        let traced = idempotency(None, 1, "k", &[traced], None, BatchShape::One);
+        assert_eq!(traced.fingerprint, all[0], "a retry has a span of its own");
         assert_ne!(again(None, "k").key, again(None, "l").key);
         assert_ne!(again(Some("ci"), "k").key, again(None, "k").key, "keys of two holders never collide");
     }

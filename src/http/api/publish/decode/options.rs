@@ -1,17 +1,20 @@
 //! Parses the options of a publish request, all but its events: the format of the body, defaults, condition and key.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 
 use super::interner::TopicInterner;
 use crate::{
     engine::ExpectedLast,
-    event::{Data, EventId, EventName, NewEvent, TopicName, record::MAX_RETRY_MS},
+    event::{Data, EventId, EventName, NewEvent, TopicName, TraceParent, record::MAX_RETRY_MS},
     http::{
         api::keys,
         message::{
             headers,
             problem::{Code, Problem},
             query::Query,
+            trace_context,
         },
     },
 };
@@ -45,6 +48,8 @@ pub(in crate::http::api::publish) struct PublishOptions {
     pub(in crate::http::api::publish) close: bool,
     pub(in crate::http::api::publish) expect: Option<ExpectedLast>,
     pub(in crate::http::api::publish) key: Option<String>,
+    /// The header `traceparent`; invalid ones are ignored, as its standard says.
+    pub(in crate::http::api::publish) traceparent: Option<Arc<TraceParent>>,
 }
 
 impl PublishOptions {
@@ -61,6 +66,7 @@ impl PublishOptions {
             close: query.flag("close")?,
             expect: expect(&head.headers)?,
             key: key(&head.headers)?,
+            traceparent: trace_context::of(&head.headers).map(Arc::new),
         };
         if matches!(options.format, BodyFormat::Lines | BodyFormat::EventStream) {
             options.check_stream()?;
@@ -68,9 +74,17 @@ impl PublishOptions {
         Ok(options)
     }
 
-    /// An event with the defaults of the query.
+    /// An event with the defaults of the query and the headers.
     pub(in crate::http::api::publish) fn event(&self, topic: TopicName, data: Data) -> NewEvent {
-        NewEvent { topic, name: self.name.clone(), data, retry: self.retry, close: self.close, of_run: false }
+        NewEvent {
+            topic,
+            name: self.name.clone(),
+            data,
+            retry: self.retry,
+            close: self.close,
+            of_run: false,
+            traceparent: self.traceparent.clone(),
+        }
     }
 
     /// Refuses the options that concern one commit: a stream makes many.
