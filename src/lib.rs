@@ -17,12 +17,14 @@
 //! 3  relay           -> hub, client    answers of LLM providers become events of topics
 //!    load                              load generator: a client of the public protocol
 //! 2  hub             -> engine, event  topics, rings, subscriptions, publishing
-//! 1  engine          -> event          the durable log; reports commits through a callback
+//! 1  otlp            -> client, metrics  export to an OpenTelemetry collector
+//!    engine          -> event          the durable log; reports commits through a callback
 //!    access          -> event          authentication and authorization
 //!    quota                             limits of one client address or token holder
 //! 0  event, lifecycle                  the data types, without I/O; drain and signals
 //!    progress                          how far a long operation is
 //!    client                            the HTTP client of the commands and of access
+//!    metrics                           a metric, its histograms, and Prometheus' formats
 //!    sync                              threads and locks of the log engine and the hub
 //! ```
 //!
@@ -45,6 +47,8 @@
 //! | [`lifecycle`] | drain, signals, the limit on open files | [`lifecycle::Drain`] |
 //! | [`mod@progress`] | how far a long operation is | [`progress::WorkProgress`] |
 //! | [`telemetry`] | the log on stderr | [`telemetry::init`] |
+//! | [`metrics`] | metrics as values, and Prometheus' formats | [`metrics::Gathered`] |
+//! | [`otlp`] | export of traces and metrics to an OpenTelemetry collector | [`otlp::Otlp`] |
 //! | [`app`] | composition: builds a serving process from a configuration | [`app::start`] |
 //!
 //! ARCHITECTURE.md describes the life of an event and of a reconnect, and the invariants; docs/PROTOCOL.md is the wire
@@ -63,6 +67,8 @@ pub mod http;
 pub mod hub;
 pub mod lifecycle;
 pub mod load;
+pub mod metrics;
+pub mod otlp;
 pub mod progress;
 pub mod quota;
 pub mod relay;

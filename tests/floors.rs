@@ -21,6 +21,7 @@ const MODULES: &[(&str, u8)] = &[
     ("sync", 0),
     ("progress", 0),
     ("client", 0),
+    ("metrics", 0),
     ("access", 1),
     ("backup", 1),
     ("config", 1),
@@ -28,6 +29,7 @@ const MODULES: &[(&str, u8)] = &[
     ("telemetry", 1),
     ("engine", 1),
     ("quota", 1),
+    ("otlp", 1),
     ("hub", 2),
     ("relay", 3),
     ("load", 3),
@@ -51,8 +53,9 @@ const NEVER: &[(&str, &[&str])] = &[
     ("backup", &["lifecycle", "client", "progress", "sync"]),
     ("export", &["lifecycle", "client", "progress", "sync"]),
     ("quota", &["event", "lifecycle", "client"]),
-    ("hub", &["access", "quota", "config", "telemetry", "client"]),
-    ("relay", &["access", "quota", "config", "telemetry"]),
+    ("otlp", &["engine", "quota", "config", "telemetry", "lifecycle"]),
+    ("hub", &["access", "quota", "config", "telemetry", "client", "otlp"]),
+    ("relay", &["access", "quota", "config", "telemetry", "otlp"]),
     ("http", &["config", "telemetry", "load"]),
     ("config", &["engine", "lifecycle"]), // of the client it uses the URL of a provider
     ("telemetry", &["engine", "lifecycle", "client"]),
@@ -63,7 +66,9 @@ const NEVER: &[(&str, &[&str])] = &[
 /// Paths of crates, and the only modules that may name them.
 const FENCED: &[(&[&str], &[&str])] = &[
     (&["hyper::", "hyper_util::"], &["http/net", "cli", "client"]),
-    (&["http::", "http_body::", "http_body_util::"], &["http", "relay", "cli", "client"]),
+    (&["http::", "http_body::", "http_body_util::"], &["http", "relay", "cli", "client", "otlp"]),
+    (&["prost::"], &["metrics", "otlp"]),
+    (&["opentelemetry_proto::"], &["otlp/collector", "otlp/messages"]),
     (&["sled::"], &["engine/sled"]),
     (&["tar::", "zstd::"], &["backup/archive"]),
     (&["async_nats::"], &["engine/jetstream/nats"]),

@@ -90,6 +90,16 @@ if have go && ! { [ -x target/go/helm ] && [ -x target/go/shapes ] && cat $deplo
   else complain "go could not build what $deploy/go.mod lists"; fi
 fi
 
+# The OpenTelemetry collector with what the tests of the export need. Likewise.
+collector=tests/otlp/collector
+built=target/go/collector.installed
+if have go && ! { [ -x target/go/collector ] && cat $collector/go.sum $collector/*.go | cmp -s - $built; }; then
+  echo "install: building the collector, which takes some minutes once" >&2
+  if GOTOOLCHAIN=auto nice go -C $collector build -o "$PWD/target/go/" .
+  then cat $collector/go.sum $collector/*.go > $built
+  else complain "go could not build what $collector/go.mod lists"; fi
+fi
+
 # Maven: the libraries that the pom names, then the client with them.
 java=target/java
 if ! cat $clients/java/* 2>/dev/null | cmp -s - $java/installed; then

@@ -51,6 +51,12 @@ def rate(metric, labels="", by="instance"):
     return f"sum by ({by}) (rate({metric}{{{HUB}{labels}}}[{RATE}]))"
 
 
+def quantiles(metric, name=""):
+    """The median and 99 % of a histogram, of the chosen hubs together, and the legend of each."""
+    buckets = f"sum by (le) (rate({metric}_bucket{{{HUB}}}[{RATE}]))"
+    return tuple((f"histogram_quantile({q}, {buckets})", f"{name}{legend}") for q, legend in ((0.5, "median"), (0.99, "99 %")))
+
+
 DATASOURCE = {"type": "prometheus", "uid": "$datasource"}
 
 ROWS = {
@@ -97,7 +103,8 @@ ROWS = {
         panel("Accounts", "Addresses and holders that are counted. Above 100,000 and 10,000 newcomers share one account", (f"sum by (kind) (gapless_quota_accounts{{{HUB}}})", "{{kind}}")),
     ],
     "Log and disk": [
-        panel("Commit latency", "Until a commit is durable: the median and 99 % of all commits since the start, so it moves slowly", (f"gapless_commit_seconds{{{HUB}}}", "{{instance}} {{quantile}}"), unit="s"),
+        panel("Commit latency", "Until a commit is durable: the median and 99 % of the commits of all chosen hubs", *quantiles("gapless_commit_seconds"), unit="s"),
+        panel("Publish latency", "From the head of a publish until its events are durable, of all chosen hubs; without streams", *quantiles("gapless_publish_seconds"), unit="s"),
         panel(
             "Mean commit", "Until a commit is durable: the mean of the commits of the last minutes. 1 to 10 ms as a rule",
             (f"{rate('gapless_commit_seconds_sum')} / {rate('gapless_commit_seconds_count')}", "{{instance}}"), unit="s",
@@ -123,12 +130,18 @@ ROWS = {
         panel("CPU of the container", "Cores, from the kubelet (cAdvisor)", (f'sum by (namespace, pod) (rate(container_cpu_usage_seconds_total{{container="gapless"}}[{RATE}]))', "{{namespace}}/{{pod}}")),
         panel("Log pages read", "A second. Rises with streams that lag, and with rings that are too small", (rate("gapless_log_pages_total"), "{{instance}}")),
         panel("Log lines dropped", "A minute, because stderr was not read in time", (f"60 * {rate('gapless_log_lines_dropped_total')}", "{{instance}}")),
+        panel(
+            "Export by OTLP", "A minute: spans that the collector took, spans that were dropped, attempts that failed. Only with otlp.endpoint",
+            (f"60 * {rate('gapless_otlp_exported_spans_total')}", "{{instance}} spans"),
+            (f"60 * {rate('gapless_otlp_dropped_spans_total')}", "{{instance}} dropped"),
+            (f"60 * {rate('gapless_otlp_failed_exports_total', by='instance, signal')}", "{{instance}} failed {{signal}}"),
+        ),
     ],
     "Relay": [
         panel("Running", "Runs that have not ended, and streams that read them", (f"gapless_relay_running_runs{{{HUB}}}", "{{instance}} runs"), (f"gapless_relay_viewers{{{HUB}}}", "{{instance}} viewers")),
         panel("Ended runs", "A minute, by their ending. Only with a provider", (f"60 * {rate('gapless_relay_runs_total', by='provider, status')}", "{{provider}} {{status}}"), stack=True),
         panel("Refused by providers", "A minute, by HTTP status. Statuses appear with the first refusal", (f"60 * {rate('gapless_relay_upstream_errors_total', by='provider, status')}", "{{provider}} {{status}}"), stack=True),
-        panel("Time to durable", "From a provider's frame until it is durable, since the start", (f"gapless_relay_added_seconds{{{HUB}}}", "{{instance}} {{quantile}}"), (f"gapless_relay_first_added_seconds{{{HUB}}}", "{{instance}} first {{quantile}}"), unit="s"),
+        panel("Time to durable", "From a provider's frame until it is durable, of all chosen hubs", *quantiles("gapless_relay_added_seconds"), *quantiles("gapless_relay_first_added_seconds", "first "), unit="s"),
         panel("Tokens", "A minute, as the providers count them", (f"60 * {rate('gapless_relay_tokens_total', by='provider, direction')}", "{{provider}} {{direction}}")),
         panel("Joined", "Requests a minute that joined a run in place of a new one", (f"60 * {rate('gapless_relay_joined_requests_total')}", "{{instance}}")),
     ],

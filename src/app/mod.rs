@@ -11,6 +11,7 @@
 //! | [`store_check`] | checks a store that no hub has open |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
+//! | `otlp` | the export of traces and metrics |
 //! | `policy` | access policy and quotas from the configuration |
 //! | `certificate` | the TLS certificate: from files or by ACME |
 //! | [`greeting`] | the text on stdout after the start |
@@ -36,9 +37,10 @@ use crate::{
     engine::{Engine, log::LOOKUPS},
     http::{
         api::{
+            operators::metrics,
             server::{self, Listeners},
             site::reads::SITE_READS,
-            state::{AppState, Limits},
+            state::{AppState, Instruments, Limits},
         },
         auth::{authenticator::AuthState, policy::Policies},
         net::{
@@ -48,6 +50,7 @@ use crate::{
     },
     hub::{self, Hub, HubConfig, batch::ReadLimit, broker::Broker},
     lifecycle::{Drain, DrainOutcome, descriptors::ConnectionLimits},
+    otlp::{Otlp, RunningExport},
     progress::WorkProgress,
     quota::Quotas,
     telemetry,
@@ -63,6 +66,7 @@ pub mod greeting;
 pub mod import;
 pub mod jetstream;
 mod listening;
+mod otlp;
 mod policy;
 mod relay;
 mod reloading;
@@ -96,6 +100,8 @@ pub struct RunningHub {
     _files: Vec<SocketFile>,
     engine: Arc<dyn Engine>,
     app: Arc<AppState>,
+    /// The export of traces and metrics, if it is configured.
+    export: Option<RunningExport>,
     drain: Drain,
     shards: Vec<JoinHandle<io::Result<()>>>,
 }
@@ -133,6 +139,7 @@ pub fn check(config: &Config) -> Result<(), AppError> {
     config.check_provider_keys()?;
     config.check_site()?;
     config.nats.login()?;
+    config.otlp.headers()?;
     certificate::files(config).transpose().map(drop)
 }
 
@@ -167,8 +174,21 @@ fn start_reporting(
     };
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
-    let log: (fn() -> u64, bool) = (telemetry::dropped, config.log.requests);
-    let app = Arc::new(AppState::new(hub, relay, net, auth, config.hub.site.clone(), limits(config), log));
+    let otlp = otlp::open(config)?;
+    let instruments = Instruments {
+        log_dropped: telemetry::dropped,
+        log_requests: config.log.requests,
+        tracer: otlp.as_ref().and_then(Otlp::tracer),
+        otlp: otlp.as_ref().map(Otlp::stats),
+    };
+    let app = Arc::new(AppState::new(hub, relay, net, auth, config.hub.site.clone(), limits(config), instruments));
+    let export = otlp.map(|otlp| {
+        let operators = Arc::clone(&app.operators);
+        otlp.start(move || {
+            let operators = Arc::clone(&operators);
+            Box::pin(async move { metrics::gather(&operators).await })
+        })
+    });
     let listen = |bound: BoundAddresses, flag| bound.listen().map_err(|error| AppError::Listen { error, flag });
     let public = listen(addresses.public, listening::PUBLIC)?;
     let mut admin = listen(addresses.operators, listening::OPERATORS)?;
@@ -198,6 +218,7 @@ fn start_reporting(
         _files: files,
         engine,
         app: running_app,
+        export: export.transpose()?,
         drain: drain.clone(),
         shards,
     })
@@ -209,7 +230,7 @@ impl RunningHub {
     /// # Errors
     /// When the disk does not respond in time. Threads blocked on it are not joined.
     pub fn wait(self) -> Result<DrainOutcome, AppError> {
-        let (shards, engine) = (self.shards, self.engine);
+        let (shards, engine, export) = (self.shards, self.engine, self.export);
         let outcome = store_waits::end(&self.drain, move || {
             for shard in shards {
                 match shard.join() {
@@ -217,6 +238,10 @@ impl RunningHub {
                     Ok(Err(error)) => tracing::error!(error = %error, "a shard failed"),
                     Err(_) => tracing::error!("a shard panicked"),
                 }
+            }
+            // Of everything that the cores have done; before the engine is closed, whose figures are exported.
+            if let Some(export) = export {
+                export.finish();
             }
             engine.close();
         })?;

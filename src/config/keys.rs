@@ -15,6 +15,7 @@ use super::{
     listen::{Listen, Mode},
     names::{AcmeDirectory, AllowedOrigin, Contact, Domain, Forwarded, Network, Token},
     nats::{HubName, MonitorUrl, NatsServer, SubjectToken},
+    otlp::{CollectorUrl, Share},
     provider_key::VariableName,
     providers::{DialectKind, ProviderTables},
     resolve::Resolver,
@@ -369,6 +370,33 @@ settings! {
         ///
         /// Clients that come back later with an id of the imported store are told a gap.
         old_ids: DurationText = "30d", "1s"..="3650d";
+    }
+
+    /// OpenTelemetry
+    otlp: Otlp {
+        /// Collector to export traces and metrics to
+        ///
+        /// By OTLP over HTTP, as protobuf. /v1/traces and /v1/metrics are added to the URL, so it is like
+        /// http://127.0.0.1:4318. Nothing is exported by default.
+        endpoint: Maybe<CollectorUrl> = "none";
+        /// File of headers to send along, as credentials
+        ///
+        /// A line for each, as `Authorization: Bearer …`.
+        headers_file: Maybe<FilePath> = "none";
+        /// Export a span for each sampled request
+        traces: Switch = "true";
+        /// Export the metrics
+        metrics: Switch = "true";
+        /// Share of traces that begin here, 0 to 1
+        ///
+        /// A request with a traceparent is sampled as that says.
+        sample: Share = "1";
+        /// Time between two exports of metrics
+        interval: DurationText = "1m", "1s"..="1h";
+        /// Time for one attempt to export
+        timeout: DurationText = "10s", "100ms"..="5m";
+        /// Name of this service
+        service_name: PlainText = "gapless";
     }
 
     /// Log

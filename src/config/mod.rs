@@ -10,6 +10,7 @@
 //! | [`list`], [`names`] | lists; origins, domains, networks |
 //! | [`listen`] | listen addresses, and Unix sockets |
 //! | [`nats`], [`nats_login`] | servers of NATS; how the hub logs in to them |
+//! | [`otlp`] | where traces and metrics are exported |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | [`providers`], [`provider_key`] | providers of the relay; where the key of each is |
@@ -43,6 +44,7 @@ pub mod names;
 pub mod nats;
 pub mod nats_login;
 mod origin;
+pub mod otlp;
 pub mod provider_key;
 pub mod providers;
 mod resolve;

@@ -1,8 +1,10 @@
 //! The durations of commits, as a histogram.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hdrhistogram::Histogram;
+
+use crate::metrics::{DurationHistogram, HistogramCounts};
 
 /// Upper bound of the histogram in microseconds: a minute. Slower commits count as a minute.
 const MAX_MICROS: u64 = 60_000_000;
@@ -12,13 +14,15 @@ const MAX_MICROS: u64 = 60_000_000;
 pub struct CommitTimes {
     histogram: Histogram<u64>,
     sum: Duration,
+    /// The same for metrics. Copies share it: nobody compares an older one.
+    buckets: Arc<DurationHistogram>,
 }
 
 impl Default for CommitTimes {
     fn default() -> Self {
         // Two significant digits distinguish 1.0 ms from 1.1 ms; an operator needs no more.
         let histogram = Histogram::new_with_max(MAX_MICROS, 2).expect("bounds that the histogram accepts");
-        Self { histogram, sum: Duration::ZERO }
+        Self { histogram, sum: Duration::ZERO, buckets: Arc::default() }
     }
 }
 
@@ -27,6 +31,7 @@ impl CommitTimes {
     pub fn record(&mut self, took: Duration) {
         self.histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         self.sum = self.sum.saturating_add(took);
+        self.buckets.record(took);
     }
 
     /// The number of commits.
@@ -39,6 +44,12 @@ impl CommitTimes {
     #[must_use]
     pub fn sum(&self) -> Duration {
         self.sum
+    }
+
+    /// All durations so far, in buckets.
+    #[must_use]
+    pub fn counts(&self) -> HistogramCounts {
+        self.buckets.counts()
     }
 
     /// A quantile (0 to 1) in milliseconds; 0 before the first commit.

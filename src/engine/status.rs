@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::AppendError;
+use crate::metrics::HistogramCounts;
 
 /// The space of a disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub struct Status {
     pub commit_ms_p50: f64,
     /// 99th percentile of the same.
     pub commit_ms_p99: f64,
-    /// All durations of commits together, since start.
-    pub commit_time: Duration,
+    /// All durations of commits since start, in buckets.
+    pub commit_times: HistogramCounts,
     /// Bytes of jobs queued or being written, each event with its overhead.
     pub queued_bytes: u64,
     /// Jobs finished since start, also those that were refused: while `queued_bytes` is above 0 this rises, or the writer

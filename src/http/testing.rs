@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     api::{
         request_log::RequestScope,
-        state::{AppState, Limits},
+        state::{AppState, Instruments, Limits},
     },
     auth::{
         Authorization, Caller, CallerQuotas,
@@ -108,7 +108,8 @@ pub(super) fn app_of(hub: Arc<Hub>, limits: Limits) -> Arc<AppState> {
         credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    Arc::new(AppState::new(hub, None, net, auth, None, limits, (|| 0, false)))
+    let instruments = Instruments { log_dropped: || 0, log_requests: false, tracer: None, otlp: None };
+    Arc::new(AppState::new(hub, None, net, auth, None, limits, instruments))
 }
 
 /// A policy with these access settings.
@@ -152,7 +153,7 @@ pub(super) fn scope(target: &str, logged: bool) -> RequestScope {
     let mut request = request("GET", target, &[], "");
     let address = (Ipv4Addr::LOCALHOST, 4711).into();
     request.extensions_mut().insert(Peer { address, secure: false, listener: ListenerRole::Public });
-    RequestScope::new(&request, &policy(AccessSettings::default()), &RequestIds::new(0), logged)
+    RequestScope::new(&request, &policy(AccessSettings::default()), &RequestIds::new(0), logged, None)
 }
 
 /// A response's whole body as JSON; null when it is empty.

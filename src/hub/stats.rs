@@ -7,6 +7,8 @@ use std::{
 
 use parking_lot::Mutex;
 
+use crate::metrics::DurationHistogram;
+
 /// A monotonic counter.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -54,6 +56,9 @@ pub struct Stats {
     pub replaying: Gauge,
     /// Streams that read the log because the ring moved past them.
     pub lagged: Gauge,
+    /// Durations of publishes that were accepted, from the head of the request until its events were durable. Without
+    /// streams, which have no end.
+    pub publish_times: DurationHistogram,
     refused: Mutex<BTreeMap<&'static str, u64>>,
 }
 

@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use parking_lot::Mutex;
 
 use super::ending::{RunStatus, TokenUsage};
+use crate::metrics::{DurationHistogram, HistogramCounts};
 
 /// Longest time that the histogram tells apart, in microseconds.
 const LONGEST_MICROS: u64 = 60_000_000;
@@ -22,6 +23,9 @@ pub struct RelayStats {
     /// and of all.
     first_added: Mutex<Histogram<u64>>,
     added: Mutex<Histogram<u64>>,
+    /// The same for metrics.
+    first_added_times: DurationHistogram,
+    added_times: DurationHistogram,
     attached: AtomicU64,
 }
 
@@ -50,7 +54,14 @@ pub struct AddedTime {
 impl Default for RelayStats {
     fn default() -> Self {
         let histogram = || Mutex::new(Histogram::new_with_bounds(1, LONGEST_MICROS, 2).expect("valid bounds"));
-        Self { counts: Mutex::default(), first_added: histogram(), added: histogram(), attached: AtomicU64::new(0) }
+        Self {
+            counts: Mutex::default(),
+            first_added: histogram(),
+            added: histogram(),
+            first_added_times: DurationHistogram::default(),
+            added_times: DurationHistogram::default(),
+            attached: AtomicU64::new(0),
+        }
     }
 }
 
@@ -73,7 +84,9 @@ impl RelayStats {
         let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST_MICROS).clamp(1, LONGEST_MICROS);
         if is_first {
             self.first_added.lock().saturating_record(micros);
+            self.first_added_times.record(took);
         }
+        self.added_times.record(took);
         self.added.lock().saturating_record(micros);
     }
 
@@ -98,6 +111,12 @@ impl RelayStats {
     #[must_use]
     pub fn added(&self) -> (AddedTime, AddedTime) {
         (AddedTime::of(&self.first_added.lock()), AddedTime::of(&self.added.lock()))
+    }
+
+    /// The same in buckets.
+    #[must_use]
+    pub fn added_times(&self) -> (HistogramCounts, HistogramCounts) {
+        (self.first_added_times.counts(), self.added_times.counts())
     }
 }
 

@@ -27,6 +27,15 @@ pub(crate) struct Prometheus {
 impl Prometheus {
     /// It scrapes `hubs` twice a second, and watches the alerts.
     pub(crate) fn of(hubs: &[SocketAddr]) -> Self {
+        Self::with(hubs, &[])
+    }
+
+    /// The same; it asks for protobuf, and keeps native histograms only.
+    pub(crate) fn with_native_histograms(hubs: &[SocketAddr]) -> Self {
+        Self::with(hubs, &["--enable-feature=native-histograms"])
+    }
+
+    fn with(hubs: &[SocketAddr], more: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let targets: Vec<String> = hubs.iter().map(|hub| format!("\"{hub}\"")).collect();
         let config = format!(
@@ -45,6 +54,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", files.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .arg("--log.level=error")
+            .args(more)
             .stderr(Stdio::inherit());
         let mut process = Child::spawn(&mut command);
         eventually("Prometheus is ready", || {

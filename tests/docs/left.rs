@@ -32,6 +32,7 @@ pub(crate) const NO_SHELL: &[(&str, &str)] = &[
     ("[Service]", "lines of a unit"),
     ("NATS_NAME=", "lines of an environment file"),
     ("{\"streams\":", "an answer"),
+    ("histogram_quantile(", "a query for Prometheus: tests/deploy asks a real one"),
     ("hub      100 MiB", "a formula"),
     ("3 × store.max_bytes", "a formula"),
     ("LimitNOFILE ≥", "a formula"),

@@ -242,6 +242,8 @@ fn operators(record: &mut Recorder) {
     assert_eq!(record.send("DELETE", "/admin/streams", &[], b"").json()["code"], "query-invalid");
     drop((stream, other));
     ok(record.get("/metrics", &[]));
+    let protobuf = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    ok(record.get("/metrics", &[("accept", protobuf)]));
     ok(record.get("/healthz", &[]));
     ok(record.get("/readyz", &[]));
     ok(record.send("POST", "/backup", &[], b""));

@@ -183,7 +183,7 @@ impl<S: Store> LogShared<S> {
             commits_total: commit_times.total(),
             commit_ms_p50: commit_times.quantile_ms(0.5),
             commit_ms_p99: commit_times.quantile_ms(0.99),
-            commit_time: commit_times.sum(),
+            commit_times: commit_times.counts(),
             queued_bytes: self.queue.bytes() as u64,
             jobs_finished: self.queue.finished(),
             waits_for_disk: self.store.waits_for_disk() || self.awaits_readers.load(Ordering::Relaxed),

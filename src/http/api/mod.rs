@@ -7,6 +7,7 @@
 //! | [`admission`] | whether a new request is processed at the moment |
 //! | [`routes`] | the routing table, and the headers of every response |
 //! | [`request_log`] | the span of a request, and its line in the log |
+//! | [`request_span`] | the span of a request for the OTLP export |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -41,6 +42,7 @@ pub mod pace;
 pub mod publish;
 pub mod relay;
 pub mod request_log;
+pub mod request_span;
 pub mod routes;
 pub mod server;
 pub mod site;

@@ -8,6 +8,7 @@ use std::{
     fmt::Display,
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use http::{Method, Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tracing::{Level, Span, field};
 
+use super::request_span::RequestSpan;
 use crate::{
     event::TraceParent,
     http::{
@@ -31,6 +33,7 @@ use crate::{
             response::{Aborted, Body, Response, abortable},
         },
     },
+    otlp::tracer::Tracer,
 };
 
 /// The target of the lines about finished requests and streams. `telemetry` enables it, whatever `log.level` is.
@@ -55,6 +58,7 @@ pub struct RequestScope {
     /// Over HTTP/1, the watch for its client.
     pub watch: Option<ClientWatch>,
     line: Option<Box<RequestLine>>,
+    exported: Option<Box<RequestSpan>>,
 }
 
 /// What the line has besides.
@@ -70,12 +74,18 @@ struct RequestLine {
 }
 
 impl RequestScope {
-    /// The scope of `request`. `logged`: whether it gets a line.
+    /// The scope of `request`. `logged`: whether it gets a line. `tracer`: begins its span, where traces are exported.
     ///
     /// # Panics
     /// When the request has no [`Peer`] among its extensions.
     #[must_use]
-    pub fn new<B>(request: &Request<B>, policy: &Policy, ids: &RequestIds, logged: bool) -> Self {
+    pub fn new<B>(
+        request: &Request<B>,
+        policy: &Policy,
+        ids: &RequestIds,
+        logged: bool,
+        tracer: Option<&Arc<Tracer>>,
+    ) -> Self {
         let (headers, peer) = (request.headers(), peer(request).address.ip());
         let trusted = policy.proxies.trusts(peer);
         let line = || RequestLine {
@@ -86,10 +96,13 @@ impl RequestScope {
             bytes: 0,
             complete: false,
         };
+        let client = if trusted { policy.proxies.client(peer, headers) } else { peer.to_canonical() };
+        let traceparent = trace_context::of(headers);
         Self {
             id: ids.of(headers, trusted),
-            traceparent: trace_context::of(headers),
-            client: if trusted { policy.proxies.client(peer, headers) } else { peer.to_canonical() },
+            traceparent,
+            client,
+            exported: tracer.and_then(|tracer| RequestSpan::begin(tracer, traceparent, request, client)),
             method: request.method().clone(),
             watch: request.extensions().get().cloned(),
             line: logged.then(|| Box::new(line())),
@@ -136,13 +149,26 @@ impl RequestScope {
         }
     }
 
+    /// Records why the request is refused.
+    pub fn set_problem(&self, code: &'static str) {
+        if let Some(span) = &self.exported {
+            span.set_problem(code);
+        }
+    }
+
     /// Passes the response on, and writes the line when it has been sent, or dropped before.
     pub fn respond(mut self, response: Response) -> Response {
-        let Some(line) = &mut self.line else { return response };
-        line.status = Some(response.status());
-        if self.method == Method::HEAD {
-            line.complete = true;
-        } else if matches!(response.body(), Body::Detachable(_)) {
+        if let Some(span) = &mut self.exported {
+            span.set_status(response.status());
+        }
+        if let Some(line) = &mut self.line {
+            line.status = Some(response.status());
+            line.complete = self.method == Method::HEAD;
+        }
+        if (self.line.is_none() && self.exported.is_none()) || self.method == Method::HEAD {
+            return response;
+        }
+        if matches!(response.body(), Body::Detachable(_)) {
             // The record of the stream writes it.
             self.line = None;
         } else {

@@ -121,7 +121,8 @@ impl Routes {
     /// Handles a request. Every refusal becomes a problem response, and is counted.
     pub async fn response(&self, shard: &ShardState, request: IncomingRequest) -> Response {
         let logged = shard.app.log_requests.load(Relaxed);
-        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, logged);
+        let tracer = shard.app.tracer.as_ref();
+        let scope = RequestScope::new(&request, &shard.auth.policy(), &shard.request_ids, logged, tracer);
         let span = scope.span(&request);
         let response = {
             // `Instrument` would copy the future, which is large.
@@ -140,6 +141,7 @@ impl Routes {
         let mut response = result.unwrap_or_else(|problem| {
             // Without the detail, which may quote the request.
             tracing::debug!(code = problem.code.as_str(), "refused a request");
+            scope.set_problem(problem.code.as_str());
             problem.into_response(&scope.id, shard.app.hub.stats())
         });
         let headers = response.headers_mut();
@@ -335,7 +337,7 @@ async fn handle(
             Box::pin(operators::streams::handle(&app.operators, &caller.authorization, request)).await
         }
         Route::Backup => Box::pin(backup::handle(&app.backup, caller, request)).await,
-        Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization).await,
+        Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization, request.headers()).await,
         Route::Runs if request.method() == Method::POST => {
             Box::pin(runs::begin(&shard.relay, scope, caller, request)).await
         }

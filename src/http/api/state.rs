@@ -27,6 +27,7 @@ use crate::{
     },
     hub::{Hub, batch::ReadLimit, publisher::PublishLimits},
     lifecycle::Heartbeats,
+    otlp::{stats::OtlpStats, tracer::Tracer},
     quota::{account::HeldMemory, memory::BodyMemory},
     relay::{Relay, RelayShard},
 };
@@ -59,6 +60,8 @@ pub struct AppState {
     pub limits: Limits,
     /// Whether each request and stream that begins now gets a line in the log when it has finished.
     pub log_requests: AtomicBool,
+    /// Begins the spans of requests; `None` when none are exported.
+    pub tracer: Option<Arc<Tracer>>,
     /// When each core has last run its tick.
     pub heartbeats: Heartbeats,
 }
@@ -79,6 +82,18 @@ pub struct ShardState {
     pub site: SiteState,
     /// Makes the ids of this core's requests.
     pub request_ids: RequestIds,
+}
+
+/// What observes a process, and is not of its state.
+pub struct Instruments {
+    /// Log lines dropped so far because stderr was not read in time.
+    pub log_dropped: fn() -> u64,
+    /// Whether each finished request and stream gets a line in the log.
+    pub log_requests: bool,
+    /// Begins the spans of requests; `None` when none are exported.
+    pub tracer: Option<Arc<Tracer>>,
+    /// What is counted of the export by OTLP; `None` without one.
+    pub otlp: Option<Arc<OtlpStats>>,
 }
 
 /// Bounds of requests and streams. docs/OPERATIONS.md gives the reason of each.
@@ -107,8 +122,7 @@ pub struct Limits {
 }
 
 impl AppState {
-    /// The state of a process that begins to serve now. Of the log: a function that returns the number of dropped
-    /// lines, and whether requests are logged.
+    /// The state of a process that begins to serve now.
     #[must_use]
     pub fn new(
         hub: Arc<Hub>,
@@ -117,7 +131,7 @@ impl AppState {
         auth: AuthState,
         site: Option<PathBuf>,
         limits: Limits,
-        (log_dropped, log_requests): (fn() -> u64, bool),
+        instruments: Instruments,
     ) -> Self {
         let heartbeats = Heartbeats::new(hub.broker().shards().len());
         let (net, auth) = (Arc::new(net), Arc::new(auth));
@@ -152,8 +166,10 @@ impl AppState {
                 rates: Rates::default(),
                 history: History::default(),
                 started: Instant::now(),
-                log_dropped,
+                log_dropped: instruments.log_dropped,
+                otlp: instruments.otlp,
             }),
+            tracer: instruments.tracer,
             hub,
             relay,
             net,
@@ -161,7 +177,7 @@ impl AppState {
             bodies,
             site: site.map(Arc::new),
             limits,
-            log_requests: AtomicBool::new(log_requests),
+            log_requests: AtomicBool::new(instruments.log_requests),
             heartbeats,
         }
     }

@@ -49,8 +49,8 @@ def publish(
     """Publishes one event. Tries again, with the same key, while the outcome is unknown or the hub asks to wait.
 
     `if_match`: publish only if this id is the topic's last, or `"none"`: only if it has none. `key`: the
-    Idempotency-Key in place of a random one. `retry`: milliseconds that readers should wait before they reconnect. `traceparent`: where in a trace it is
-    published (W3C Trace Context); its readers are given it.
+    Idempotency-Key in place of a random one. `retry`: milliseconds that readers should wait before they
+    reconnect. `traceparent`: where in a trace it is published (W3C Trace Context); its readers are given it.
     """
     body = encode(
         {

@@ -1,35 +1,51 @@
-//! `GET /metrics`: every metric with its unit and its help, in Prometheus' text format 0.0.4.
+//! Every metric with its unit and its help: for `GET /metrics`, in the format that the scraper asks for, and for OTLP.
 //!
 //! The statistics of [`super::snapshot`], under the names `gapless_<noun>_<unit>[_total]`. Labels are few and fixed:
 //! states, reasons, codes, limits, configured providers; never a topic, an address or a holder.
 
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 
-use super::{metrics_text::MetricsText, relay_metrics, snapshot::Snapshot, state::OperatorsState, stats::READ_STATS};
+use super::{relay_metrics, snapshot::Snapshot, state::OperatorsState, stats::READ_STATS};
 use crate::{
     http::{
         auth::Authorization,
-        message::problem::Problem,
+        message::{accept, problem::Problem},
         net::response::{Response, full},
     },
+    metrics::{Gathered, MetricKind, protobuf, text},
     quota::Limit,
 };
 
-/// The response with every metric.
+/// The response with every metric: in protobuf for a scraper that prefers it, else as text.
 ///
 /// # Errors
 /// When the caller lacks the grant `admin`.
-pub async fn handle(operators: &OperatorsState, authorization: &Authorization) -> Result<Response, Problem> {
+pub async fn handle(
+    operators: &OperatorsState,
+    authorization: &Authorization,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     authorization.require_admin(READ_STATS)?;
-    let mut response = Response::new(full(text(&Snapshot::new(operators).await)));
-    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    let gathered = gather(operators).await;
+    let (content_type, body) = if accept::prefers(headers, protobuf::CONTENT_TYPE, "text/plain") {
+        (protobuf::CONTENT_TYPE, protobuf::encode(&gathered))
+    } else {
+        (text::CONTENT_TYPE, text::text(&gathered).into_bytes())
+    };
+    let mut response = Response::new(full(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }
 
-fn text(now: &Snapshot) -> String {
-    let mut out = MetricsText::default();
+/// Every metric.
+pub async fn gather(operators: &OperatorsState) -> Gathered {
+    of(&Snapshot::new(operators).await)
+}
+
+fn of(now: &Snapshot) -> Gathered {
+    let mut out = Gathered::default();
     out.info(
         "gapless_build_info",
         "Always 1; labels: the program's version, the engine, the store's epoch.",
@@ -42,7 +58,7 @@ fn text(now: &Snapshot) -> String {
     out.counter("gapless_accepted_connections_total", "Connections accepted.", now.connections_total);
     let streams = &now.subscriptions;
     out.labeled(
-        "gauge",
+        MetricKind::Gauge,
         "gapless_streams",
         "Open streams, by state.",
         "state",
@@ -77,19 +93,14 @@ fn text(now: &Snapshot) -> String {
     let leapt = "Seconds that the machine's clock has leapt forward, excluded from event ages.";
     out.gauge("gapless_clock_leapt_seconds", leapt, store.clock_leapt_s);
     out.counter("gapless_commits_total", "Commits; concurrent publishes share one.", store.commits_total);
-    // Prometheus reserves the label `quantile` for summaries.
-    out.labeled(
-        "summary",
-        "gapless_commit_seconds",
-        "Time until a commit is durable, since the process began.",
-        "quantile",
-        [("0.5", store.commit_ms.p50 / 1000.0), ("0.99", store.commit_ms.p99 / 1000.0)],
-    );
-    out.sum_and_count("gapless_commit_seconds", store.commit_time.as_secs_f64(), store.commits_total);
+    let commits = store.commit_times.clone();
+    out.histogram("gapless_commit_seconds", "Time until a commit is durable.", commits);
+    let publishes = "Time from the head of a publish until its events are durable; without streams.";
+    out.histogram("gapless_publish_seconds", publishes, now.publish_times.clone());
     out.counter("gapless_log_pages_total", "Pages read from the log for streams.", store.pages_read_total);
     let gaps = &now.gaps_total;
     out.labeled(
-        "counter",
+        MetricKind::Counter,
         "gapless_gaps_total",
         "Gaps reported to streams, by reason.",
         "reason",
@@ -104,22 +115,40 @@ fn text(now: &Snapshot) -> String {
     let dropped = now.log_lines_dropped_total;
     out.counter("gapless_log_lines_dropped_total", "Log lines dropped because stderr was not read in time.", dropped);
     let refused = now.refused_total.iter().map(|(code, count)| (*code, *count));
-    out.labeled("counter", "gapless_refused_requests_total", "Requests refused, by problem code.", "code", refused);
+    out.labeled(
+        MetricKind::Counter,
+        "gapless_refused_requests_total",
+        "Requests refused, by problem code.",
+        "code",
+        refused,
+    );
     let count_of = |limit: Limit| (limit.as_str(), now.quota_refused_total.get(limit.as_str()).copied().unwrap_or(0));
     out.labeled(
-        "counter",
+        MetricKind::Counter,
         "gapless_quota_refused_total",
         "Times that a limit of an address or holder was reached, by limit.",
         "limit",
         Limit::ALL.map(count_of),
     );
     out.labeled(
-        "gauge",
+        MetricKind::Gauge,
         "gapless_quota_accounts",
         "Client addresses and token holders with an account of their own.",
         "kind",
         [("address", now.addresses), ("holder", now.holders_known)],
     );
+    let otlp = &now.otlp;
+    let exported = "Spans that the OTLP collector has taken.";
+    out.counter("gapless_otlp_exported_spans_total", exported, otlp.exported_spans);
+    let dropped = "Spans that were not exported: more ended than the OTLP collector has taken.";
+    out.counter("gapless_otlp_dropped_spans_total", dropped, otlp.dropped_spans);
+    out.labeled(
+        MetricKind::Counter,
+        "gapless_otlp_failed_exports_total",
+        "Attempts to export that the OTLP collector has not taken.",
+        "signal",
+        [("traces", otlp.failed_traces), ("metrics", otlp.failed_metrics)],
+    );
     relay_metrics::write(&now.relay, &mut out);
-    out.0
+    out
 }

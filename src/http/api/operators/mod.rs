@@ -9,8 +9,7 @@
 //! | [`stats`] | `GET /admin/stats`: the statistics as JSON, once or every second |
 //! | [`history`] | `GET /admin/history`: the figures of the last 15 minutes |
 //! | [`streams`] | `/admin/streams`: who is connected; ends streams |
-//! | [`metrics`] | `GET /metrics`: the statistics for Prometheus |
-//! | `metrics_text` | Prometheus' text format |
+//! | [`metrics`] | the statistics as metrics: `GET /metrics` for Prometheus |
 //! | `relay_metrics` | the metrics of the relay |
 //! | [`quantiles`] | quantiles of a duration |
 //! | [`health`] | `GET /healthz`, `GET /readyz` |
@@ -18,7 +17,6 @@
 pub mod health;
 pub mod history;
 pub mod metrics;
-mod metrics_text;
 pub mod quantiles;
 pub mod rates;
 pub mod relay_figures;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::Serialize;
 
 use super::quantiles::QuantilesMs;
+use crate::metrics::HistogramCounts;
 use crate::relay::{Relay, run::Run, stats::AddedTime};
 
 /// The relay's statistics. All are 0 or empty when no provider is configured. Names ending in `_total` count since the
@@ -21,6 +22,12 @@ pub struct RelayFigures {
     pub first_added_ms: QuantilesMs,
     /// The same for all frames.
     pub added_ms: QuantilesMs,
+    /// The first of these in buckets. Only for the metrics.
+    #[serde(skip)]
+    pub first_added: HistogramCounts,
+    /// The second of these in buckets. Only for the metrics.
+    #[serde(skip)]
+    pub added: HistogramCounts,
     /// By provider.
     pub providers: BTreeMap<String, ProviderFigures>,
 }
@@ -43,6 +50,7 @@ impl RelayFigures {
     #[must_use]
     pub fn new(relay: &Relay) -> Self {
         let (counts, (first_added, added)) = (relay.stats.counts(), relay.stats.added());
+        let (first_added_times, added_times) = relay.stats.added_times();
         let milliseconds = |micros: u64| f64::from(u32::try_from(micros).unwrap_or(u32::MAX)) / 1000.0;
         let quantiles = |time: AddedTime| QuantilesMs { p50: milliseconds(time.p50), p99: milliseconds(time.p99) };
         let running = relay.runs.running();
@@ -67,6 +75,8 @@ impl RelayFigures {
             joined_total: relay.stats.attached_count(),
             first_added_ms: quantiles(first_added),
             added_ms: quantiles(added),
+            first_added: first_added_times,
+            added: added_times,
             providers,
         }
     }

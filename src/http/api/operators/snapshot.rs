@@ -1,6 +1,6 @@
 //! All statistics of the hub at one moment: the fields of `GET /admin/stats`, and the source of `GET /metrics`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -14,6 +14,8 @@ use crate::{
     engine::Status,
     http::message::json_text,
     hub::{stats::Stats, top::BusyTopic},
+    metrics::HistogramCounts,
+    otlp::stats::OtlpCounts,
     quota::{HolderUsage, Limit},
 };
 
@@ -84,6 +86,12 @@ pub struct Snapshot {
     pub holders: Vec<Holder>,
     /// The relay.
     pub relay: RelayFigures,
+    /// Durations of publishes in buckets. Only for the metrics.
+    #[serde(skip)]
+    pub publish_times: HistogramCounts,
+    /// What was exported by OTLP. Only for the metrics.
+    #[serde(skip)]
+    pub otlp: OtlpCounts,
     /// The busiest topics, by events and bytes.
     pub top_topics: Vec<TopTopic>,
     /// The topics with the most open streams.
@@ -150,9 +158,9 @@ pub struct StoreFigures {
     pub commits_total: u64,
     /// Milliseconds until a commit is durable.
     pub commit_ms: QuantilesMs,
-    /// The same of all commits together. Only for the metrics, from which rates are made.
+    /// The durations of all commits in buckets. Only for the metrics.
     #[serde(skip)]
-    pub commit_time: Duration,
+    pub commit_times: HistogramCounts,
     /// Pages of the log read for streams.
     pub pages_read_total: u64,
     /// Damaged parts of the store, moved to quarantine or skipped since it was created.
@@ -258,6 +266,8 @@ impl Snapshot {
             holders_known: operators.auth.quotas.holders() as u64,
             holders: operators.auth.quotas.busiest(TOP_HOLDERS).into_iter().map(Holder::from).collect(),
             relay: operators.relay.as_ref().map(|relay| RelayFigures::new(relay)).unwrap_or_default(),
+            publish_times: stats.publish_times.counts(),
+            otlp: operators.otlp.as_ref().map(|otlp| otlp.counts()).unwrap_or_default(),
             top_topics: hub.broker().top().busiest(TOP).iter().map(|busy| TopTopic::new(operators, busy)).collect(),
             top_topics_by_subscribers: hub
                 .broker()
@@ -309,7 +319,7 @@ impl StoreFigures {
             disk_total_bytes: engine.disk_space.map(|space| space.total),
             queued_bytes: engine.queued_bytes,
             commits_total: engine.commits_total,
-            commit_time: engine.commit_time,
+            commit_times: engine.commit_times.clone(),
             commit_ms: QuantilesMs { p50: rounded(engine.commit_ms_p50), p99: rounded(engine.commit_ms_p99) },
             pages_read_total: stats.pages_read.get(),
             losses: engine.losses,

@@ -6,6 +6,7 @@ use super::{history::History, rates::Rates};
 use crate::{
     http::{api::stream::mailbox::StreamMailboxes, auth::authenticator::AuthState, net::state::NetState},
     hub::Hub,
+    otlp::stats::OtlpStats,
     quota::memory::BodyMemory,
     relay::Relay,
 };
@@ -32,4 +33,6 @@ pub struct OperatorsState {
     pub started: Instant,
     /// Log lines dropped so far because stderr was not read in time.
     pub log_dropped: fn() -> u64,
+    /// What is counted of the export by OTLP; `None` without one.
+    pub otlp: Option<Arc<OtlpStats>>,
 }

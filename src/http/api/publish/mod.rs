@@ -19,6 +19,8 @@
 //!
 //! [`Publisher`]: crate::hub::publisher::Publisher
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use http::Request;
 
@@ -55,6 +57,7 @@ pub async fn handle<B>(
 where
     B: http_body::Body<Data = Bytes> + 'static,
 {
+    let began = Instant::now();
     let (head, body) = request.into_parts();
     let authorize = || {
         admission::admit(&state.drain, &head.extensions)?;
@@ -77,7 +80,11 @@ where
     };
     match options.format {
         BodyFormat::Lines | BodyFormat::EventStream => Ok(stream::response(state, shard, options, caller, body)),
-        BodyFormat::Raw | BodyFormat::Json => whole::response(state, shard, &options, caller, head, body).await,
+        BodyFormat::Raw | BodyFormat::Json => {
+            let response = whole::response(state, shard, &options, caller, head, body).await?;
+            state.hub.stats().publish_times.record(began.elapsed());
+            Ok(response)
+        }
     }
 }
 
