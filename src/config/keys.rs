@@ -15,7 +15,7 @@ use super::{
     listen::{Listen, Mode},
     names::{AcmeDirectory, AllowedOrigin, Contact, Domain, Forwarded, Network, Token},
     nats::{HubName, MonitorUrl, NatsServer, SubjectToken},
-    otlp::{CollectorUrl, Share},
+    otlp::{CollectorUrl, SampledShare},
     provider_key::VariableName,
     providers::{DialectKind, ProviderTables},
     resolve::Resolver,
@@ -69,8 +69,6 @@ settings! {
         /// seconds or so".
         keepalive: DurationText = "15s", "1s"..="10m";
         /// Time a client may stall before it is cut off
-        ///
-        /// It resumes without loss when it reconnects.
         write_timeout: DurationText = "30s", "1s"..="1h";
         /// Most topics and patterns of one stream
         ///
@@ -118,8 +116,6 @@ settings! {
         /// Longest head of a request
         header_bytes: Size = "64KiB", "8KiB"..="1MiB";
         /// Concurrent requests on one HTTP/2 connection
-        ///
-        /// Enough for a page with a hundred streams and some publishes.
         h2_streams: Count = "128", "1"..="10000";
         /// Proxies trusted for client addresses
         trusted_proxies: ListOf<Network> = "none";
@@ -142,8 +138,6 @@ settings! {
         /// Contacts for the ACME account
         acme_contact: ListOf<Contact> = "none";
         /// Directory of the ACME service
-        ///
-        /// A URL, or letsencrypt, or letsencrypt-staging.
         acme_directory: AcmeDirectory = "letsencrypt";
         /// Root certificates of the ACME service
         acme_roots: Maybe<FilePath> = "none";
@@ -351,8 +345,6 @@ settings! {
         /// Variable with a token
         token_env: Maybe<VariableName> = "none";
         /// Root certificates of the servers, PEM
-        ///
-        /// Instead of the system's.
         roots_file: Maybe<FilePath> = "none";
         /// Monitoring ports, for gapless check
         ///
@@ -376,21 +368,16 @@ settings! {
     otlp: Otlp {
         /// Collector to export traces and metrics to
         ///
-        /// By OTLP over HTTP, as protobuf. /v1/traces and /v1/metrics are added to the URL, so it is like
-        /// http://127.0.0.1:4318. Nothing is exported by default.
+        /// By OTLP over HTTP, as protobuf. /v1/traces and /v1/metrics are added to the URL.
         endpoint: Maybe<CollectorUrl> = "none";
         /// File of headers to send along, as credentials
-        ///
-        /// A line for each, as `Authorization: Bearer …`.
         headers_file: Maybe<FilePath> = "none";
         /// Export a span for each sampled request
         traces: Switch = "true";
         /// Export the metrics
         metrics: Switch = "true";
         /// Share of traces that begin here, 0 to 1
-        ///
-        /// A request with a traceparent is sampled as that says.
-        sample: Share = "1";
+        sample: SampledShare = "1";
         /// Time between two exports of metrics
         interval: DurationText = "1m", "1s"..="1h";
         /// Time for one attempt to export

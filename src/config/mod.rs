@@ -10,7 +10,7 @@
 //! | [`list`], [`names`] | lists; origins, domains, networks |
 //! | [`listen`] | listen addresses, and Unix sockets |
 //! | [`nats`], [`nats_login`] | servers of NATS; how the hub logs in to them |
-//! | [`otlp`] | where traces and metrics are exported |
+//! | [`otlp`], [`otlp_headers`] | where traces and metrics are exported, and with which headers |
 //! | [`rules`] | retention by topic or pattern |
 //! | [`access`] | static tokens, and issuers of JWTs |
 //! | [`providers`], [`provider_key`] | providers of the relay; where the key of each is |
@@ -45,6 +45,7 @@ pub mod nats;
 pub mod nats_login;
 mod origin;
 pub mod otlp;
+pub mod otlp_headers;
 pub mod provider_key;
 pub mod providers;
 mod resolve;

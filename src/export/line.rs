@@ -1,10 +1,10 @@
 //! The lines of an export.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, EventId, EventName, Millis, NewEvent, TopicName, record::REMOVED};
+use crate::event::{Event, EventId, EventName, Millis, NewEvent, TopicName, TraceParent, record::REMOVED};
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
@@ -36,6 +36,9 @@ pub struct ExportedEvent<'a> {
     pub time: Cow<'a, str>,
     /// The event's name.
     pub event: Cow<'a, str>,
+    /// Where in a trace its publisher was.
+    #[serde(default, borrow)]
+    pub traceparent: Option<Cow<'a, str>>,
     /// The payload.
     pub data: Cow<'a, str>,
 }
@@ -104,7 +107,12 @@ impl ExportedEvent<'_> {
         let id = EventId::parse(&self.id).ok_or_else(|| format!("{:?} is not an id", self.id))?;
         let time = Millis::parse_rfc3339(&self.time).ok_or_else(|| format!("{:?} is not a time", self.time))?;
         let topic = TopicName::new(&self.topic).map_err(|error| error.to_string())?;
-        let new = NewEvent::new(topic, &*self.data);
+        let parent = |text: &Cow<'_, str>| {
+            let parent = TraceParent::parse(text.as_bytes()).map(Arc::new);
+            parent.ok_or_else(|| format!("{text:?} is not a traceparent"))
+        };
+        let traceparent = self.traceparent.as_ref().map(parent).transpose()?;
+        let new = NewEvent { traceparent, ..NewEvent::new(topic, &*self.data) };
         if self.event != REMOVED {
             let name = EventName::stored(&self.event).map_err(|error| error.to_string())?;
             return Ok((id, Event { seq: id.seq, time, new: NewEvent { name, ..new } }));

@@ -2,6 +2,9 @@
 
 use super::histogram::HistogramCounts;
 
+/// Names and values of labels. Values come from the program or its configuration.
+pub type Labels = Vec<(&'static str, String)>;
+
 /// A metric with all its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
@@ -12,7 +15,7 @@ pub struct Family {
     /// What its samples are.
     pub kind: MetricKind,
     /// One for each combination of labels; none while the value is not known.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<MetricSample>,
 }
 
 /// What the samples of a metric are.
@@ -28,9 +31,9 @@ pub enum MetricKind {
 
 /// A sample.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// Names and values of its labels. Values come from the program or its configuration.
-    pub labels: Vec<(&'static str, String)>,
+pub struct MetricSample {
+    /// Its labels.
+    pub labels: Labels,
     /// Its value.
     pub value: MetricValue,
 }

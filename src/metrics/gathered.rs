@@ -1,7 +1,7 @@
 //! The metrics as they are gathered.
 
 use super::{
-    family::{Family, MetricKind, MetricValue, Sample},
+    family::{Family, Labels, MetricKind, MetricSample, MetricValue},
     histogram::HistogramCounts,
 };
 
@@ -49,7 +49,7 @@ impl Gathered {
         &mut self,
         name: &'static str,
         help: &'static str,
-        values: impl IntoIterator<Item = (Vec<(&'static str, String)>, u64)>,
+        values: impl IntoIterator<Item = (Labels, u64)>,
     ) {
         let samples = values.into_iter().map(|(labels, value)| (labels, value.number()));
         self.add(MetricKind::Counter, name, help, samples);
@@ -63,7 +63,7 @@ impl Gathered {
 
     /// Durations, in seconds.
     pub fn histogram(&mut self, name: &'static str, help: &'static str, counts: HistogramCounts) {
-        let samples = vec![Sample { labels: Vec::new(), value: MetricValue::Histogram(counts) }];
+        let samples = vec![MetricSample { labels: Vec::new(), value: MetricValue::Histogram(counts) }];
         self.0.push(Family { name, help, kind: MetricKind::Histogram, samples });
     }
 
@@ -72,9 +72,9 @@ impl Gathered {
         kind: MetricKind,
         name: &'static str,
         help: &'static str,
-        values: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>,
+        values: impl IntoIterator<Item = (Labels, f64)>,
     ) {
-        let sample = |(labels, value)| Sample { labels, value: MetricValue::Number(value) };
+        let sample = |(labels, value)| MetricSample { labels, value: MetricValue::Number(value) };
         self.0.push(Family { name, help, kind, samples: values.into_iter().map(sample).collect() });
     }
 }

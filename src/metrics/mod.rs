@@ -17,6 +17,6 @@ pub mod histogram;
 pub mod protobuf;
 pub mod text;
 
-pub use family::{Family, MetricKind, MetricValue, Sample};
+pub use family::{Family, Labels, MetricKind, MetricSample, MetricValue};
 pub use gathered::Gathered;
 pub use histogram::{DurationHistogram, HistogramCounts};

@@ -7,7 +7,7 @@
 use prost::Message;
 
 use super::{
-    family::{Family, MetricKind, MetricValue, Sample},
+    family::{Family, MetricKind, MetricSample, MetricValue},
     gathered::Gathered,
     histogram::{HistogramCounts, NativeBuckets, SCHEMA, zero_threshold},
 };
@@ -115,7 +115,7 @@ fn family_message(family: &Family) -> FamilyMessage {
     FamilyMessage { name: family.name.into(), help: family.help.into(), kind, metric }
 }
 
-fn metric_message(kind: MetricKind, sample: &Sample) -> MetricMessage {
+fn metric_message(kind: MetricKind, sample: &MetricSample) -> MetricMessage {
     let label = |(name, value): &(&'static str, String)| LabelMessage { name: (*name).into(), value: value.clone() };
     let mut metric = MetricMessage { label: sample.labels.iter().map(label).collect(), ..MetricMessage::default() };
     match &sample.value {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    family::{Family, MetricValue, Sample},
+    family::{Family, MetricSample, MetricValue},
     gathered::Gathered,
 };
 
@@ -24,7 +24,7 @@ fn write_family(out: &mut String, family: &Family) -> std::fmt::Result {
     let Family { name, help, kind, samples } = family;
     writeln!(out, "# HELP {name} {help}")?;
     writeln!(out, "# TYPE {name} {}", kind.as_str())?;
-    for Sample { labels, value } in samples {
+    for MetricSample { labels, value } in samples {
         match value {
             MetricValue::Number(value) => writeln!(out, "{name}{} {value}", braces(labels, None))?,
             MetricValue::Histogram(counts) => {

@@ -9,10 +9,9 @@ use tokio::{
 };
 
 use super::{
-    Gathering, LAST_EXPORT,
     collector::{self, Outcome},
-    messages::Messages,
-    settings::OtlpSettings,
+    messages::OtlpMessages,
+    settings::{Gathering, LAST_EXPORT, OtlpSettings},
     span::Span,
     stats::{OtlpStats, Signal},
 };
@@ -29,7 +28,7 @@ const LAST_WAIT: Duration = Duration::from_mins(1);
 pub(super) struct Exporter<'a> {
     settings: &'a OtlpSettings,
     stats: &'a OtlpStats,
-    messages: Messages,
+    messages: OtlpMessages,
     ends: watch::Receiver<bool>,
 }
 
@@ -41,7 +40,7 @@ struct Outage {
 
 impl<'a> Exporter<'a> {
     pub(super) fn new(settings: &'a OtlpSettings, stats: &'a OtlpStats, ends: watch::Receiver<bool>) -> Self {
-        Self { settings, stats, messages: Messages::new(&settings.service), ends }
+        Self { settings, stats, messages: OtlpMessages::new(&settings.service), ends }
     }
 
     /// Exports spans until the end. Those of an attempt that failed are sent again; meanwhile the queue fills.

@@ -17,7 +17,7 @@ use prost::Message as _;
 
 use super::span::{AttributeValue, Span};
 use crate::metrics::{
-    Family, Gathered, HistogramCounts, MetricKind, MetricValue, Sample,
+    Family, Gathered, HistogramCounts, MetricKind, MetricSample, MetricValue,
     histogram::{NativeBuckets, SCHEMA, zero_threshold},
 };
 
@@ -25,14 +25,14 @@ use crate::metrics::{
 const PARENT_IS_REMOTE: u32 = 0x100 | 0x200;
 
 /// Makes messages of one process.
-pub(super) struct Messages {
+pub(super) struct OtlpMessages {
     resource: Resource,
     scope: InstrumentationScope,
     /// When the process began, which is when its sums began.
     began: u64,
 }
 
-impl Messages {
+impl OtlpMessages {
     pub(super) fn new(service: &str) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let attributes = vec![
@@ -86,7 +86,7 @@ impl Messages {
         }
     }
 
-    fn number(&self, sample: &Sample, now: u64) -> Option<NumberDataPoint> {
+    fn number(&self, sample: &MetricSample, now: u64) -> Option<NumberDataPoint> {
         let MetricValue::Number(value) = sample.value else { return None };
         Some(NumberDataPoint {
             attributes: labels(sample),
@@ -97,7 +97,7 @@ impl Messages {
         })
     }
 
-    fn histogram(&self, sample: &Sample, now: u64) -> Option<ExponentialHistogramDataPoint> {
+    fn histogram(&self, sample: &MetricSample, now: u64) -> Option<ExponentialHistogramDataPoint> {
         let MetricValue::Histogram(counts) = &sample.value else { return None };
         let NativeBuckets { zero_count, first_index, counts: bucket_counts } = HistogramCounts::native(counts);
         Some(ExponentialHistogramDataPoint {
@@ -142,7 +142,7 @@ fn any_value(value: &AttributeValue) -> Value {
     }
 }
 
-fn labels(sample: &Sample) -> Vec<KeyValue> {
+fn labels(sample: &MetricSample) -> Vec<KeyValue> {
     sample.labels.iter().map(|(name, value)| attribute(name, text(value))).collect()
 }
 
@@ -192,7 +192,7 @@ mod tests {
         gathered.counter("a_bytes_total", "Help.", 7);
         gathered.labeled(MetricKind::Gauge, "b", "Help.", "state", [("live", 2_u64)]);
         gathered.histogram("c_seconds", "Help.", histogram.counts());
-        let bytes = Messages::new("test").metrics(&gathered);
+        let bytes = OtlpMessages::new("test").metrics(&gathered);
         let mut request = ExportMetricsServiceRequest::decode(bytes).expect("a request");
         let metrics = request.resource_metrics.remove(0).scope_metrics.remove(0).metrics;
         let units: Vec<_> = metrics.iter().map(|metric| (&*metric.name, &*metric.unit)).collect();

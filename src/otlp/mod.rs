@@ -5,7 +5,7 @@
 //!
 //! **A collector that is slow, gone or hostile costs the hub a bounded amount, and delays no request.** Requests put their
 //! spans into a bounded queue and never wait for it; one thread sends, each attempt within a timeout; the exit waits for it
-//! no longer than [`LAST_EXPORT`].
+//! no longer than [`LAST_EXPORT`](settings::LAST_EXPORT).
 //!
 //! | module | idea |
 //! |---|---|
@@ -20,13 +20,11 @@
 
 use std::{
     io,
-    pin::Pin,
     sync::{
         Arc,
         mpsc::{Receiver, sync_channel},
     },
     thread,
-    time::Duration,
 };
 
 use tokio::{
@@ -34,8 +32,13 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use self::{export::Exporter, settings::OtlpSettings, span::Span, stats::OtlpStats, tracer::Tracer};
-use crate::metrics::Gathered;
+use self::{
+    export::Exporter,
+    settings::{Gathering, LAST_EXPORT, OtlpSettings},
+    span::Span,
+    stats::OtlpStats,
+    tracer::Tracer,
+};
 
 mod collector;
 mod export;
@@ -45,19 +48,12 @@ pub mod span;
 pub mod stats;
 pub mod tracer;
 
-/// How long the exit of the process waits for the last export: less than the second that process managers give beyond a
-/// drain.
-pub const LAST_EXPORT: Duration = Duration::from_millis(800);
-
 /// Ended spans that wait for the exporter, at most: the default of OpenTelemetry's own SDKs. A span takes up to 2 KiB with
 /// the longest path, so they take 4 MiB.
 const QUEUE_SPANS: usize = 2048;
 
 /// Blocking threads of the exporter: what gathers the metrics asks the disk for its free space.
 const BLOCKING_THREADS: usize = 2;
-
-/// The metrics of the hub at this moment.
-pub type Gathering = Pin<Box<dyn Future<Output = Gathered>>>;
 
 /// Export that is configured, and has not begun.
 pub struct Otlp {

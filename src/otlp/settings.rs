@@ -1,10 +1,17 @@
 //! What is exported where.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
-use crate::client::Connector;
+use crate::{client::Connector, metrics::Gathered};
+
+/// How long the exit of the process waits for the last export: less than the second that process managers give beyond a
+/// drain.
+pub const LAST_EXPORT: Duration = Duration::from_millis(800);
+
+/// The metrics of the hub at this moment.
+pub type Gathering = Pin<Box<dyn Future<Output = Gathered>>>;
 
 /// The settings of an export.
 #[derive(Debug)]

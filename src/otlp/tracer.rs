@@ -37,16 +37,15 @@ impl Tracer {
             return None;
         }
         let id = SpanId::new(fastrand::u64(1..).to_be_bytes())?;
-        let (trace, flags) = match parent {
-            Some(parent) => (parent.trace, parent.flags()),
-            None => {
-                let random = fastrand::u64(..);
-                if random & RANDOM_BITS >= self.threshold {
-                    return None;
-                }
-                let number = u128::from(fastrand::u64(1..)) << 64 | u128::from(random);
-                (TraceId::new(number.to_be_bytes())?, ROOT_FLAGS)
+        let (trace, flags) = if let Some(parent) = parent {
+            (parent.trace, parent.flags())
+        } else {
+            let random = fastrand::u64(..);
+            if random & RANDOM_BITS >= self.threshold {
+                return None;
             }
+            let number = u128::from(fastrand::u64(1..)) << 64 | u128::from(random);
+            (TraceId::new(number.to_be_bytes())?, ROOT_FLAGS)
         };
         Some(Span::begin(trace, id, parent, flags))
     }

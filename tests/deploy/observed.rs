@@ -20,6 +20,9 @@ use crate::{
 /// Time of a rate: some twenty scrapes, so that a machine that is busy has two of them.
 const WINDOW: &str = "10s";
 
+/// The model for which the provider is not busy.
+const FREE_MODEL: &str = "free-model";
+
 /// Panels without data here, and why.
 const EMPTY: [(&str, &str); 3] = [
     ("Memory of the container", "the kubelet's, and there is none"),
@@ -36,7 +39,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn start() -> Self {
-        let provider = refusing_provider();
+        let provider = busy_provider();
         let files = tempfile::tempdir().unwrap();
         let config = files.path().join("gapless.toml");
         let lab = format!("[relay.providers.lab]\ndialect = \"openai\"\nurl = \"http://{provider}\"\n");
@@ -60,21 +63,26 @@ impl Loaded {
         Self { _bench: Child::spawn(&mut bench), hub }
     }
 
-    /// Requests that the hub refuses, one that its provider refuses, and a stream that resumes.
+    /// Requests that the hub refuses, one that its provider refuses, one that it answers, and a stream that resumes.
     pub(crate) fn disturb(&self) {
         let hub = &self.hub;
         assert_eq!(hub.post("/publish?topic=", &[], b"x").status, 400);
         let id = hub.publish("t", "x");
         drop(hub.resume("topic=t", &id));
         let headers = [("content-type", "application/json")];
-        let question = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"?"}]}"#;
-        let refused = wire::request(hub.address, "POST", "/relay/lab/v1/chat/completions", &headers, question);
-        assert_eq!(refused.status, 429, "{}", refused.text());
+        let ask = |model: &str| {
+            let question =
+                format!(r#"{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"?"}}]}}"#);
+            let path = "/relay/lab/v1/chat/completions";
+            wire::request(hub.address, "POST", path, &headers, question.as_bytes())
+        };
+        let (refused, answered) = (ask("m"), ask(FREE_MODEL));
+        assert_eq!((refused.status, answered.status), (429, 200), "{} {}", refused.text(), answered.text());
     }
 }
 
-/// A provider that is always busy. Its thread ends with the test's process.
-fn refusing_provider() -> SocketAddr {
+/// A provider that is busy for all models but one. Its thread ends with the test's process.
+fn busy_provider() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -82,10 +90,17 @@ fn refusing_provider() -> SocketAddr {
             thread::spawn(move || {
                 // Head and body, which is small, come together or shortly after each other.
                 let mut request = vec![0; 65536];
-                let _ = socket.read(&mut request);
-                let _ = socket.write_all(
-                    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
-                );
+                let length = socket.read(&mut request).unwrap_or(0);
+                let is_free = String::from_utf8_lossy(&request[..length]).contains(FREE_MODEL);
+                let _ = socket.write_all(if is_free {
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
+                      data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+                } else {
+                    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+                });
+                if is_free {
+                    return;
+                }
                 let _ = socket.read(&mut request);
             });
         }

@@ -43,13 +43,16 @@ pub(super) struct BatchReader<R> {
 struct ImportEnvelope<'a> {
     topic: &'a str,
     event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
     data: &'a str,
 }
 
 impl<'a> ImportEnvelope<'a> {
     fn of(event: &'a Event) -> Self {
-        let NewEvent { topic, name, data, .. } = &event.new;
-        Self { topic: topic.as_str(), event: name.as_str(), data: data.as_str() }
+        let NewEvent { topic, name, data, traceparent, .. } = &event.new;
+        let traceparent = traceparent.as_ref().map(ToString::to_string);
+        Self { topic: topic.as_str(), event: name.as_str(), traceparent, data: data.as_str() }
     }
 }
 

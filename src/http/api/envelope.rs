@@ -46,7 +46,7 @@ fn write(out: &mut Vec<u8>, frame: &Frame, data: &str) {
         id: frame.id.to_string(),
         time: frame.event.time.to_string(),
         event: new.name.as_str(),
-        traceparent: new.traceparent.as_ref().map(|parent| parent.to_string()),
+        traceparent: new.traceparent.as_ref().map(ToString::to_string),
         data,
     };
     json_text::write(out, &envelope);

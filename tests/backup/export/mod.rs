@@ -54,7 +54,7 @@ fn filled() -> Hub {
     }
     let batch = json!([
         {"topic": "jobs/0", "event": "token", "data": "a"},
-        {"topic": "other", "data": ""},
+        {"topic": "other", "data": "", "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
         {"topic": "jobs/1", "event": "progress", "data": {"n": 1}},
     ]);
     assert_eq!(hub.post("/publish", &[("content-type", "application/json")], batch.to_string().as_bytes()).status, 200);

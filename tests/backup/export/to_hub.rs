@@ -19,9 +19,9 @@ fn import(hub: &Hub, from: &Path, more: &[&str]) -> String {
     err
 }
 
-/// Topic, name and data of each event.
+/// What a publisher sends of each event.
 fn contents(events: &[Value]) -> Vec<Value> {
-    events.iter().map(|event| json!([event["topic"], event["event"], event["data"]])).collect()
+    events.iter().map(|event| json!([event["topic"], event["event"], event["data"], event["traceparent"]])).collect()
 }
 
 fn without_removed(events: &[Value]) -> Vec<Value> {

@@ -13,6 +13,7 @@ use crate::{
         net::response::{Response, full},
     },
     metrics::{Gathered, MetricKind, protobuf, text},
+    otlp::stats::OtlpCounts,
     quota::Limit,
 };
 
@@ -137,7 +138,13 @@ fn of(now: &Snapshot) -> Gathered {
         "kind",
         [("address", now.addresses), ("holder", now.holders_known)],
     );
-    let otlp = &now.otlp;
+    of_export(&now.otlp, &mut out);
+    relay_metrics::write(&now.relay, &mut out);
+    out
+}
+
+/// The metrics of the export by OTLP.
+fn of_export(otlp: &OtlpCounts, out: &mut Gathered) {
     let exported = "Spans that the OTLP collector has taken.";
     out.counter("gapless_otlp_exported_spans_total", exported, otlp.exported_spans);
     let dropped = "Spans that were not exported: more ended than the OTLP collector has taken.";
@@ -149,6 +156,4 @@ fn of(now: &Snapshot) -> Gathered {
         "signal",
         [("traces", otlp.failed_traces), ("metrics", otlp.failed_metrics)],
     );
-    relay_metrics::write(&now.relay, &mut out);
-    out
 }

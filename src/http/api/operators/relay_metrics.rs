@@ -1,7 +1,10 @@
 //! The relay's metrics.
 
 use super::relay_figures::{ProviderFigures, RelayFigures};
-use crate::{metrics::Gathered, relay::ending::RunStatus};
+use crate::{
+    metrics::{Gathered, Labels},
+    relay::ending::RunStatus,
+};
 
 /// Writes them.
 pub(super) fn write(relay: &RelayFigures, out: &mut Gathered) {
@@ -14,7 +17,7 @@ pub(super) fn write(relay: &RelayFigures, out: &mut Gathered) {
     out.histogram("gapless_relay_first_added_seconds", first, relay.first_added.clone());
     let each_frame = "Time from the arrival of a provider's frames until they were durable.";
     out.histogram("gapless_relay_added_seconds", each_frame, relay.added.clone());
-    let each = |of: fn(&ProviderFigures) -> Vec<(Vec<(&'static str, String)>, u64)>| {
+    let each = |of: fn(&ProviderFigures) -> Vec<(Labels, u64)>| {
         relay.providers.iter().flat_map(move |(name, figures)| {
             of(figures).into_iter().map(move |(labels, value)| {
                 let provider = std::iter::once(("provider", name.clone()));

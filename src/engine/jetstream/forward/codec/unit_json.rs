@@ -165,7 +165,7 @@ impl EventJson {
             r: event.retry,
             close: event.close,
             run: event.of_run,
-            trace: event.traceparent.as_ref().map(|parent| parent.to_string()),
+            trace: event.traceparent.as_ref().map(ToString::to_string),
         }
     }
 }
