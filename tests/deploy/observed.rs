@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     process::Command,
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -92,15 +93,18 @@ fn busy_provider() -> SocketAddr {
                 let mut request = vec![0; 65536];
                 let length = socket.read(&mut request).unwrap_or(0);
                 let is_free = String::from_utf8_lossy(&request[..length]).contains(FREE_MODEL);
-                let _ = socket.write_all(if is_free {
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
-                      data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
-                } else {
-                    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
-                });
                 if is_free {
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n";
+                    let frame = r#"data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}"#;
+                    let _ = socket.write_all(format!("{head}{frame}\n\n").as_bytes());
+                    // What comes with the end of an answer is not measured.
+                    thread::sleep(Duration::from_millis(300));
+                    let _ = socket.write_all(b"data: [DONE]\n\n");
                     return;
                 }
+                let _ = socket.write_all(
+                    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}",
+                );
                 let _ = socket.read(&mut request);
             });
         }
