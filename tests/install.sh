@@ -11,7 +11,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; el
 # apt: a command and the package it is in.
 wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:nginx haproxy:haproxy caddy:caddy strace:strace
         openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
-        pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven tmux:tmux
+        pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven ruby:ruby php:php-cli mcs:mono-mcs tmux:tmux
         prometheus:prometheus promtool:prometheus systemd-analyze:systemd mmdebstrap:mmdebstrap buildah:buildah dpkg-deb:dpkg objdump:binutils
         unshare:util-linux nsenter:util-linux logger:bsdutils journalctl:systemd redis-server:redis-server)
 # nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
@@ -22,6 +22,7 @@ for pair in "${wanted[@]}"; do
   have "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if have python3 && ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
+if have php && ! php -r 'exit((int) !extension_loaded("curl"));'; then missing+=(php-curl); fi
 # Debian keeps PostgreSQL's programs out of the PATH.
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || have postgres || missing+=(postgresql)
 if [ "${#missing[@]}" -gt 0 ]; then
@@ -103,11 +104,28 @@ fi
 # Maven: the libraries that the pom names, then the client with them.
 java=target/java
 if ! cat $clients/java/* 2>/dev/null | cmp -s - $java/installed; then
-  if ! have mvn || ! have javac; then complain "no maven or no javac: Java's client cannot be built"
+  if ! have mvn || ! have javac; then complain "no maven or no javac: Java's clients cannot be built"
   elif mvn -q -B -f $clients/java/pom.xml dependency:copy-dependencies -DoutputDirectory="$PWD/$java" &&
-       javac -d $java -cp "$java/*" $clients/java/Client.java
+       javac -d $java -cp "$java/*" $clients/java/*.java
   then cat $clients/java/* > $java/installed
   else complain "the libraries of $clients/java/pom.xml, or the client, could not be had"; fi
+fi
+
+# .NET: its runtime comes with pip, and Mono's compiler builds the client with the runtime's own libraries.
+dotnet=target/dotnet
+if ! cat $clients/dotnet/* $venv/installed.txt 2>/dev/null | cmp -s - $dotnet/installed; then
+  runtime=$(echo $venv/lib/python3*/site-packages/dotnetcore2/bin)
+  libraries=$(echo "$runtime"/shared/Microsoft.NETCore.App/*)
+  references=()
+  for name in Private.CoreLib Runtime Net.Http Collections Console Runtime.Extensions Net.Primitives Private.Uri; do
+    references+=("-r:$libraries/System.$name.dll")
+  done
+  mkdir -p $dotnet
+  if ! have mcs; then complain "no mcs: .NET's client cannot be built"
+  elif chmod +x "$runtime/dotnet" && ln -sfn "$PWD/$runtime" $dotnet/runtime && cp $clients/dotnet/client.runtimeconfig.json $dotnet/ &&
+       mcs -nostdlib -noconfig -nowarn:1702 -out:$dotnet/client.dll "${references[@]}" $clients/dotnet/Client.cs
+  then cat $clients/dotnet/* $venv/installed.txt > $dotnet/installed
+  else complain "the client in $clients/dotnet could not be built"; fi
 fi
 
 # Maven: what makes and compiles a client of the description. The test does it again, without a network.

@@ -31,6 +31,10 @@ const SCRIPTS: &[(&str, &str, &[&str])] = &[
     ("r3labs/sse", "target/go/r3labs", &[]),
     ("tmaxmax/go-sse", "target/go/tmaxmax", &[]),
     ("okhttp-eventsource", "java", &["-cp", "target/java:target/java/*", "Client"]),
+    ("java.net.http", "java", &["-cp", "target/java", "Jdk"]),
+    ("System.Net.Http", "target/dotnet/runtime/dotnet", &["target/dotnet/client.dll"]),
+    ("Net::HTTP", "ruby", &["tests/clients/net_http.rb"]),
+    ("ext-curl", "php", &["tests/clients/ext_curl.php"]),
 ];
 
 /// Names of all of them, and of our own.
