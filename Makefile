@@ -27,14 +27,15 @@ THREADS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 test: install ## every test there is
 	cargo test $(SIMULATION) --quiet
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast $(if $(CI),--profile ci) --test-threads $(THREADS); else cargo test --locked --lib --bins --tests; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --workspace --no-fail-fast $(if $(CI),--profile ci) --test-threads $(THREADS); else cargo test --locked --workspace --lib --bins --tests; fi
 	@$(MAKE) --no-print-directory jetstream
-	cargo test --locked --doc --quiet
+	cargo test --locked --workspace --doc --quiet
 	cargo test $(REPORT)
 	npm --prefix console test
 	npm --prefix console run e2e
 	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" npm --prefix clients/js test
 	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" clients/python/test.sh
+	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" clients/rust/test.sh
 
 # Files of tests/promises: one for each area of the protocol.
 AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream
@@ -54,13 +55,14 @@ simulate: ## the interleavings of SEEDS seeds, or with GAPLESS_SEED=K that of se
 
 lint: install ## formatting, clippy, types, the book and its links, and whether console/dist is what console/src becomes
 	cargo fmt --all --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --features simulation --test simulation -- -D warnings
 	cargo fmt --check --manifest-path benches/contenders/Cargo.toml
 	cargo clippy --quiet --manifest-path benches/contenders/Cargo.toml --target-dir target/contenders/build -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	cargo fmt --manifest-path benches/report/Cargo.toml --check
 	cargo clippy $(REPORT) --all-targets -- -D warnings
+	clients/rust/test.sh check
 	npm --prefix console run check
 	npm --prefix clients/js run check
 	clients/python/test.sh check

@@ -58,7 +58,6 @@ pub mod access;
 pub mod app;
 pub mod backup;
 pub mod cli;
-pub mod client;
 pub mod config;
 pub mod engine;
 pub mod event;
@@ -74,3 +73,5 @@ pub mod quota;
 pub mod relay;
 mod sync;
 pub mod telemetry;
+
+pub use gapless_client::transport as client;

@@ -14,6 +14,9 @@ use std::{
 #[path = "floors/circles.rs"]
 mod circles;
 
+/// The crate in clients/rust, which is read like a module of this name. `client` is one of its modules: `transport`.
+const CLIENT: &str = "gapless_client";
+
 /// The modules, each with its floor.
 const MODULES: &[(&str, u8)] = &[
     ("event", 0),
@@ -22,6 +25,7 @@ const MODULES: &[(&str, u8)] = &[
     ("progress", 0),
     ("client", 0),
     ("metrics", 0),
+    (CLIENT, 0),
     ("access", 1),
     ("backup", 1),
     ("config", 1),
@@ -65,8 +69,8 @@ const NEVER: &[(&str, &[&str])] = &[
 
 /// Paths of crates, and the only modules that may name them.
 const FENCED: &[(&[&str], &[&str])] = &[
-    (&["hyper::", "hyper_util::"], &["http/net", "cli", "client"]),
-    (&["http::", "http_body::", "http_body_util::"], &["http", "relay", "cli", "client", "otlp"]),
+    (&["hyper::", "hyper_util::"], &["http/net", "cli", CLIENT]),
+    (&["http::", "http_body::", "http_body_util::"], &["http", "relay", "cli", CLIENT, "otlp"]),
     (&["prost::"], &["metrics", "otlp"]),
     (&["opentelemetry_proto::"], &["otlp/collector", "otlp/messages"]),
     (&["sled::"], &["engine/sled"]),
@@ -88,6 +92,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
             "config",
             "telemetry",
             "access",
+            CLIENT,
         ],
     ),
     (&["jsonwebtoken::"], &["access"]),
@@ -96,7 +101,7 @@ const FENCED: &[(&[&str], &[&str])] = &[
     (&["clap_mangen::"], &["cli/man"]),
     (&["ratatui::"], &["cli/top"]),
     (&["flate2::"], &["http/api/asset"]),
-    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", "client"]),
+    (&["rustls::", "tokio_rustls::", "rustls_acme::"], &["http/net", "cli", "access", CLIENT]),
 ];
 
 /// Directories whose threads and locks must be those of `sync`, what they must not name, and the files that may: counters
@@ -141,8 +146,15 @@ struct Source {
 }
 
 fn sources() -> Vec<Source> {
+    let mut found = sources_below("src");
+    found.extend(sources_below("clients/rust/src").into_iter().map(Source::of_client));
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn sources_below(directory: &str) -> Vec<Source> {
     let mut found = Vec::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);
     let mut dirs: Vec<PathBuf> = vec![root.clone()];
     while let Some(dir) = dirs.pop() {
         for entry in fs::read_dir(dir).unwrap() {
@@ -159,7 +171,6 @@ fn sources() -> Vec<Source> {
     }
     let tests = found.iter().flat_map(Source::test_only).collect::<BTreeSet<_>>();
     found.retain(|source| tests.iter().all(|test| !Path::new(&source.path).starts_with(test)));
-    assert!(found.len() > 50, "the sources were not found");
     found
 }
 
@@ -178,6 +189,17 @@ impl Source {
             types: types.map(Into::into).collect(),
             lines: all[..length].iter().map(code).collect(),
             length,
+        }
+    }
+
+    /// A file of the client's crate, as if the crate were a module. Its types are its own.
+    fn of_client(self) -> Self {
+        let path = if self.path == "lib" { "mod" } else { &self.path };
+        Self {
+            path: format!("{CLIENT}/{path}"),
+            lines: self.lines.iter().map(|line| line.replace("crate::", &format!("crate::{CLIENT}::"))).collect(),
+            types: Vec::new(),
+            length: self.length,
         }
     }
 

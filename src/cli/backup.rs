@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     CliError,
-    client::{HubArgs, HubClient},
+    client::HubArgs,
     output,
     problem::HubProblem,
     progress::{CountedUnit, ProgressLine},
@@ -161,7 +161,7 @@ fn parts_beside(archive: &Path) -> PathBuf {
 
 async fn receive(hub: &HubArgs, directory: &BackupDirectory, check: CheckPart) -> Result<ReceivedBackup, CliError> {
     let mut receiver = BackupReceiver::new(directory, check)?;
-    let hub = HubClient::from_args(hub)?;
+    let hub = hub.client()?;
     let request = Full::<Bytes>::from(receiver.request());
     let asked = hub.send(Method::POST, "/backup", HeaderMap::new(), request);
     let response = timeout(SILENCE, asked).await.map_err(|_| silent())??;

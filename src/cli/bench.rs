@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::{
     CliError,
-    client::{HubArgs, HubClient, HubConnector},
+    client::{HubArgs, HubClient},
     output::{self, print_line},
     progress::{CountedUnit, ProgressLine, is_drawn},
 };
@@ -79,14 +79,14 @@ pub struct BenchArgs {
 /// # Errors
 /// When the hub cannot be reached or refuses, and when an event was lost, duplicated or reordered.
 pub async fn run(args: BenchArgs) -> Result<(), CliError> {
-    let hub = HubClient::from_args_plain_tcp(&args.hub)?;
+    let hub = args.hub.plain_tcp_client()?;
     let connections = (args.subscribers + args.publishers) as usize;
     if let Some(fits) = descriptors::raise_limit(connections) {
         return Err(CliError::Descriptors { wanted: connections, fits });
     }
     let topics = args.topics();
     // The runtime does nothing else while the load runs, so that nothing else affects the figures.
-    let authorization = hub.credential().authorization()?;
+    let authorization = hub.credential().authorization().await?;
     let outcome = target(&hub).and_then(|mut target| {
         target.authorization =
             authorization.as_ref().and_then(|value| value.to_str().ok()).map(AuthorizationHeader::new);
@@ -120,7 +120,7 @@ fn load(args: &BenchArgs, target: Target, topics: &LoadTopics) -> Result<LoadOut
     })
 }
 
-fn target(hub: &HubClient<HubConnector>) -> Result<Target, LoadError> {
+fn target(hub: &HubClient) -> Result<Target, LoadError> {
     let (name, authority, base) = hub.endpoint();
     let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
     let failed = |reason| LoadError::Connect { address: nowhere, reason };
@@ -136,7 +136,7 @@ fn target(hub: &HubClient<HubConnector>) -> Result<Target, LoadError> {
 }
 
 /// Deletes the topics. A failure does not affect the figures, so it is not an error.
-async fn delete_topics(hub: &HubClient<HubConnector>, topics: &LoadTopics) {
+async fn delete_topics(hub: &HubClient, topics: &LoadTopics) {
     for topic in &topics.names {
         let target = format!("/topics/{topic}");
         let deleted = hub.send(Method::DELETE, &target, HeaderMap::new(), Empty::<Bytes>::new()).await;

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{
-    problem::{HubProblem, hint},
+    problem::{HubProblem, hint, hint_of},
     stop::StopSignal,
 };
 use crate::{
@@ -110,7 +110,7 @@ pub enum CliError {
     #[error("the connection to the hub broke: {0}")]
     Broken(String),
     /// The hub refused the request.
-    #[error("{0}{hint}", hint = .0.hint())]
+    #[error("{0}{hint}", hint = hint_of(.0))]
     Refused(HubProblem),
     /// The server is not a gapless hub.
     #[error("the server is not a gapless hub: {0}")]

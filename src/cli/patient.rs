@@ -3,27 +3,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use gapless_client::{
+    ClientError,
+    connection::{HubConnection, HubRequest},
+    delivery::{GiveUp, RetryRules, WINDOW, deliver},
+};
 use hyper::{
     Method,
     header::{self, HeaderMap, HeaderValue},
 };
-use tokio::time::sleep;
 
-use super::{
-    CliError,
-    client::Dial,
-    delay,
-    output::print_error,
-    progress::beside,
-    publish::connection::{HubConnection, HubResponse, RequestFailure},
-};
-
-/// First delay before a request is sent again; it doubles, see [`delay::next`].
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-
-/// Tries of a request: with the delays about nine minutes. A hub is upgraded within, and still knows the key of a batch that it
-/// may have stored at the first one.
-const TRIES: u32 = 13;
+use super::{CliError, client::Dial, delay::retry_message, output::print_error, progress::beside};
 
 /// An idempotent request with a JSON body.
 #[derive(Debug)]
@@ -39,7 +29,7 @@ impl JsonRequest {
     /// Sends it until it has an answer. Returns the body of a successful one.
     ///
     /// # Errors
-    /// When the hub cannot be reached at the beginning, refuses for good, or does not answer after all tries.
+    /// When the hub cannot be reached at the beginning, refuses for good, or does not answer within nine minutes.
     pub(super) async fn send<D: Dial>(&self, connection: &mut HubConnection<'_, D>) -> Result<Bytes, CliError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
@@ -47,28 +37,17 @@ impl JsonRequest {
         if let Some(key) = &self.key {
             headers.insert("idempotency-key", HeaderValue::from_str(key).expect("printable ASCII"));
         }
-        let mut failures = 0;
-        loop {
-            let sent = connection.request(self.method.clone(), &self.target, headers.clone(), self.body.clone());
-            let (error, wait) = match sent.await {
-                Ok(HubResponse::Success(body)) => return Ok(body),
-                Ok(HubResponse::Refused(mut problem)) if problem.is_transient() => {
-                    let wait = problem.take_retry_after();
-                    (CliError::Refused(problem), wait)
-                }
-                Ok(HubResponse::Refused(problem)) => return Err(CliError::Refused(problem)),
-                // When the first connection fails, the URL is probably wrong.
-                Err(RequestFailure::NotSent(error)) if !connection.reached() => return Err(error),
-                Err(RequestFailure::NotSent(error @ CliError::Token { .. })) => return Err(error),
-                Err(RequestFailure::NotSent(error) | RequestFailure::MaybeSent(error)) => (error, Duration::ZERO),
-            };
-            failures += 1;
-            if failures == TRIES {
-                return Err(error);
-            }
-            let wait = delay::next(FIRST_WAIT, wait, failures, fastrand::f64());
-            beside(|| print_error(delay::retry_message(&error, wait)));
-            sleep(wait).await;
-        }
+        let Self { method, target, body, .. } = self;
+        let request = HubRequest { method: method.clone(), target: target.clone(), headers, body: body.clone() };
+        // When the first connection fails, the URL is probably wrong. A hub is upgraded within the window, and still knows the
+        // key of a batch that it may have stored at the first try.
+        let rules = RetryRules { give_up: GiveUp::After(WINDOW), awaits_first: false };
+        let delivered = deliver(connection, &request, rules, note_retry).await;
+        delivered.map(|delivered| delivered.body).map_err(|undelivered| undelivered.cause.into())
     }
+}
+
+/// Tells on stderr why a request is sent again, and when.
+pub(super) fn note_retry(reason: &ClientError, wait: Duration) {
+    beside(|| print_error(retry_message(&CliError::of(reason), wait)));
 }

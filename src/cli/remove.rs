@@ -48,7 +48,7 @@ fn id(text: &str) -> Result<EventId, String> {
 /// # Errors
 /// When the hub cannot be reached, refuses, or has no such event.
 pub async fn run(args: RemoveArgs) -> Result<(), CliError> {
-    remove(&HubClient::from_args(&args.hub)?, &args, &mut output::stdout()).await
+    remove(&args.hub.client()?, &args, &mut output::stdout()).await
 }
 
 async fn remove<D: Dial>(hub: &HubClient<D>, args: &RemoveArgs, out: &mut impl std::io::Write) -> Result<(), CliError> {

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::client::{Dial, HubClient, Untrusted};
+use super::client::{Dial, HubClient};
 
 /// The script of one connection.
 pub(super) enum Script {
@@ -87,7 +87,7 @@ impl Dial for Scripted {
         self.requests.borrow_mut().push(Request { at: self.started.elapsed(), text: String::new() });
         let (until, steps) = match script {
             Script::Refuse => return Err(io::ErrorKind::ConnectionRefused.into()),
-            Script::Distrust => return Err(io::Error::other(Untrusted("an unknown issuer".into()))),
+            Script::Distrust => return Err(io::Error::other(rustls::Error::General("an unknown issuer".into()))),
             Script::Serve { until, steps } => (until, steps),
         };
         // A small buffer, so that writers have to wait.

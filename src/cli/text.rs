@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+pub(super) use gapless_client::problem::one_line;
+
 use crate::event::topic::is_format;
 
 /// `text` with control characters escaped as in JSON, `\u001b`, so that a line of JSON stays valid. Line feeds and tabs
@@ -21,11 +23,6 @@ pub(super) fn visible(text: &str) -> String {
         }
     }
     shown
-}
-
-/// Untrusted `text` as one line: line breaks become spaces, so that it cannot imitate a message of this program.
-pub(super) fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
 }
 
 /// Whether a terminal may not display `c` as a visible character: C0, DEL, C1, and characters that are invisible,

@@ -38,12 +38,12 @@ pub mod retention;
 pub mod selection;
 pub mod shape;
 pub mod sse;
-pub mod sse_parser;
 pub mod time;
 pub mod topic;
 pub mod traceparent;
 
 pub use cursor::Verdict;
+pub use gapless_client::sse_parser;
 pub use glob::Glob;
 pub use id::{Epoch, EventId, Seq};
 pub use record::{Data, Event, EventName, NewEvent};

@@ -1,54 +1,9 @@
-//! Connections to a hub, with messages for the errors of TLS.
+//! Messages for the errors of TLS.
 
-use std::{io, path::Path};
+use std::io;
 
-use super::{Dial, address::HubAddress, trust};
-use crate::{
-    cli::CliError,
-    client::{
-        Connector,
-        byte_stream::ByteStream,
-        connector::{InvalidHost, tls_error},
-        proxy::{InvalidProxy, Proxy, ProxyVariables},
-    },
-};
-
-/// Opens connections to one hub.
-#[derive(Debug)]
-pub(in crate::cli) struct HubConnector(Connector);
-
-impl HubConnector {
-    /// Connections to `hub_address`, with TLS for https. `ca` is a file of certificates to trust in addition to the
-    /// system's.
-    pub(super) fn new(hub_address: &HubAddress, ca: Option<&Path>) -> Result<Self, CliError> {
-        let server = hub_address.server.clone();
-        let tls = server.tls.then(|| trust::config(ca)).transpose()?;
-        let proxy = Proxy::from_environment(&server, ProxyVariables::OfScheme)
-            .map_err(|InvalidProxy { name, problem }| CliError::Proxy { name, problem })?;
-        Connector::new(server, proxy, tls).map(Self).map_err(|InvalidHost| CliError::Url {
-            url: format!("https://{}", hub_address.server.authority),
-            problem: "a certificate cannot be for that host; it must be a DNS name or an IP address",
-        })
-    }
-
-    /// The address, as `host:port`.
-    pub(super) fn address(&self) -> &str {
-        &self.0.server().address
-    }
-
-    /// The proxy to connect through.
-    pub(super) fn proxy(&self) -> Option<&Proxy> {
-        self.0.proxy()
-    }
-}
-
-impl Dial for HubConnector {
-    type Io = Box<dyn ByteStream>;
-
-    async fn dial(&self) -> io::Result<Box<dyn ByteStream>> {
-        self.0.connect().await.map_err(|error| explained(error, &self.0.server().host))
-    }
-}
+use super::trust;
+use crate::client::connector::tls_error;
 
 /// The error of a connection to `host`, in words and with what to do when the handshake has failed.
 pub(in crate::cli) fn explained(error: io::Error, host: &str) -> io::Error {
@@ -58,17 +13,10 @@ pub(in crate::cli) fn explained(error: io::Error, host: &str) -> io::Error {
     }
 }
 
-/// Why a TLS handshake failed. A retry does not help.
+/// Why a TLS handshake failed.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub(in crate::cli) struct Untrusted(pub(in crate::cli) String);
-
-impl Untrusted {
-    /// The [`Untrusted`] inside `error`, if there is one.
-    pub(in crate::cli) fn of(error: &io::Error) -> Option<&Self> {
-        error.get_ref().and_then(|inner| inner.downcast_ref())
-    }
-}
+struct Untrusted(String);
 
 #[cfg(test)]
 mod tests {
@@ -85,7 +33,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::{super::tests::args, *};
-    use crate::cli::client::HubClient;
+    use crate::cli::CliError;
 
     /// A test CA, and its certificate as a file.
     struct TestIssuer {
@@ -156,7 +104,7 @@ mod tests {
 
     /// The status of a request by these arguments.
     fn ask(line: &[&str]) -> Result<u16, CliError> {
-        let hub = HubClient::from_args(&args(line))?;
+        let hub = args(line).client()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let body = Empty::<bytes::Bytes>::new();
         let answer = runtime.block_on(hub.send(Method::GET, "/healthz", HeaderMap::new(), body))?;
@@ -291,8 +239,7 @@ mod tests {
     fn a_handshake_has_a_timeout() {
         let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("https://localhost:{}", silent.local_addr().expect("an address").port());
-        let hub =
-            HubClient::from_args(&args(&["--url", &url, "--ca", &TestIssuer::new("ours").file()])).expect("a hub");
+        let hub = args(&["--url", &url, "--ca", &TestIssuer::new("ours").file()]).client().expect("a hub");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let request = hub.send(Method::GET, "/", HeaderMap::new(), Empty::<bytes::Bytes>::new());
         let message = runtime.expect("a runtime").block_on(request).expect_err("silence").to_string();

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use self::pages::{EventPage, PageReader, PageStart};
 use super::{
     CliError,
-    client::{HubArgs, HubClient, HubConnector},
+    client::{HubArgs, HubConnector},
     output,
     progress::{CountedUnit, ProgressLine},
 };
@@ -77,7 +77,7 @@ pub struct ExportArgs {
 /// # Errors
 /// When the hub cannot be reached or refuses, or the file cannot be written. What is in the file stays.
 pub async fn run(args: ExportArgs) -> Result<(), CliError> {
-    let hub = HubClient::from_args(&args.hub)?;
+    let hub = args.hub.client()?;
     let mut topics = args.topics.clone();
     topics.sort_unstable();
     topics.dedup();

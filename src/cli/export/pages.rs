@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
+use gapless_client::connection::HubConnection;
 use hyper::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -11,7 +12,6 @@ use crate::{
         CliError,
         client::{Dial, HubClient},
         patient::JsonRequest,
-        publish::connection::HubConnection,
     },
     event::{EventId, Filter, Selection, TopicName},
     export::MAX_LINE_BYTES,

@@ -3,6 +3,7 @@
 
 use std::{fs::File, io::BufReader, path::Path, sync::Arc};
 
+use gapless_client::connection::HubConnection;
 use hyper::Method;
 use serde::Deserialize;
 
@@ -14,11 +15,11 @@ use super::{
 use crate::{
     cli::{
         CliError,
-        client::{Dial, HubClient},
+        client::Dial,
         output::print_error,
         patient::JsonRequest,
         progress::{CountedUnit, ProgressLine},
-        publish::{close, connection::HubConnection},
+        publish::close,
     },
     event::TopicName,
     export::{ExportError, reader::ExportReader},
@@ -42,7 +43,7 @@ struct ImportReceipt {
 /// When the export is not valid, the hub refuses, or the file of ids cannot be written. What was published stays, and the import
 /// may be repeated.
 pub async fn to_hub(args: ImportArgs) -> Result<(), CliError> {
-    let hub = HubClient::from_args(&args.hub)?;
+    let hub = args.hub.client()?;
     let (file, length) = open(&args.from)?;
     let reader = ExportReader::open(BufReader::new(file))?;
     let mut ids = IdsFile::open(&args.ids())?;

@@ -10,6 +10,9 @@ use crate::{
     event::{TopicName, record::MAX_RETRY_MS, topic::TopicError},
 };
 
+/// The path of a publish, up to the query.
+pub(super) const PATH: &str = "/publish?";
+
 /// The arguments of `gapless publish`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

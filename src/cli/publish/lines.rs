@@ -6,23 +6,28 @@
 //! nothing. While a batch is in flight, the next lines collect, so a slow hub results in larger batches. A line
 //! is not delayed to fill a batch, unless many batches were sent shortly before ([`pace`](super::pace)).
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use form_urlencoded::Serializer;
+use gapless_client::{
+    ClientError,
+    connection::{HubConnection, HubRequest},
+    delivery::{Delivered, GiveUp, RetryRules, Undelivered, WINDOW, deliver},
+    random_key,
+};
 use hyper::{
     Method,
     header::{self, HeaderMap, HeaderValue},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
-    args::PublishArgs,
+    args::{PATH, PublishArgs},
     batch::{self, BatchLine, LineFormat},
     bounds::{MAX_BYTES, MAX_LINES},
     close,
-    connection::{HubConnection, HubResponse, PATH, RequestFailure},
     files::PublishedCount,
     input::InputLines,
     ledger::Ledger,
@@ -31,20 +36,12 @@ use super::{
 use crate::cli::{
     CliError,
     client::{Dial, HubClient},
-    delay,
     output::print_error,
+    patient::note_retry,
     problem::HubProblem,
     progress::beside,
 };
 use crate::progress::WorkProgress;
-
-/// How long a batch that may have been published is sent again: the default `publish.idempotency_window` of ten
-/// minutes, less one for the duration of a request. After that the hub may have forgotten the key. A hub may be
-/// configured with a shorter window.
-const WINDOW: Duration = Duration::from_mins(9);
-
-/// First delay before a retry; it doubles, see [`delay::next`]. A hub restarts within seconds.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// Publishes lines in batches.
 struct LineSender<'a, D: Dial, O> {
@@ -75,18 +72,6 @@ struct BatchReceipts<'a> {
     events: Vec<&'a RawValue>,
 }
 
-/// The outcome of an attempt to send a batch.
-enum SendOutcome {
-    /// The batch is published, or its lines are back in the queue with the refused one marked.
-    Settled,
-    /// Nothing was published. The batch can be sent again, at the earliest after this long.
-    NotPublished(CliError, Duration),
-    /// It may have been published. It can be sent again, at the earliest after this long.
-    Unknown(CliError, Duration),
-    /// Nothing was published, and a retry cannot succeed.
-    Fatal(CliError),
-}
-
 /// Publishes `lines` as they arrive. Prints each receipt when it arrives, and reports refused lines.
 pub(super) async fn publish<D: Dial>(
     hub: &HubClient<D>,
@@ -107,7 +92,7 @@ pub(super) async fn publish<D: Dial>(
         ledger: Ledger::new(lines.noun()),
         count: PublishedCount::new(progress),
         lines,
-        key_prefix: random_key_prefix()?,
+        key_prefix: random_key()?,
         batches: 0,
         pace: Pace::new(),
         max_lines: MAX_LINES,
@@ -119,13 +104,6 @@ pub(super) async fn publish<D: Dial>(
         (Some(topic), true) if args.close => sender.close(topic).await,
         _ => Ok(()),
     }
-}
-
-/// A random prefix for the keys of this process.
-fn random_key_prefix() -> Result<String, CliError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| CliError::Input(error.into()))?;
-    Ok(format!("gapless-{:032x}", u128::from_be_bytes(random)))
 }
 
 impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
@@ -188,104 +166,63 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
         }
     }
 
-    /// Sends `batch` until its outcome is known.
+    /// Sends `batch` until its outcome is known. Its lines are published then, or back in the queue with the refused one
+    /// marked.
     async fn deliver(&mut self, batch: Vec<BatchLine>) -> Result<(), CliError> {
         self.batches += 1;
         let key = format!("{}-{}", self.key_prefix, self.batches);
-        let (mut doubtful, mut failures) = (None, 0);
-        loop {
-            let sent = Instant::now();
-            let outcome = self.attempt(&batch, &key, doubtful.is_some()).await?;
-            if self.connection.was_resent() || matches!(outcome, SendOutcome::Unknown(..)) {
-                doubtful.get_or_insert(sent);
-            }
-            let (reason, wait) = match outcome {
-                SendOutcome::Settled => return Ok(()),
-                SendOutcome::NotPublished(reason, wait) | SendOutcome::Unknown(reason, wait) => (reason, wait),
-                SendOutcome::Fatal(error) if self.ledger.is_empty() && doubtful.is_none() => return Err(error),
-                SendOutcome::Fatal(error) => return Err(self.end_early(&error, &batch, doubtful.is_some())),
-            };
-            failures += 1;
-            let wait = delay::next(FIRST_WAIT, wait, failures, fastrand::f64());
-            if doubtful.is_some_and(|since| since.elapsed() + wait > WINDOW) {
-                return Err(self.end_early(&reason, &batch, true));
-            }
-            beside(|| print_error(delay::retry_message(&reason, wait)));
-            sleep(wait).await;
-        }
-    }
-
-    /// One attempt. Errors are local, such as a closed stdout.
-    async fn attempt(&mut self, batch: &[BatchLine], key: &str, doubtful: bool) -> Result<SendOutcome, CliError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert("idempotency-key", HeaderValue::from_str(key).expect("letters and digits"));
-        let response = self.connection.request(Method::POST, &self.target, headers, batch::body(batch)).await;
-        let mut problem = match response {
-            Ok(HubResponse::Success(body)) => return self.receipts(batch, &body),
-            Ok(HubResponse::Refused(problem)) => problem,
-            Err(RequestFailure::NotSent(error)) => {
-                // When the first connection fails, the URL is probably wrong, so there is no retry.
-                let fatal = !self.connection.reached() || matches!(error, CliError::Token { .. });
-                return Ok(if fatal {
-                    SendOutcome::Fatal(error)
-                } else {
-                    SendOutcome::NotPublished(error, Duration::ZERO)
-                });
+        headers.insert("idempotency-key", HeaderValue::from_str(&key).expect("letters and digits"));
+        let request =
+            HubRequest { method: Method::POST, target: self.target.clone(), headers, body: batch::body(&batch) };
+        // When the first connection fails, the URL is probably wrong, so there is no retry.
+        let rules = RetryRules { give_up: GiveUp::AfterUncertain(WINDOW), awaits_first: false };
+        match deliver(&mut self.connection, &request, rules, note_retry).await {
+            Ok(delivered) => self.receipts(&batch, &delivered),
+            Err(Undelivered { cause: ClientError::Refused(problem), is_uncertain })
+                if !problem.is_transient() && self.is_about_a_line(&problem, is_uncertain) =>
+            {
+                self.isolate_refused_line(batch, &problem);
+                Ok(())
             }
-            Err(RequestFailure::MaybeSent(error)) => return Ok(SendOutcome::Unknown(error, Duration::ZERO)),
-        };
-        if problem.is_transient() {
-            let wait = problem.take_retry_after();
-            // After a failed flush (store-unavailable) the events may be on disk. A proxy's error has no code: the hub
-            // behind it may have processed the request.
-            let not_published = problem.code().is_some_and(|code| code != "store-unavailable");
-            let error = CliError::Refused(problem);
-            return Ok(if not_published {
-                SendOutcome::NotPublished(error, wait)
-            } else {
-                SendOutcome::Unknown(error, wait)
-            });
+            Err(Undelivered { cause, is_uncertain }) => Err(self.failed(cause.into(), &batch, is_uncertain)),
         }
-        Ok(self.isolate_refused_line(batch, problem, doubtful))
     }
 
-    /// Handles a batch that was refused as a whole: finds the line that caused it and refuses that; the others are sent
-    /// again.
-    fn isolate_refused_line(&mut self, batch: &[BatchLine], problem: HubProblem, doubtful: bool) -> SendOutcome {
-        let code = problem.code().unwrap_or_default();
-        let is_about_a_line = match code {
+    /// Whether a batch was refused because of one of its lines. `doubtful`: it may have been published before.
+    fn is_about_a_line(&self, problem: &HubProblem, doubtful: bool) -> bool {
+        match problem.code().unwrap_or_default() {
             "body-invalid" | "data-not-utf8" | "too-large" => true,
             // If all lines have the same topic and name, the problem is the same for all of them.
             "topic-invalid" | "event-name-invalid" | "topic-closed" => self.form.0.is_none(),
             // An earlier attempt may have been published before the token lost its permission.
             "forbidden" => self.form.0.is_none() && !doubtful,
             _ => false,
-        };
-        if !is_about_a_line {
-            return SendOutcome::Fatal(CliError::Refused(problem));
         }
-        let bad = if batch.len() == 1 { Some(0) } else { index(problem.detail()).filter(|at| *at < batch.len()) };
-        let mut again = batch.to_vec();
-        match bad {
-            Some(at) => again[at].envelope = Err(problem.to_string()),
-            None => self.max_lines = batch.len() / 2,
-        }
-        again.into_iter().rev().for_each(|item| self.waiting.push_front(item));
-        SendOutcome::Settled
     }
 
-    fn receipts(&mut self, batch: &[BatchLine], body: &[u8]) -> Result<SendOutcome, CliError> {
-        let receipts = serde_json::from_slice::<BatchReceipts<'_>>(body).map(|receipts| receipts.events);
+    /// Handles a batch that was refused as a whole: finds the line that caused it and refuses that; the others are sent
+    /// again.
+    fn isolate_refused_line(&mut self, mut batch: Vec<BatchLine>, problem: &HubProblem) {
+        let bad = if batch.len() == 1 { Some(0) } else { index(problem.detail()).filter(|at| *at < batch.len()) };
+        match bad {
+            Some(at) => batch[at].envelope = Err(problem.to_string()),
+            None => self.max_lines = batch.len() / 2,
+        }
+        batch.into_iter().rev().for_each(|item| self.waiting.push_front(item));
+    }
+
+    fn receipts(&mut self, batch: &[BatchLine], delivered: &Delivered) -> Result<(), CliError> {
+        let not_a_hub = |sender: &Self, what| sender.failed(CliError::NotAHub(what), batch, delivered.was_uncertain);
+        let receipts = serde_json::from_slice::<BatchReceipts<'_>>(&delivered.body).map(|receipts| receipts.events);
         let Ok(receipts) = receipts else {
-            return Ok(SendOutcome::Fatal(CliError::NotAHub(
-                "its response to a batch is not a list of receipts".into(),
-            )));
+            return Err(not_a_hub(self, "its response to a batch is not a list of receipts".into()));
         };
         if receipts.len() != batch.len() {
             let (sent, got) = (batch.len(), receipts.len());
-            return Ok(SendOutcome::Fatal(CliError::NotAHub(format!("it returned {got} receipts for {sent} events"))));
+            return Err(not_a_hub(self, format!("it returned {got} receipts for {sent} events")));
         }
         let last = batch.iter().map(|item| item.number).max().unwrap_or_default();
         self.ledger.confirm(last);
@@ -293,11 +230,14 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
         self.count.add(batch.len() as u64, bytes, || self.lines.file(last));
         self.max_lines = self.max_lines.saturating_mul(2).min(MAX_LINES);
         let lines: String = receipts.iter().flat_map(|receipt| [receipt.get(), "\n"]).collect();
-        beside(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush())).map_err(CliError::output)?;
-        Ok(SendOutcome::Settled)
+        beside(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush())).map_err(CliError::output)
     }
 
-    fn end_early(&self, why: &CliError, batch: &[BatchLine], doubtful: bool) -> CliError {
+    /// The error of a batch, with what is published and what is not.
+    fn failed(&self, why: CliError, batch: &[BatchLine], doubtful: bool) -> CliError {
+        if self.ledger.is_empty() && !doubtful {
+            return why;
+        }
         let numbers = || batch.iter().map(|item| item.number);
         let lines = numbers().min().zip(numbers().max()).map(|(first, last)| first..=last);
         CliError::Unconfirmed(self.ledger.early_end_report(&why.to_string(), lines.filter(|_| doubtful)))
@@ -305,23 +245,9 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
 
     /// Closes the topic. Retries without limit, because closing is idempotent.
     async fn close(&mut self, topic: &str) -> Result<(), CliError> {
-        let mut failures = 0;
-        loop {
-            let (reason, retry_after) = match close::close(&mut self.connection, topic).await {
-                Ok(HubResponse::Success(_)) => return Ok(()),
-                Ok(HubResponse::Refused(mut problem)) if problem.is_transient() => {
-                    let wait = problem.take_retry_after();
-                    (CliError::Refused(problem), wait)
-                }
-                Ok(HubResponse::Refused(problem)) => return Err(CliError::Refused(problem)),
-                Err(RequestFailure::NotSent(error @ CliError::Token { .. })) => return Err(error),
-                Err(RequestFailure::NotSent(error) | RequestFailure::MaybeSent(error)) => (error, Duration::ZERO),
-            };
-            failures += 1;
-            let wait = delay::next(FIRST_WAIT, retry_after, failures, fastrand::f64());
-            beside(|| print_error(delay::retry_message(&reason, wait)));
-            sleep(wait).await;
-        }
+        let rules = RetryRules { give_up: GiveUp::Never, awaits_first: true };
+        let closed = deliver(&mut self.connection, &close::request(topic), rules, note_retry).await;
+        closed.map(drop).map_err(|undelivered| undelivered.cause.into())
     }
 }
 

@@ -9,14 +9,14 @@
 //! | `close` | closing the topic afterwards |
 //! | `ledger` | the outcome of each line |
 //! | `pace` | the rate limit of batches |
-//! | `connection` | requests over one connection |
 //! | `files` | the files of `--file`, and the progress of publishing them |
 //! | `input` | reads stdin or files on its own thread |
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use form_urlencoded::Serializer;
+use gapless_client::connection::{HubConnection, HubRequest, HubResponse, RequestBounds, RequestFailure};
 use hyper::{
     Method,
     header::{self, HeaderMap, HeaderValue},
@@ -33,7 +33,6 @@ mod args;
 mod batch;
 mod bounds;
 pub(super) mod close;
-pub(super) mod connection;
 mod files;
 mod input;
 mod ledger;
@@ -44,10 +43,13 @@ mod tests;
 
 pub use self::args::PublishArgs;
 use self::{
-    connection::{HubConnection, HubResponse, PATH, RequestFailure},
+    args::PATH,
     files::{EventUnit, InputFiles},
     input::InputLines,
 };
+
+/// Timeout of the response to one event: far longer than any commit takes.
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Publishes, and prints the receipts.
 ///
@@ -57,7 +59,7 @@ pub async fn run(args: PublishArgs) -> Result<(), CliError> {
     if args.key.is_some() && args.file.len() > 1 {
         return Err(CliError::KeyOfFiles);
     }
-    let hub = HubClient::from_args(&args.hub)?;
+    let hub = args.hub.client()?;
     let mut out = output::stdout();
     let unit = if args.lines || args.ndjson { EventUnit::Line } else { EventUnit::File };
     let files = InputFiles::of(&args.file)?;
@@ -96,9 +98,12 @@ async fn one<D: Dial>(
     if let Some(key) = &args.key {
         headers.insert("idempotency-key", key.clone());
     }
-    match HubConnection::new(hub).request(Method::POST, &query.finish(), headers, data).await {
-        Ok(HubResponse::Success(receipt)) => print_line(out, receipt.trim_ascii_end()),
+    let request = HubRequest { method: Method::POST, target: query.finish(), headers, body: data };
+    let bounds = RequestBounds { patience: RESPONSE_TIMEOUT, may_send: &|| true };
+    match HubConnection::new(hub).request(&request, &bounds).await {
+        Ok(HubResponse::Success { body, .. }) => print_line(out, body.trim_ascii_end()),
         Ok(HubResponse::Refused(problem)) => Err(CliError::Refused(problem)),
-        Err(RequestFailure::NotSent(error) | RequestFailure::MaybeSent(error)) => Err(error),
+        Err(RequestFailure::NotSent(error) | RequestFailure::MaybeSent(error)) => Err(error.into()),
+        Err(RequestFailure::TooLate) => unreachable!("it may always be sent"),
     }
 }

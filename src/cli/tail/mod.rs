@@ -3,7 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | the arguments, and the request |
-//! | `follow` | connects, reads, keeps the last id, and reconnects |
+//! | `follow` | prints what is received, and keeps the last id |
 //! | `start` | checks start positions before anything is sent |
 //! | `state` | the file that keeps the last id over restarts |
 //! | `print` | prints events and notices |
@@ -21,11 +21,7 @@ use std::{
 use clap::{ColorChoice, value_parser};
 use form_urlencoded::Serializer;
 
-use super::{
-    CliError,
-    client::{HubArgs, HubClient},
-    output, stop,
-};
+use super::{CliError, client::HubArgs, output, stop};
 use crate::event::{Filter, position::MAX_NEWEST, topic::TopicError};
 
 mod clock;
@@ -114,7 +110,7 @@ fn topic(text: &str) -> Result<String, TopicError> {
 /// When the hub refuses, stdout cannot be written to, or the state file cannot be used. After a lost connection it
 /// reconnects.
 pub async fn run(args: TailArgs) -> Result<(), CliError> {
-    let hub = HubClient::from_args(&args.hub)?;
+    let hub = args.hub.client()?;
     let state = args.state.as_ref().map(|path| StateFile::open(path, &args.topics, io::stdout())).transpose()?;
     // Without a state there is nothing to finish.
     let stop = if state.is_some() { Some(stop::listen(|| {}).map_err(CliError::Signals)?) } else { None };

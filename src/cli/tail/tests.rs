@@ -213,7 +213,7 @@ fn the_initial_position_is_kept_and_not_printed() {
     let position = "retry: 3000\nevent: hub.cursor\nid: abcd-7\ndata: {\"id\":\"abcd-7\"}\n\n:\n";
     let alive = "event: hub.keepalive\ndata: {}\n\n";
     for text in [position.to_owned(), format!("{position}{alive}:\nretry: 3000\n")] {
-        let outcome = tail(None, Some(9), vec![stream(&text), stream(""), complete()]);
+        let outcome = tail(None, Some(9), vec![stream(&text), stream(ALIVE), complete()]);
         assert_eq!(outcome.cursors(), [None, Some("abcd-7"), Some("abcd-7")]);
         assert_eq!((&*outcome.out, &*outcome.notes), ("", ""));
     }
@@ -236,7 +236,7 @@ fn errors_of_a_proxy_are_retried() {
         assert!(outcome.notes.contains("trying again"), "{}", outcome.notes);
     }
     let asked = |header| vec![answer(&format!("503 Later\r\nretry-after: {header}"), ""), complete()];
-    for (header, wait) in [("100", 100), ("99999999", 600), ("0", 3), ("Thu, 26 Nov 2026 09:00:00 GMT", 3)] {
+    for (header, wait) in [("100", 100), ("99999999", 600), ("0", 3), ("Thu, 26 Nov 2020 09:00:00 GMT", 3)] {
         let outcome = tail(None, None, asked(header));
         assert!((wait..=wait * 5 / 4).contains(&outcome.waits()[0].as_secs()), "{header}: {:?}", outcome.waits());
         let message = outcome.notes.trim_end();
@@ -261,6 +261,20 @@ fn it_ends_with_the_last_of_its_topics_without_another_request() {
         let outcome = tail_of(topics, &[], None, None, vec![stream(&text), complete()]);
         assert_eq!(outcome.requests.len(), 2, "{text}");
     }
+}
+
+#[test]
+fn a_stream_that_ends_directly_after_its_head_is_asked_for_with_growing_delays() {
+    let head = "retry: 1000\nevent: hub.cursor\nid: abcd-1\ndata: {}\n\n";
+    let broken = || {
+        let text = STREAM.replace("\r\n\r\n", "\r\ncontent-length: 9999\r\n\r\n");
+        serve(vec![ScriptStep::Send(format!("{text}{head}"))])
+    };
+    let outcome = tail(None, None, vec![broken(), broken(), broken(), stream(""), complete()]);
+    for (wait, least) in outcome.waits().iter().zip([1, 2, 4, 8].map(Duration::from_secs)) {
+        assert!((least..=least * 5 / 4).contains(wait), "{:?}", outcome.waits());
+    }
+    assert!(outcome.notes.contains("ended before anything came"), "{}", outcome.notes);
 }
 
 #[test]
@@ -328,6 +342,9 @@ fn a_closed_stdout_ends_it_without_a_message() {
     });
 }
 
+/// A keepalive: a stream that ends before anything came is a failure.
+const ALIVE: &str = ":\n\n";
+
 /// A token in a file that the test can replace.
 struct TokenFile(tempfile::TempDir);
 
@@ -361,8 +378,8 @@ fn unauthorized(before: Vec<ScriptStep>) -> Script {
 #[test]
 fn every_connection_sends_the_token_that_is_in_the_file() {
     let file = TokenFile::new();
-    let head = || ScriptStep::Send(STREAM.into());
-    let outcome = file.tail(vec![serve(vec![head(), file.becomes("second")]), stream(""), complete()]);
+    let head = || ScriptStep::Send(format!("{STREAM}{ALIVE}"));
+    let outcome = file.tail(vec![serve(vec![head(), file.becomes("second")]), stream(ALIVE), complete()]);
     assert!(outcome.result.is_ok() && outcome.notes.is_empty(), "{}", outcome.notes);
     assert_eq!(outcome.tokens(), [Some("first"), Some("second"), Some("second")]);
     assert!(outcome.requests.iter().all(|request| request.text.matches("first").count() < 2), "in the header alone");
@@ -384,7 +401,7 @@ fn a_refused_token_ends_it_with_the_reason_and_what_to_do() {
 fn a_token_that_was_replaced_meanwhile_is_tried_once_at_once() {
     let file = TokenFile::new();
     let replaced = |token| unauthorized(vec![file.becomes(token)]);
-    let outcome = file.tail(vec![replaced("second"), stream(""), replaced("third"), replaced("fourth")]);
+    let outcome = file.tail(vec![replaced("second"), stream(ALIVE), replaced("third"), replaced("fourth")]);
     let message = outcome.result.as_ref().expect_err("refused twice").to_string();
     assert!(message.contains("expired at noon"), "{message}");
     assert_eq!(outcome.tokens(), ["first", "second", "second", "third"].map(Some));

@@ -160,7 +160,7 @@ async fn request<D: Dial>(
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     let request = hub.send(Method::GET, target, headers, Empty::<Bytes>::new());
-    timeout(SILENCE, request).await.unwrap_or_else(|_| Err(silent()))
+    Ok(timeout(SILENCE, request).await.map_err(|_| silent())??)
 }
 
 /// The message about a lost connection. The reason is last, because it may be long.

@@ -60,7 +60,7 @@ pub struct TopArgs {
 /// When the hub cannot be reached at first, or refuses, and when stdout is no terminal. After a lost connection it
 /// reconnects.
 pub async fn run(args: TopArgs) -> Result<(), CliError> {
-    let hub = HubClient::from_args(&args.hub)?;
+    let hub = args.hub.client()?;
     if args.once {
         let (stats, not_ready) = feed::once(&hub).await?;
         let text = plain::text(&args.hub.url, &stats, not_ready.as_deref());

@@ -40,6 +40,7 @@ pub struct Parser {
     after_cr: bool,
     at_start: bool,
     retry: Option<u64>,
+    comments: u64,
 }
 
 impl Parser {
@@ -56,6 +57,7 @@ impl Parser {
             after_cr: false,
             at_start: true,
             retry: None,
+            comments: 0,
         }
     }
 
@@ -131,6 +133,12 @@ impl Parser {
         self.retry
     }
 
+    /// Number of comments so far: keepalives.
+    #[must_use]
+    pub fn comments(&self) -> u64 {
+        self.comments
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -172,6 +180,7 @@ impl Parser {
     fn field(&mut self, line: &str) {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
+        self.comments += u64::from(name.is_empty());
         match name {
             "event" => self.block.event = value.into(),
             "data" => match &mut self.block.data {
@@ -276,6 +285,13 @@ mod tests {
         parser
             .push(b"data: a\n\nretry: 20\n", |block| assert_eq!(block, Ok(SseBlock { retry: Some(10), ..data("a") })));
         assert_eq!(parser.retry(), Some(20));
+    }
+
+    #[test]
+    fn comments_are_counted() {
+        let mut parser = Parser::new(64);
+        parser.push(b": a\n:\ndata: :\n", |_| {});
+        assert_eq!(parser.comments(), 2);
     }
 
     #[test]

@@ -237,7 +237,7 @@ mod tests {
     use tokio_rustls::TlsAcceptor;
 
     use super::*;
-    use crate::client::HttpUrl;
+    use crate::transport::HttpUrl;
 
     fn found(url: &str, environment: &[(&str, &str)]) -> Result<Option<Proxy>, InvalidProxy> {
         found_in(url, ProxyVariables::OfScheme, environment)

@@ -3,22 +3,26 @@
 use std::path::PathBuf;
 
 use crate::{
-    cli::CliError,
-    client::{HttpUrl, InvalidUrl, ServerAddress},
+    ClientError,
+    transport::{HttpUrl, InvalidUrl, ServerAddress},
 };
 
 /// The address of a hub.
 #[derive(Debug)]
-pub(super) struct HubAddress {
-    pub(super) server: ServerAddress,
+pub struct HubAddress {
+    /// Where it listens.
+    pub server: ServerAddress,
     /// The URL's path.
-    pub(super) base: String,
+    pub base: String,
 }
 
 impl HubAddress {
-    /// Parses `url`.
-    pub(super) fn parse(url: &str) -> Result<Self, CliError> {
-        let wrong = |problem| CliError::Url { url: without_secrets(url), problem };
+    /// Parses `url`: `http://`, `https://`, or `unix:/` and the path of its socket.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`], without what may be secret in `url`.
+    pub fn parse(url: &str) -> Result<Self, ClientError> {
+        let wrong = |problem| ClientError::Url { url: without_secrets(url), problem };
         if let Some(path) = url.strip_prefix("unix:") {
             let socket = Some(PathBuf::from(path)).filter(|path| path.is_absolute());
             let socket =
@@ -32,11 +36,11 @@ impl HubAddress {
                     "it must start with http://, https:// or unix:/, as in http://127.0.0.1:8080"
                 }
                 InvalidUrl::NoHost => "it has no host",
-                InvalidUrl::UserInfo => "remove the credentials; give a token with --token-file or GAPLESS_TOKEN",
+                InvalidUrl::UserInfo => "remove the credentials; give them as the token",
             })
         })?;
         if url.query.is_some() {
-            return Err(wrong("remove the query; give a token with --token-file or GAPLESS_TOKEN"));
+            return Err(wrong("remove the query; give a credential as the token"));
         }
         Ok(Self { server: url.server, base: url.path })
     }

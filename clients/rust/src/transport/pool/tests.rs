@@ -24,7 +24,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::client::HttpUrl;
+use crate::transport::HttpUrl;
 
 /// Longer than any step takes.
 const MAX_WAIT: Duration = Duration::from_secs(20);

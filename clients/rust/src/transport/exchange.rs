@@ -209,7 +209,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::client::{HttpUrl, connector::is_host_unknown, trust};
+    use crate::transport::{HttpUrl, connector::is_host_unknown, trust};
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
 
