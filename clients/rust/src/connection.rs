@@ -73,7 +73,7 @@ pub enum RequestFailure {
 
 /// What bounds one request.
 pub struct RequestBounds<'a> {
-    /// For everything from the request to the end of the response, on a connection.
+    /// For the token and the connection; and again for the request and its response.
     pub patience: Duration,
     /// Asked directly before the request is sent, when the token is there.
     pub may_send: &'a (dyn Fn() -> bool + Sync),
@@ -153,12 +153,18 @@ impl<'a, D: Dial> HubConnection<'a, D> {
         bounds: &RequestBounds<'_>,
     ) -> Result<HubResponse, RequestFailure> {
         let HubRequest { method, target, headers, body } = request;
-        let request = self.hub.request(method.clone(), target, headers.clone(), Full::new(body.clone())).await;
-        let request = request.map_err(RequestFailure::NotSent)?;
-        let mut sender = match kept {
-            Some(sender) => sender,
-            None => self.hub.connect().await.map_err(RequestFailure::NotSent)?,
+        let limit = bounds.patience;
+        let late = || ClientError::Broken(format!("no response from the hub within {} s", limit.as_secs()));
+        let prepared = async {
+            let request = self.hub.request(method.clone(), target, headers.clone(), Full::new(body.clone())).await?;
+            let sender = match kept {
+                Some(sender) => sender,
+                None => self.hub.connect().await?,
+            };
+            Ok((request, sender))
         };
+        let prepared = timeout(limit, prepared).await.unwrap_or_else(|_| Err(late()));
+        let (request, mut sender) = prepared.map_err(RequestFailure::NotSent)?;
         self.reached = true;
         if !(bounds.may_send)() {
             return Err(RequestFailure::TooLate);
@@ -175,8 +181,6 @@ impl<'a, D: Dial> HubConnection<'a, D> {
             let body = body.map_err(|error| ClientError::Broken(error.to_string()))?;
             Ok(HubResponse::Success { body: body.to_bytes(), is_json })
         };
-        let limit = bounds.patience;
-        let late = || ClientError::Broken(format!("no response from the hub within {} s", limit.as_secs()));
         let response =
             timeout(limit, exchange).await.unwrap_or_else(|_| Err(late())).map_err(RequestFailure::MaybeSent)?;
         self.connection = Some(sender);

@@ -97,6 +97,21 @@ async fn a_publish_that_was_never_sent_is_not_uncertain() {
 }
 
 #[tokio::test]
+async fn an_answer_of_a_proxy_leaves_it_open_and_one_of_the_hub_does_not() {
+    for (status, body, is_uncertain) in [
+        ("502 Bad Gateway", "<h1>Bad Gateway</h1>", true),
+        ("503 Later", r#"{"status":503,"code":"store-unavailable"}"#, true),
+        ("503 Later", r#"{"status":503,"code":"draining"}"#, false),
+    ] {
+        let server = Server::start(move |client, _| json(client, status, body));
+        let publish = Hub::new(&server.url).unwrap().publish(("t", "x")).give_up_after(Duration::from_millis(900));
+        let error = publish.await.unwrap_err();
+        assert_eq!(matches!(error, ClientError::Uncertain { .. }), is_uncertain, "{body}: {error:?}");
+        assert_eq!(error.problem().and_then(gapless_client::HubProblem::status), status[..3].parse().ok());
+    }
+}
+
+#[tokio::test]
 async fn a_wait_that_was_given_up_loses_no_item() {
     let server = Server::start(|client, _| {
         client.write_all(STREAM.as_bytes()).unwrap();
@@ -146,7 +161,7 @@ async fn the_cursor_moves_when_the_consumer_is_done_with_an_item() {
 }
 
 #[tokio::test]
-async fn a_token_function_that_cannot_yet_is_called_again_and_one_that_cannot_ends_it() {
+async fn a_token_function_that_cannot_yet_is_called_again_and_one_that_cannot_or_hangs_ends_it() {
     let server = Server::start(|client, _| receipt(client));
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -160,6 +175,11 @@ async fn a_token_function_that_cannot_yet_is_called_again_and_one_that_cannot_en
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2, "a token is kept");
     assert_eq!(server.values("authorization: "), ["Bearer good", "Bearer good"]);
+
+    let silent = Hub::builder(&server.url).token_function(|| std::future::pending::<Result<String, TokenFailure>>());
+    let silent = silent.build().unwrap().publish(("t", "x")).give_up_after(Duration::from_millis(300));
+    let error = tokio::time::timeout(Duration::from_secs(20), silent).await.expect("it gives up").unwrap_err();
+    assert!(matches!(error, ClientError::Broken(_)), "{error:?}");
 
     let never = Hub::builder(&server.url).token_function(|| async { Err(TokenFailure::Final("no login".into())) });
     let error = never.build().unwrap().publish(("t", "x")).await.unwrap_err();
