@@ -12,7 +12,10 @@ use tokio::time::timeout;
 
 /// Why the hub refused a request, or another server on the way to it. `Display` says what to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HubProblem {
+pub struct HubProblem(Box<ProblemParts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ProblemParts {
     status: Option<u16>,
     code: Option<String>,
     title: String,
@@ -54,11 +57,11 @@ impl HubProblem {
         let body = body.map(|body| body.map(http_body_util::Collected::to_bytes).unwrap_or_default());
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut problem = Self::from_body(head.status, &body.unwrap_or_default());
-        problem.retry_after = header(header::RETRY_AFTER).and_then(|text| retry_after(&text, SystemTime::now()));
+        problem.0.retry_after = header(header::RETRY_AFTER).and_then(|text| retry_after(&text, SystemTime::now()));
         if head.status.is_redirection() {
-            problem.title = "The answer is a redirect".into();
+            problem.0.title = "The answer is a redirect".into();
             if let Some(location) = header(header::LOCATION) {
-                problem.detail = format!("it is at {location}; give that URL");
+                problem.0.detail = format!("it is at {location}; give that URL");
             }
         }
         problem
@@ -67,56 +70,56 @@ impl HubProblem {
     /// Takes `Retry-After` out, zero if it is missing, so that `Display` no longer shows it: the caller shows
     /// its own delay.
     pub fn take_retry_after(&mut self) -> Duration {
-        self.retry_after.take().unwrap_or_default()
+        self.0.retry_after.take().unwrap_or_default()
     }
 
     /// Whether a retry may succeed: after a limit, a full disk, or a proxy's error while the hub restarts. The 52x and
     /// 530 are those of content delivery networks.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.status, Some(408 | 425 | 429 | 502..=504 | 507 | 520..=527 | 530))
+        matches!(self.0.status, Some(408 | 425 | 429 | 502..=504 | 507 | 520..=527 | 530))
     }
 
     /// The `code` of a hub's problem document.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.code.as_deref()
+        self.0.code.as_deref()
     }
 
     /// The HTTP status, if it was a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        self.status
+        self.0.status
     }
 
     /// Its detail.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// Its title, which is the same for all problems of one `code`. Without a document it names the status.
     #[must_use]
     pub fn title(&self) -> &str {
-        &self.title
+        &self.0.title
     }
 
     /// Under which the hub's operator finds the request in the log.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_deref()
+        self.0.request_id.as_deref()
     }
 
     /// With the code `precondition-failed`: the topic's last id, `None` for a topic without events.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
-        self.last_id.as_deref()
+        self.0.last_id.as_deref()
     }
 
     /// How long the hub asked to wait; `None` if it did not.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// From the status and the body of an error response.
@@ -129,12 +132,12 @@ impl HubProblem {
                 ..ProblemDocument::default()
             }),
         };
-        problem.status = Some(status.as_u16());
-        if problem.title.is_empty() {
-            problem.title = format!("HTTP status {}", status.as_u16());
+        problem.0.status = Some(status.as_u16());
+        if problem.0.title.is_empty() {
+            problem.0.title = format!("HTTP status {}", status.as_u16());
         }
-        if problem.detail.is_empty() {
-            problem.detail = status.canonical_reason().unwrap_or("no reason given").to_lowercase();
+        if problem.0.detail.is_empty() {
+            problem.0.detail = status.canonical_reason().unwrap_or("no reason given").to_lowercase();
         }
         problem
     }
@@ -144,7 +147,7 @@ impl From<ProblemDocument> for HubProblem {
     fn from(document: ProblemDocument) -> Self {
         let ProblemDocument { title, status, detail, code, request_id, last_id } = document;
         let detail = if detail.is_empty() { title.clone() } else { detail };
-        Self { status, code, title, detail, request_id, last_id, retry_after: None }
+        Self(Box::new(ProblemParts { status, code, title, detail, request_id, last_id, retry_after: None }))
     }
 }
 
@@ -165,14 +168,14 @@ pub fn one_line(text: &str) -> String {
 
 impl fmt::Display for HubProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the hub refused: {}", one_line(&self.detail))?;
-        match (self.status, self.code.as_deref().map(one_line)) {
+        write!(f, "the hub refused: {}", one_line(&self.0.detail))?;
+        match (self.0.status, self.0.code.as_deref().map(one_line)) {
             (Some(status), Some(code)) => write!(f, " ({status} {code})")?,
             (Some(status), None) => write!(f, " ({status})")?,
             (None, Some(code)) => write!(f, " ({code})")?,
             (None, None) => {}
         }
-        match &self.retry_after {
+        match &self.0.retry_after {
             Some(wait) => write!(f, "; try again in {} s", wait.as_secs()),
             None => Ok(()),
         }

@@ -16,9 +16,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
         says(&subscribed, line)?;
     }
     program(&hub, 3).await?;
-    let (_, page) = hub
-        .request("GET", "/events?topic=answers/42&from=earliest&limit=9", None, None, "application/json")
-        .await?;
+    let (_, page) =
+        hub.request("GET", "/events?topic=answers/42&from=earliest&limit=9", None, None, "application/json").await?;
     let data: Vec<_> = page["events"].as_array().into_iter().flatten().map(|event| &event["data"]).collect();
     if json!(data) == json!(["Hel", "lo", "!", ""]) && page["closed"] == true { Ok(()) } else { Err(page.to_string()) }
 }
