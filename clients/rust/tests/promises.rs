@@ -176,7 +176,7 @@ async fn a_token_function_that_cannot_yet_is_called_again_and_one_that_cannot_or
     assert_eq!(calls.load(Ordering::SeqCst), 2, "a token is kept");
     assert_eq!(server.values("authorization: "), ["Bearer good", "Bearer good"]);
 
-    let silent = Hub::builder(&server.url).token_function(|| std::future::pending::<Result<String, TokenFailure>>());
+    let silent = Hub::builder(&server.url).token_function(std::future::pending::<Result<String, TokenFailure>>);
     let silent = silent.build().unwrap().publish(("t", "x")).give_up_after(Duration::from_millis(300));
     let error = tokio::time::timeout(Duration::from_secs(20), silent).await.expect("it gives up").unwrap_err();
     assert!(matches!(error, ClientError::Broken(_)), "{error:?}");
