@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use gapless_client::{ClientError, CursorStore, Delivery, Hub, Item, StoreFuture, Subscription, TokenFailure};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_stream::StreamExt;
@@ -57,12 +58,12 @@ struct NamedStore(Stores, String);
 
 impl CursorStore for NamedStore {
     fn get(&self) -> StoreFuture<'_, Option<String>> {
-        Box::pin(async { Ok(self.0.lock().expect("no panic").get(&self.1).cloned()) })
+        Box::pin(async { Ok(self.0.lock().get(&self.1).cloned()) })
     }
 
     fn set<'a>(&'a self, cursor: &'a str) -> StoreFuture<'a, ()> {
         Box::pin(async {
-            self.0.lock().expect("no panic").insert(self.1.clone(), cursor.into());
+            self.0.lock().insert(self.1.clone(), cursor.into());
             Ok(())
         })
     }
@@ -99,7 +100,7 @@ impl Consumer {
         let end = Arc::clone(&ended);
         let task = tokio::spawn(async move {
             let outcome = consuming.await;
-            *end.lock().expect("no panic") = Some(outcome);
+            *end.lock() = Some(outcome);
         });
         Ok(Self { taken, ended, tokens, again, task })
     }
@@ -143,7 +144,7 @@ async fn consume(
         let may_repeat = spelled["type"] == "gap" || spelled["type"] == "end";
         // A gap and an end may come again.
         if !(may_repeat && told.contains(&same)) {
-            taken.lock().expect("no panic").push(spelled);
+            taken.lock().push(spelled);
             told.push(same);
         }
         if !may_repeat {

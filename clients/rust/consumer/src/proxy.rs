@@ -3,11 +3,12 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -75,7 +76,7 @@ impl Proxy {
 
     /// Does what a step says, but for `holds`.
     pub(crate) fn obey(&self, step: &Value) {
-        let mut faults = self.shared.faults.lock().expect("no panic");
+        let mut faults = self.shared.faults.lock();
         let list = |name: &str| step[name].as_array().cloned();
         if let Some(is) = step["is"].as_str() {
             faults.mode = match is {
@@ -105,7 +106,7 @@ async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
     let mut told = shared.told.subscribe();
     let before = *told.borrow_and_update();
     let (mode, mut left) = {
-        let mut faults = shared.faults.lock().expect("no panic");
+        let mut faults = shared.faults.lock();
         (faults.mode, faults.cut_after.pop_front().unwrap_or(usize::MAX))
     };
     match mode {
@@ -123,7 +124,7 @@ async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
             read = client.read(&mut up) => {
                 let Ok(count @ 1..) = read else { return };
                 if !passing {
-                    let answer = shared.faults.lock().expect("no panic").answers.pop_front();
+                    let answer = shared.faults.lock().answers.pop_front();
                     match answer {
                         Some(Value::Null) => passing = true,
                         Some(answer) => return reply(client, &answer).await,
@@ -189,7 +190,7 @@ async fn reply(mut client: TcpStream, answer: &Value) {
 impl Shared {
     /// Whether this response is lost.
     fn loses(&self) -> bool {
-        let mut faults = self.faults.lock().expect("no panic");
+        let mut faults = self.faults.lock();
         let loses = faults.lose > 0;
         faults.lose -= u64::from(loses);
         loses

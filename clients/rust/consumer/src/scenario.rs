@@ -65,13 +65,13 @@ impl Scenario {
     /// What the consumers have, in short.
     fn state(&self) -> String {
         let shown = self.consumers.iter().map(|(name, consumer)| {
-            let ended = match &*consumer.ended.lock().expect("no panic") {
+            let ended = match &*consumer.ended.lock() {
                 None => "it goes on".to_owned(),
                 Some(Ended::Done) => "done".into(),
                 Some(Ended::Failed) => "failed".into(),
                 Some(Ended::Error(error)) => error.to_string(),
             };
-            let taken = consumer.taken.lock().expect("no panic");
+            let taken = consumer.taken.lock();
             let items: String = json!(&taken[..taken.len().min(5)]).to_string().chars().take(800).collect();
             format!("{name} ({ended}) has {} items: {items}", taken.len())
         });
@@ -169,7 +169,7 @@ impl Scenario {
             "cursor" => {
                 let (name, want) = (text("store"), known(&self.saved, &text("is")));
                 let stores = Arc::clone(&self.stores);
-                let get = || stores.lock().expect("no panic").get(&name).cloned();
+                let get = || stores.lock().get(&name).cloned();
                 return until(|| get().as_ref() == Some(&want))
                     .await
                     .map_err(|()| format!("the store has {:?}, not {want}", get()));
@@ -202,11 +202,11 @@ impl Scenario {
             (_, Value::Number(_)) => Some(count(&filled(step))),
             _ => None,
         };
-        let ended = || consumer.ended.lock().expect("no panic").is_some();
+        let ended = || consumer.ended.lock().is_some();
         if let Some(list) = list {
-            let enough = || consumer.taken.lock().expect("no panic").len() >= list.len();
+            let enough = || consumer.taken.lock().len() >= list.len();
             until(|| enough() || ended()).await.map_err(|()| format!("there are not {} items", list.len()))?;
-            let mut taken = consumer.taken.lock().expect("no panic");
+            let mut taken = consumer.taken.lock();
             let most = list.len().min(taken.len());
             let first: Vec<Value> = taken.drain(..most).collect();
             return matches(&self.saved, &first.into(), &list.into());
@@ -215,11 +215,11 @@ impl Scenario {
             return matches(&self.saved, &consumer.tokens.load(Ordering::SeqCst).into(), &step["tokens"]);
         }
         until(ended).await.map_err(|()| "the subscription goes on")?;
-        let rest = consumer.taken.lock().expect("no panic");
+        let rest = consumer.taken.lock();
         if !rest.is_empty() {
             return Err(format!("{} items are left", rest.len()));
         }
-        match consumer.ended.lock().expect("no panic").as_ref().expect("it has ended") {
+        match consumer.ended.lock().as_ref().expect("it has ended") {
             Ended::Done if step["done"] == true => Ok(()),
             Ended::Failed if step["failed"] == true => Ok(()),
             Ended::Error(error) if !step["error"].is_null() => matches(&self.saved, &problem(error), &step["error"]),
