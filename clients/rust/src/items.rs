@@ -32,13 +32,15 @@ pub struct Event {
     pub data: String,
     /// When it was published: RFC 3339, in UTC.
     pub time: String,
+    /// Where in a trace its publisher was: a W3C `traceparent`, if there was one.
+    pub traceparent: Option<String>,
 }
 
 /// Events that are gone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Gap {
-    /// The topic; `None` for a gap of the whole stream.
+    /// The topic; `None` for a gap of the whole stream, or of topics of a pattern of which the hub knows nothing any more.
     pub topic: Option<String>,
     /// Why: `trimmed`, `lost`, `unknown` or `ahead`.
     pub reason: String,
