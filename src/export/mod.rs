@@ -13,9 +13,9 @@
 //!
 //! | module | idea |
 //! |---|---|
-//! | [`line`] | the lines |
+//! | [`mod@line`] | the lines |
 //! | [`reader`] | reads a file, and checks that it is one export |
-//! | [`file`] | writes one, or goes on with one that was cut short |
+//! | [`mod@file`] | writes one, or goes on with one that was cut short |
 //! | [`error`] | what can be wrong with a file |
 
 pub mod error;

@@ -5,7 +5,7 @@
 //!
 //! **A collector that is slow, gone or hostile costs the hub a bounded amount, and delays no request.** Requests put their
 //! spans into a bounded queue and never wait for it; one thread sends, each attempt within a timeout; the exit waits for it
-//! no longer than [`LAST_EXPORT`](settings::LAST_EXPORT).
+//! no longer than [`LAST_EXPORT`].
 //!
 //! | module | idea |
 //! |---|---|

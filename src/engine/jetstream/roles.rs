@@ -213,7 +213,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             match feed.next().await {
                 Ok(writes) => {
                     let is_after_hole = writes.iter().any(|write| write.after_hole);
-                    let told_at = if is_after_hole { newest(&link).await } else { 0 };
+                    let told_at = if is_after_hole { end(&link).await } else { 0 };
                     for write in writes {
                         let write = Write { told_at, ..write };
                         let ours = tried && write.messages.iter().any(|stored| id.is_of(&stored.headers));
@@ -257,13 +257,12 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
     }
 }
 
-/// The position of the stream's newest message, once its leader tells it. What is gone from the stream was told of before it.
-async fn newest(link: &Link) -> u64 {
+/// The end of the stream, once its leader tells it. What is gone from the stream was told of before. A server that leads no more, and
+/// answers as if it did, knows an earlier end: then readers would see what follows a hole before its cause.
+async fn end(link: &Link) -> u64 {
     loop {
-        match link.nats.leader_last(&link.subjects.all()).await {
-            Ok(newest) => {
-                return newest.map_or(0, |newest| newest.seq).max(link.view.leader().map_or(0, |leader| leader.head));
-            }
+        match link.nats.end().await {
+            Ok(end) => return end.max(link.view.leader().map_or(0, |leader| leader.head)),
             Err(error) => link.failed(&error).await,
         }
     }

@@ -26,8 +26,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Events that are gone. `topic` is None for a gap of the whole stream, or of topics of a pattern of which the hub knows
-    nothing any more; `resumes_at` if nothing is kept."""
+    """Events that are gone.
+
+    `topic` is None for a gap of the whole stream, or of topics of a pattern of which the hub knows nothing any more;
+    `resumes_at` if nothing is kept.
+    """
 
     topic: str | None
     reason: Literal["trimmed", "lost", "unknown", "ahead"]

@@ -1,5 +1,7 @@
 //! The stream's state, purges and deletions.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,12 @@ use super::{
 /// `err_code` of a deletion at a position that holds no message.
 const NO_MESSAGE: u64 = 10_057;
 
-/// The stream, to the knowledge of its leader. No proof of freshness: one that is cut off answers for some seconds.
+/// How long ago a replica may have answered the stream's leader so that no other one can have been elected since without its
+/// vote: a replica waits for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
+const LEASE: Duration = Duration::from_secs(3);
+
+/// The stream, to the knowledge of its leader. No proof of freshness, but for [`StreamState::is_led`]: a leader that is cut off, or
+/// was stopped, answers for some seconds.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct StreamState {
     /// Position of the oldest message; `last + 1` when there is none.
@@ -43,6 +50,13 @@ pub(in crate::engine) struct Replica {
     /// Messages that it is behind.
     #[serde(default)]
     pub(in crate::engine) lag: u64,
+    /// Nanoseconds since the leader has heard of it.
+    #[serde(default = "never")]
+    active: u64,
+}
+
+fn never() -> u64 {
+    u64::MAX
 }
 
 #[derive(Deserialize)]
@@ -84,6 +98,16 @@ impl From<StreamInfo> for StreamState {
     }
 }
 
+impl StreamState {
+    /// Whether a majority of the replicas has answered the leader just now: then this is the state of the stream when it was asked
+    /// for, or later.
+    pub(in crate::engine) fn is_led(&self) -> bool {
+        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < LEASE;
+        let others = self.replicas.len();
+        self.leader.is_some() && self.replicas.iter().filter(here).count() >= others.div_ceil(2)
+    }
+}
+
 #[derive(Serialize)]
 struct PurgeBody<'a> {
     filter: &'a str,
@@ -112,6 +136,20 @@ impl Nats {
     pub(in crate::engine) async fn stream(&self) -> Result<StreamState, NatsError> {
         let info: StreamInfo = self.api(&format!("STREAM.INFO.{}", self.stream_name()), &Empty {}).await?;
         Ok(info.into())
+    }
+
+    /// The highest position that the stream has given when this is called, or a later one. Bounded by 5 s.
+    ///
+    /// # Errors
+    /// Also when the server that answers may lead the stream no more.
+    pub(in crate::engine) async fn end(&self) -> Result<u64, NatsError> {
+        let state = self.stream().await?;
+        if state.is_led() {
+            return Ok(state.last);
+        }
+        Err(NatsError::NoAnswer(
+            "the server that answers for the stream has not heard of a majority of its replicas".into(),
+        ))
     }
 
     /// Purges the messages of `subject`, also with wildcards, below a position, on a quorum. Returns their number.

@@ -241,18 +241,19 @@ impl StoreCore {
     }
 
     /// Waits until this hub, if it follows, has applied all that the stream holds now: a replica may have carried out a purge
-    /// or a deletion of which this hub has not heard yet. Both were told of in the stream before.
+    /// or a deletion of which this hub has not heard yet. Both were told of in the stream before. Only a server that leads the
+    /// stream for certain is believed: one that has led it until now knows an earlier end.
     pub(super) async fn has_heard(&self, patience: &mut Patience) -> Result<(), StoreError> {
         if self.chain.leads() {
             return Ok(());
         }
-        let newest = loop {
-            match self.nats.leader_last(&self.subjects.all()).await {
-                Ok(newest) => break newest.map_or(0, |newest| newest.seq),
+        let end = loop {
+            match self.nats.end().await {
+                Ok(end) => break end,
                 Err(error) => patience.after_error(error).await?,
             }
         };
-        while self.applied.load(Ordering::Acquire) < newest && !self.chain.leads() {
+        while self.applied.load(Ordering::Acquire) < end && !self.chain.leads() {
             patience.after_doubt().await?;
         }
         Ok(())
