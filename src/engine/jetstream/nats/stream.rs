@@ -17,7 +17,7 @@ const NO_MESSAGE: u64 = 10_057;
 
 /// How long ago a replica may have answered the stream's leader so that no other one can have been elected since without its
 /// vote: a replica waits for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
-const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(3);
 
 /// The stream, to the knowledge of its leader. No proof of freshness, but for [`StreamState::is_led`]: a leader that is cut off, or
 /// was stopped, answers for some seconds.
