@@ -240,20 +240,18 @@ impl StoreCore {
         Ok(replaced(events, removed, |stored| stored.event.seq))
     }
 
-    /// Waits until this hub, if it follows, has applied all that the stream holds now: a replica may have carried out a purge
-    /// or a deletion of which this hub has not heard yet. Both were told of in the stream before. Only a server that leads the
+    /// Waits until this hub has written or applied all that the stream holds now: a replica may have carried out a purge or a
+    /// deletion of which this hub has not heard yet, also one that leads no more and does not know it. Both were told of in the stream before. Only a server that leads the
     /// stream for certain is believed: one that has led it until now knows an earlier end.
     pub(super) async fn has_heard(&self, patience: &mut Patience) -> Result<(), StoreError> {
-        if self.chain.leads() {
-            return Ok(());
-        }
         let end = loop {
             match self.nats.end().await {
                 Ok(end) => break end,
                 Err(error) => patience.after_error(error).await?,
             }
         };
-        while self.applied.load(Ordering::Acquire) < end && !self.chain.leads() {
+        let heard = || if self.chain.leads() { self.chain.last() } else { self.applied.load(Ordering::Acquire) };
+        while heard() < end {
             patience.after_doubt().await?;
         }
         Ok(())

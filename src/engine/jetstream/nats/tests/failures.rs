@@ -95,12 +95,16 @@ async fn a_leader_that_hears_of_no_other_replica_answers_and_is_not_believed() {
     config.servers = vec![cluster.url(leader)];
     let there = Nats::connect(&config).await.unwrap();
     let others = [(leader + 1) % 3, (leader + 2) % 3];
-    others.into_iter().for_each(|node| cluster.pause(node));
+    for node in others {
+        cluster.pause(node);
+    }
     tokio::time::sleep(LEASE + Duration::from_millis(500)).await;
     // It answers for 10 s, and another one is elected after 4 s where the others are not stopped but elsewhere.
     assert_eq!(there.stream().await.unwrap().last, 1);
     assert!(there.end().await.is_err());
-    others.into_iter().for_each(|node| cluster.go_on(node));
+    for node in others {
+        cluster.go_on(node);
+    }
     cluster.wait_healthy();
     let deadline = Instant::now() + WAIT;
     while there.end().await != Ok(1) {
