@@ -50,6 +50,8 @@ impl<S: Store> RetentionWorker<S> {
         loop {
             let Some(tasks) = self.shared.retention_queue.take(timeout) else { return };
             let every = self.sweep_every();
+            // What the hub that led before has not trimmed is queued by the first round of this one, and trimmed by the next.
+            let led = self.led;
             match self.round(&tasks, every) {
                 Ok(()) => self.failing = false,
                 Err(error) if !self.failing => {
@@ -58,7 +60,7 @@ impl<S: Store> RetentionWorker<S> {
                 }
                 Err(_) => {}
             }
-            if self.led {
+            if led && self.led {
                 guard.0.catalog.startup_trim.end();
             }
             self.shared.catalog.clock.store(&self.shared.store, false);
