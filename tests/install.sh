@@ -13,7 +13,7 @@ wanted=(curl:curl node:nodejs npm:npm python3:python3 chromium:chromium nginx:ng
         openssl:openssl mkfs.ext4:e2fsprogs fsfreeze:util-linux prlimit:util-linux nghttp:nghttp2-client h2load:nghttp2-client
         pebble:pebble faketime:faketime mandoc:mandoc go:golang-go javac:default-jdk-headless mvn:maven ruby:ruby php:php-cli mcs:mono-mcs tmux:tmux
         prometheus:prometheus promtool:prometheus systemd-analyze:systemd mmdebstrap:mmdebstrap buildah:buildah dpkg-deb:dpkg objdump:binutils
-        unshare:util-linux nsenter:util-linux logger:bsdutils journalctl:systemd redis-server:redis-server)
+        unshare:util-linux nsenter:util-linux journalctl:systemd redis-server:redis-server)
 # nginx and haproxy live where only root's PATH looks, and Go where its own archive is unpacked.
 PATH="$PATH:/usr/sbin:/sbin:/usr/local/go/bin"
 missing=()

@@ -27,8 +27,17 @@ impl Journal {
             mkdir -p /run/systemd/journal; exec /usr/lib/systemd/systemd-journald";
         let daemon = Child::spawn(Command::new("unshare").args(["--mount", "sh", "-ec", script]));
         let journal = Self { daemon };
-        eventually("the journal takes entries", || journal.inside(Command::new("logger").arg("ready")));
+        eventually("the journal takes entries", || {
+            journal.inside(Command::new("systemd-cat").args(["-t", "ready", "true"]))
+        });
         Some(journal)
+    }
+
+    /// Writes a line of the identifier `app`; whether the journal has taken it. (`logger` says so also where there is no
+    /// `/dev/log`.)
+    fn say(&self, line: &str) -> bool {
+        let script = "printf '%s\\n' \"$1\" | systemd-cat -t app";
+        self.inside(Command::new("sh").args(["-c", script, "sh", line]))
     }
 
     /// Runs a program there; whether it succeeds.
@@ -84,7 +93,7 @@ fn entries_are_published_once_over_kills_of_the_hub_and_of_the_forwarder() {
     forwarder.signal("KILL");
     // A text that looks like a place in the journal is none.
     let text = "{\"__CURSOR\":\"s=1\"} and ,\"__CURSOR\":\"s=2\",";
-    assert!(journal.inside(Command::new("logger").args(["-t", "app", text])));
+    assert!(journal.say(text));
     let forwarder = journal.forward(&hub);
     eventually("it is the newest", || messages(&hub).len() == 201);
     forwarder.signal("KILL");
