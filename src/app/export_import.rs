@@ -2,6 +2,7 @@
 
 use std::{fs::File, io::BufReader, path::Path, time::SystemTime};
 
+use super::backup::restore::is_before;
 use crate::{
     engine::sled::{FirstEvents, OpenError, RestoreError, RestoredStore, StoreImporter},
     event::{Epoch, Millis},
@@ -11,9 +12,6 @@ use crate::{
     },
     progress::WorkProgress,
 };
-
-/// By how much the clock of this machine may be behind that of the one that has made the export, in ms: an hour.
-const CLOCK_TOLERANCE_MS: u64 = 3_600_000;
 
 /// Why there is no store. What was written is none, and is removed by the next attempt.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +72,9 @@ pub fn import_export(from: &Path, data: &Path, progress: &WorkProgress) -> Resul
     let (file, length) = opened.map_err(|reason| ExportError::Io { path: from.into(), reason })?;
     let mut reader = ExportReader::open(BufReader::new(file))?;
     let (header, through) = (reader.header(), reader.through());
-    check_clock(&header.made, Millis::from(SystemTime::now()))?;
+    if is_before(Millis::from(SystemTime::now()), &header.made) {
+        return Err(StoreImportError::Clock(header.made.clone()));
+    }
     let begins = if header.from == "earliest" { FirstEvents::First } else { FirstEvents::AfterOthers };
     progress.begin("importing", length);
     let mut importer = StoreImporter::begin(data, through.epoch, begins)?;
@@ -85,7 +85,9 @@ pub fn import_export(from: &Path, data: &Path, progress: &WorkProgress) -> Resul
                 has_events = true;
                 importer.add(event)?;
             }
-            ExportItem::Gap(topic) => importer.gap(topic),
+            ExportItem::Gap(Some(topic)) => importer.gap(topic),
+            // Nothing is left of its topic, and the store tells everybody of topics that it does not have.
+            ExportItem::Gap(None) => {}
             ExportItem::Closed(topic) => importer.close_topic(&topic),
         }
         progress.add(reader.bytes() - at);
@@ -96,11 +98,4 @@ pub fn import_export(from: &Path, data: &Path, progress: &WorkProgress) -> Resul
     }
     progress.step("making it durable");
     Ok(StoreImportReport { epoch: through.epoch, store: importer.finish(through.seq)? })
-}
-
-fn check_clock(made: &str, now: Millis) -> Result<(), StoreImportError> {
-    match Millis::parse_rfc3339(made) {
-        Some(at) if now.0.saturating_add(CLOCK_TOLERANCE_MS) < at.0 => Err(StoreImportError::Clock(made.into())),
-        _ => Ok(()),
-    }
 }

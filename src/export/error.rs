@@ -55,6 +55,9 @@ pub enum ExportError {
         /// Events in it.
         found: u64,
     },
+    /// A file of ids is something else.
+    #[error("{} is not a file of ids of an import; name another with --ids", .0.display())]
+    NotIds(PathBuf),
     /// Another process writes the file.
     #[error("another gapless writes {0:?} now")]
     InUse(PathBuf),

@@ -1,4 +1,4 @@
-//! The file of an export. One that was cut short goes on after its last whole event.
+//! The file of an export. One that was cut short goes on after its last cursor: the lines after that may lack a gap.
 
 use std::{
     fs::{File, TryLockError},
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     ExportError, MAX_LINE_BYTES,
-    line::{Complete, ExportHeader, ExportLine, ExportMark, ExportedEnd, mark},
+    line::{Complete, ExportHeader, ExportLine, ExportMark, ExportedCursor, ExportedEnd, mark},
 };
 use crate::event::EventId;
 
@@ -27,11 +27,11 @@ pub struct ExportFile<W: Write> {
 pub struct BegunExport {
     /// Its first line.
     pub header: ExportHeader,
-    /// The id of its last whole event.
-    pub last: Option<EventId>,
-    /// Events in it.
-    pub events: u64,
-    /// Where its last whole event ends, or its first line, in bytes.
+    /// Its last cursor.
+    pub cursor: Option<EventId>,
+    /// Events before that.
+    events: u64,
+    /// Where the line of the cursor ends, or the first one, in bytes.
     end: u64,
     file: File,
 }
@@ -50,7 +50,7 @@ pub fn open(path: &Path) -> Result<(File, Option<BegunExport>), ExportError> {
         Err(TryLockError::Error(error)) => return Err(io(error)),
     }
     let mut reader = BufReader::new(file.try_clone().map_err(io)?);
-    let (mut line, mut at) = (Vec::new(), 0);
+    let (mut line, mut at, mut events) = (Vec::new(), 0, 0);
     let mut begun: Option<BegunExport> = None;
     loop {
         line.clear();
@@ -61,7 +61,7 @@ pub fn open(path: &Path) -> Result<(File, Option<BegunExport>), ExportError> {
             (None, _) if length == 0 => return Ok((file, None)),
             (None, Ok(ExportLine::Mark(ExportMark::Export(header)))) if is_whole => {
                 let file = file.try_clone().map_err(io)?;
-                begun = Some(BegunExport { header, last: None, events: 0, end: at, file });
+                begun = Some(BegunExport { header, cursor: None, events: 0, end: at, file });
             }
             // The first line was cut short: nothing was exported.
             (None, Err(error)) if !is_whole && error.is_eof() && line.starts_with(b"{\"export\":") => {
@@ -71,11 +71,11 @@ pub fn open(path: &Path) -> Result<(File, Option<BegunExport>), ExportError> {
             (Some(_), Ok(ExportLine::Mark(ExportMark::Complete(_)))) if is_whole => {
                 return Err(ExportError::Complete(path.into()));
             }
-            (Some(begun), Ok(ExportLine::Event(envelope)))
-                if is_whole && let Some(id) = EventId::parse(&envelope.id) =>
+            (Some(_), Ok(ExportLine::Event(_))) if is_whole => events += 1,
+            (Some(begun), Ok(ExportLine::Mark(ExportMark::Cursor(cursor))))
+                if is_whole && let Some(id) = EventId::parse(&cursor.id) =>
             {
-                (begun.last, begun.end) = (Some(id), at);
-                begun.events += 1;
+                (begun.cursor, begun.events, begun.end) = (Some(id), events, at);
             }
             (Some(_), Ok(_)) if is_whole => {}
             (Some(_), _) if !is_whole => return Ok((file, begun)),
@@ -85,7 +85,7 @@ pub fn open(path: &Path) -> Result<(File, Option<BegunExport>), ExportError> {
 }
 
 impl ExportFile<File> {
-    /// Goes on with an export: what follows its last event is cut off.
+    /// Goes on with an export: what follows its last cursor is cut off.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -133,6 +133,15 @@ impl<W: Write> ExportFile<W> {
         self.line(envelope.get())
     }
 
+    /// Says that the file is whole up to here, and passes it to the system.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn cursor(&mut self, id: EventId) -> Result<(), ExportError> {
+        self.line(&mark("cursor", &ExportedCursor { id: id.to_string().into() }))?;
+        self.flush()
+    }
+
     /// Says that a topic is closed.
     ///
     /// # Errors
@@ -151,11 +160,7 @@ impl<W: Write> ExportFile<W> {
         Ok(self.events)
     }
 
-    /// Passes what was written to the system.
-    ///
-    /// # Errors
-    /// When it refuses.
-    pub fn flush(&mut self) -> Result<(), ExportError> {
+    fn flush(&mut self) -> Result<(), ExportError> {
         self.out.flush().map_err(ExportError::io(&self.path))
     }
 

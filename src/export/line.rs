@@ -43,12 +43,20 @@ pub struct ExportedEvent<'a> {
     pub data: Cow<'a, str>,
 }
 
-/// Missing events of a topic, as the hub reports them.
+/// Missing events, as the hub reports them.
 #[derive(Debug, Deserialize)]
 pub struct ExportedGap<'a> {
-    /// The topic that has lost them; `None` when they are of all topics.
+    /// The topic that has lost them; `None` when it cannot be named, because nothing is left of it.
     #[serde(borrow)]
     pub topic: Option<Cow<'a, str>>,
+}
+
+/// Up to here the file is whole: an export that was cut short goes on after the last one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExportedCursor<'a> {
+    /// The id after which it goes on.
+    #[serde(borrow)]
+    pub id: Cow<'a, str>,
 }
 
 /// A closed topic.
@@ -77,6 +85,8 @@ pub(super) enum ExportMark<'a> {
     Export(ExportHeader),
     #[serde(borrow)]
     Gap(ExportedGap<'a>),
+    #[serde(borrow)]
+    Cursor(ExportedCursor<'a>),
     #[serde(borrow)]
     End(ExportedEnd<'a>),
     Complete(Complete),

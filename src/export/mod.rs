@@ -4,12 +4,14 @@
 //! {"export":{"version":1,"topics":["jobs/**"],"from":"earliest","through":"yrtxnomj-15","made":"2026-11-27T…"}}
 //! {"gap":{"topic":"jobs/7","after":"yrtxnomj-0","resumes_at":"yrtxnomj-9","reason":"trimmed"}}
 //! {"topic":"jobs/7","id":"yrtxnomj-9","time":"2026-11-27T05:13:25.801Z","event":"message","data":"Hel"}
+//! {"cursor":{"id":"yrtxnomj-15"}}
 //! {"end":{"topic":"jobs/7","reason":"closed","last_id":"yrtxnomj-9"}}
 //! {"complete":{"events":1}}
 //! ```
 //!
-//! Envelopes, gaps and ends are those of a stream as NDJSON. The first line says what was asked for, and the last one that
-//! the file has all of it: without it an export was cut short, and goes on when it is started again.
+//! Envelopes, gaps, cursors and ends are those of a stream as NDJSON. A gap stands between the event before it and the one after
+//! it. The first line says what was asked for, and the last one that the file has all of it: without it an export was cut short,
+//! and goes on after its last cursor when it is started again.
 //!
 //! | module | idea |
 //! |---|---|

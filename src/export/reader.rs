@@ -13,7 +13,7 @@ use crate::event::{Event, EventId, Millis, TopicName};
 pub enum ExportItem {
     /// An event, and its envelope as it is in the file.
     Event(EventId, Event),
-    /// Events of this topic are missing before its next one; of every topic, when there is none.
+    /// Events of this topic are missing before its next one; `None` when it cannot be named.
     Gap(Option<TopicName>),
     /// The topic is closed.
     Closed(TopicName),
@@ -68,12 +68,6 @@ impl<R: BufRead> ExportReader<R> {
         self.through
     }
 
-    /// Number of the line that was read last, from 1.
-    #[must_use]
-    pub fn line(&self) -> u64 {
-        self.number
-    }
-
     /// Bytes read, whole lines.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -115,6 +109,7 @@ impl<R: BufRead> ExportReader<R> {
             ExportLine::Mark(ExportMark::Gap(gap)) => {
                 Ok(Some(ExportItem::Gap(gap.topic.as_deref().map(named).transpose()?)))
             }
+            ExportLine::Mark(ExportMark::Cursor(_)) => self.read(),
             ExportLine::Mark(ExportMark::End(end)) => Ok(Some(ExportItem::Closed(named(&end.topic)?))),
             ExportLine::Mark(ExportMark::Complete(complete)) if complete.events != self.events => {
                 Err(ExportError::Count { told: complete.events, found: self.events })

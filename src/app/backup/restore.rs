@@ -16,7 +16,8 @@ use crate::{
     progress::WorkProgress,
 };
 
-/// By how much the clock of the machine that restores may be behind that of the one that has made the backup, in ms: an hour.
+/// By how much the clock of the machine that restores or imports may be behind that of the one that has made the backup or the
+/// export, in ms: an hour.
 const CLOCK_TOLERANCE_MS: u64 = 3_600_000;
 
 /// Why a backup is not restored. What was written is no store, and is removed by the next attempt.
@@ -104,7 +105,9 @@ impl PartVisitor for Restoring<'_> {
     type Error = RestoreCommandError;
 
     fn begin(&mut self, manifest: &BackupManifest) -> Result<(), RestoreCommandError> {
-        check_clock(manifest, Millis::from(SystemTime::now()))?;
+        if is_before(Millis::from(SystemTime::now()), &manifest.made) {
+            return Err(RestoreCommandError::Clock(manifest.made.clone()));
+        }
         self.progress.begin("restoring", manifest.bytes());
         self.restorer = Some(StoreRestorer::begin(self.data, manifest.store_format)?);
         Ok(())
@@ -124,11 +127,7 @@ impl PartVisitor for Restoring<'_> {
     }
 }
 
-fn check_clock(manifest: &BackupManifest, now: Millis) -> Result<(), RestoreCommandError> {
-    match Millis::parse_rfc3339(&manifest.made) {
-        Some(made) if now.0.saturating_add(CLOCK_TOLERANCE_MS) < made.0 => {
-            Err(RestoreCommandError::Clock(manifest.made.clone()))
-        }
-        _ => Ok(()),
-    }
+/// Whether this machine's clock, `now`, is before the time at which a backup or an export was made.
+pub(in crate::app) fn is_before(now: Millis, made: &str) -> bool {
+    Millis::parse_rfc3339(made).is_some_and(|made| now.0.saturating_add(CLOCK_TOLERANCE_MS) < made.0)
 }

@@ -114,13 +114,13 @@ impl Export<'_> {
             file.sync()?;
             return Ok(events);
         };
-        let (header, last) = (begun.header.clone(), begun.last);
+        let (header, cursor) = (begun.header.clone(), begun.cursor);
         if (header.version, &*header.topics, &*header.from) != (VERSION, self.topics, from) {
             let has = format!("{} since {}", header.topics.join(" "), header.from);
             return Err(ExportError::Another { path: path.into(), has }.into());
         }
         let mut file = ExportFile::go_on(path, begun)?;
-        let events = self.rest(&mut file, &header, last).await?;
+        let events = self.rest(&mut file, &header, cursor).await?;
         file.sync()?;
         Ok(events)
     }
@@ -133,16 +133,16 @@ impl Export<'_> {
         Ok(ExportHeader { version: VERSION, topics, from, through: through.to_string(), made })
     }
 
-    /// Writes what comes after `last`, or after the first line. Returns the number of events in the file.
+    /// Writes what comes after `cursor`, or after the first line. Returns the number of events in the file.
     async fn rest<W: Write>(
         &mut self,
         file: &mut ExportFile<W>,
         header: &ExportHeader,
-        last: Option<EventId>,
+        cursor: Option<EventId>,
     ) -> Result<u64, CliError> {
         let through = EventId::parse(&header.through).ok_or(ExportError::NotAnExport)?;
-        let mut start = match (last, &*header.from) {
-            (Some(last), _) => PageStart::After(last),
+        let mut start = match (cursor, &*header.from) {
+            (Some(cursor), _) => PageStart::After(cursor),
             // What was trimmed before is told.
             (None, EARLIEST) => PageStart::After(EventId { seq: Seq::ZERO, ..through }),
             (None, since) => PageStart::Since(since.to_owned()),
@@ -154,12 +154,18 @@ impl Export<'_> {
             let has_all = empty > 0 && self.pages.newest().await?.seq >= through.seq;
             let page = self.pages.read(&start).await?;
             let next = page.next()?;
-            if next.epoch != through.epoch || page.begins_anew()? {
+            if next.epoch != through.epoch || page.gaps()?.iter().any(|gap| gap.begins_anew) {
                 let problem =
                     "the hub has another store, or an older copy of it, than before; export into another file";
                 return Err(CliError::NotExported(problem.into()));
             }
-            self.write(file, &page, through)?;
+            if matches!(start, PageStart::After(at) if at.seq >= through.seq) {
+                break;
+            }
+            // What is read again was written before.
+            if empty == 0 || !matches!(start, PageStart::After(at) if at == next) {
+                self.write(file, &page, through)?;
+            }
             if next.seq >= through.seq || (page.events.is_empty() && has_all) {
                 break;
             }
@@ -177,18 +183,26 @@ impl Export<'_> {
         Ok(file.complete()?)
     }
 
+    /// Writes a page up to `through`. A page has its gaps apart from its events: each belongs before the event at which its topic
+    /// goes on, or after those of the page, when it goes on later or not at all.
     fn write<W: Write>(&self, file: &mut ExportFile<W>, page: &EventPage, through: EventId) -> Result<(), CliError> {
-        for gap in &page.gaps {
-            file.gap(gap)?;
-        }
+        let mut gaps = page.gaps()?;
         for event in &page.events {
-            if EventPage::id(event)?.seq > through.seq {
+            let id = EventPage::id(event)?;
+            if id.seq > through.seq {
                 break;
+            }
+            for gap in gaps.extract_if(.., |gap| gap.resumes_at == Some(id)) {
+                file.gap(gap.text)?;
             }
             file.event(event)?;
             self.progress.add(event.get().len() as u64);
         }
-        Ok(file.flush()?)
+        for gap in gaps {
+            file.gap(gap.text)?;
+        }
+        let next = page.next()?;
+        Ok(file.cursor(EventId { seq: next.seq.min(through.seq), ..next })?)
     }
 
     /// Tells which topics are closed.

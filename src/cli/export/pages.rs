@@ -36,8 +36,17 @@ pub(super) enum PageStart {
 #[derive(Debug, Deserialize)]
 pub(super) struct EventPage {
     pub(super) events: Vec<Box<RawValue>>,
-    pub(super) gaps: Vec<Box<RawValue>>,
+    gaps: Vec<Box<RawValue>>,
     next: String,
+}
+
+/// A gap of a page.
+pub(super) struct PageGap<'a> {
+    pub(super) text: &'a RawValue,
+    /// The page does not follow what was read before: the hub began at the oldest event.
+    pub(super) begins_anew: bool,
+    /// The next kept event of its topic, if there is one.
+    pub(super) resumes_at: Option<EventId>,
 }
 
 /// A page of the list of topics.
@@ -80,20 +89,19 @@ impl EventPage {
         EventId::parse(&self.next).ok_or_else(|| not_a_hub("a page without a cursor"))
     }
 
-    /// Whether it does not follow what was read before: the hub began at the oldest event.
-    pub(super) fn begins_anew(&self) -> Result<bool, CliError> {
+    /// Its gaps.
+    pub(super) fn gaps(&self) -> Result<Vec<PageGap<'_>>, CliError> {
         #[derive(Deserialize)]
-        struct WithReason<'a> {
+        struct GapFacts<'a> {
             reason: &'a str,
+            resumes_at: Option<&'a str>,
         }
-        for gap in &self.gaps {
-            let gap = serde_json::from_str::<WithReason<'_>>(gap.get());
-            match gap.map_err(|_| not_a_hub("a gap without a reason"))?.reason {
-                "unknown" | "ahead" => return Ok(true),
-                _ => {}
-            }
-        }
-        Ok(false)
+        let gaps = self.gaps.iter().map(|text| {
+            let GapFacts { reason, resumes_at } = serde_json::from_str(text.get()).ok()?;
+            let begins_anew = matches!(reason, "unknown" | "ahead");
+            Some(PageGap { text, begins_anew, resumes_at: resumes_at.and_then(EventId::parse) })
+        });
+        gaps.collect::<Option<_>>().ok_or_else(|| not_a_hub("a gap without a reason"))
     }
 
     /// The id of an envelope.

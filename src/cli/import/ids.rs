@@ -16,6 +16,9 @@ use crate::{event::EventId, export::ExportError};
 /// Longest line, in bytes: two ids and a topic in escaped form.
 const MAX_LINE_BYTES: u64 = 4096;
 
+/// How each line begins.
+const BEGIN: &[u8] = b"{\"old\":\"";
+
 /// A line.
 #[derive(Debug, Serialize, Deserialize)]
 struct IdLine<'a> {
@@ -48,18 +51,15 @@ impl IdsFile {
             Err(TryLockError::Error(error)) => return Err(io(error)),
         }
         let mut reader = BufReader::new(&file);
-        let (mut line, mut end, mut last, mut count) = (String::new(), 0, None, 0);
+        let (mut line, mut end, mut last, mut count) = (Vec::new(), 0, None, 0);
         loop {
             line.clear();
-            let length = (&mut reader).take(MAX_LINE_BYTES).read_line(&mut line).map_err(io)? as u64;
-            if !line.ends_with('\n') && length < MAX_LINE_BYTES {
+            let length = (&mut reader).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(io)? as u64;
+            if is_cut(&line) {
                 break;
             }
-            let old = serde_json::from_str(&line).ok().and_then(|IdLine { old, .. }| EventId::parse(old));
-            let old = old.ok_or_else(|| ExportError::Line {
-                line: count + 1,
-                problem: format!("{} is not a file of ids; name another with --ids", path.display()),
-            })?;
+            let old = serde_json::from_slice(&line).ok().and_then(|IdLine { old, .. }| EventId::parse(old));
+            let old = old.ok_or_else(|| ExportError::NotIds(path.into()))?;
             (last, end, count) = (Some(old), end + length, count + 1);
         }
         file.set_len(end).and_then(|()| file.seek(SeekFrom::Start(end))).map_err(io)?;
@@ -103,4 +103,10 @@ impl IdsFile {
         let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
         written.map_err(|reason| ExportError::Io { path: self.path.clone(), reason })
     }
+}
+
+/// Whether this is the end of the file, or a line that was cut short.
+fn is_cut(line: &[u8]) -> bool {
+    let begun = BEGIN.len().min(line.len());
+    !line.ends_with(b"\n") && (line.len() as u64) < MAX_LINE_BYTES && line[..begun] == BEGIN[..begun]
 }

@@ -105,7 +105,7 @@ async fn publish<D: Dial>(
 ) -> Result<(), CliError> {
     let request =
         JsonRequest { method: Method::POST, target: "/publish".into(), body: batch.body(), key: Some(batch.key()) };
-    let response = request.send(connection).await.map_err(|error| not_imported(batch, &error))?;
+    let response = request.send(connection).await.map_err(|error| not_confirmed(batch, &error))?;
     let receipts: ImportReceipts = serde_json::from_slice(&response)
         .map_err(|error| CliError::NotAHub(format!("its response to a batch is not a list of receipts: {error}")))?;
     if receipts.events.len() != batch.events.len() {
@@ -116,11 +116,11 @@ async fn publish<D: Dial>(
     Ok(ids.add(published.map(|((old, event), receipt)| (*old, &*receipt.id, event.new.topic.as_str())))?)
 }
 
-/// The error of a batch that the hub does not take.
-fn not_imported(batch: &ExportBatch, error: &CliError) -> CliError {
+/// The error of a batch that the hub has refused, or has not confirmed.
+fn not_confirmed(batch: &ExportBatch, error: &CliError) -> CliError {
     let (Some((first, _)), Some((last, _))) = (batch.events.first(), batch.events.last()) else { unreachable!() };
     CliError::NotImported(format!(
-        "the events {first} to {last} are not imported: {error}; those before are, and the same import goes on after them"
+        "the events {first} to {last} are not confirmed: {error}; those before are imported, and the same import goes on with these"
     ))
 }
 

@@ -41,8 +41,7 @@ pub struct StoreImporter {
     topics: HashMap<TopicName, ImportedTopic>,
     /// Topics whose next event has missing ones before it.
     gaps: HashSet<TopicName>,
-    /// The next event of each topic that is not in it has missing ones before it.
-    gap_of_all: Option<HashSet<TopicName>>,
+    begins: FirstEvents,
     /// Events of one time, which become one commit.
     commit: Vec<(TopicKey, StoredEvent)>,
     commit_bytes: usize,
@@ -72,8 +71,7 @@ struct ImportPart {
 }
 
 impl StoreImporter {
-    /// Begins a store in `dir`, which has none and is made if it is missing. Its ids have this epoch. `begins`: the first event of
-    /// each topic has missing ones before it, or may have.
+    /// Begins a store in `dir`, which has none and is made if it is missing. Its ids have this epoch.
     ///
     /// # Errors
     /// When there is a store or another process uses the directory.
@@ -83,7 +81,7 @@ impl StoreImporter {
             epoch,
             topics: HashMap::new(),
             gaps: HashSet::new(),
-            gap_of_all: (begins == FirstEvents::AfterOthers).then(HashSet::new),
+            begins,
             commit: Vec::new(),
             commit_bytes: 0,
             part: ImportPart::default(),
@@ -93,12 +91,9 @@ impl StoreImporter {
         })
     }
 
-    /// Records that events of `topic` are missing before its next one; of every topic, when there is none.
-    pub fn gap(&mut self, topic: Option<TopicName>) {
-        match topic {
-            Some(topic) => drop(self.gaps.insert(topic)),
-            None => self.gap_of_all = Some(HashSet::new()),
-        }
+    /// Records that events of `topic` are missing before its next one.
+    pub fn gap(&mut self, topic: TopicName) {
+        self.gaps.insert(topic);
     }
 
     /// Records that a topic is closed. Without effect for one that has no event.
@@ -123,9 +118,9 @@ impl StoreImporter {
             self.end_part(None)?;
         }
         let name = &event.new.topic;
-        let has_gap =
-            self.gaps.remove(name) | self.gap_of_all.as_mut().is_some_and(|passed| passed.insert(name.clone()));
-        let topic = self.topics.get_mut(name);
+        let topic = self.topics.get(name);
+        let may_begin_late = topic.is_none() && self.begins == FirstEvents::AfterOthers;
+        let has_gap = self.gaps.remove(name) || may_begin_late;
         // What is missing had the position before at most.
         let before = Seq(if has_gap { seq.0 - 1 } else { 0 });
         let (key, prev) = match topic {

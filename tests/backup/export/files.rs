@@ -63,22 +63,9 @@ fn an_export_that_was_cut_short_anywhere_goes_on_and_is_the_same() {
     cuts.push(whole.len() - 1);
     for cut in cuts {
         fs::write(&path, &whole[..cut]).unwrap();
-        let again = export(&hub, &path, &["**"], &[]);
-        let without_gaps =
-            |lines: Vec<Value>| lines.into_iter().filter(|line| line.get("gap").is_none()).collect::<Vec<_>>();
-        let before: Vec<Value> = whole
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).unwrap())
-            .collect();
-        assert_eq!(without_gaps(again.clone()), without_gaps(before.clone()), "cut at {cut}");
-        // A gap may be told again, never left out.
-        let gaps = |lines: &[Value]| {
-            lines.iter().filter_map(|line| line.get("gap").map(|gap| gap["resumes_at"].clone())).collect::<Vec<_>>()
-        };
-        let mut told = gaps(&again);
-        told.dedup();
-        assert_eq!(told, gaps(&before), "cut at {cut}");
+        export(&hub, &path, &["**"], &[]);
+        let again = fs::read(&path).unwrap();
+        assert!(again == whole, "cut at {cut}: {}", String::from_utf8_lossy(&again));
     }
     // Cut in its first line, it is begun again.
     fs::write(&path, &whole[..header - 5]).unwrap();
@@ -93,7 +80,7 @@ fn an_export_of_topics_without_events_ends_also_while_others_watch_them() {
     let _watching = hub.watch("topic=none/**&from=earliest");
     hub.publish("t", "2");
     let found = export(&hub, &dir.path().join("export"), &["none/**"], &[]);
-    assert_eq!(found[1..], [json!({"complete": {"events": 0}})]);
+    assert_eq!(found.last().unwrap(), &json!({"complete": {"events": 0}}));
 }
 
 #[test]

@@ -120,5 +120,35 @@ fn a_refused_batch_is_named_and_what_was_before_it_stays() {
     let to = Hub::start_with(&["--config", text(&config)]);
     let (code, _, err) = run(&["import", "--url", &to.url(), "--from", text(&file), "--token", "t-token"]);
     assert_eq!(code, 1);
-    assert!(err.contains(&format!("to {second} are not imported")) && err.contains("may-not"), "{err}");
+    assert!(err.contains(&format!("to {second} are not confirmed")) && err.contains("may-not"), "{err}");
+}
+
+#[test]
+fn a_file_of_ids_that_is_none_is_left_as_it_is_and_one_that_is_cut_within_a_character_goes_on() {
+    let (from, to, dir) = (Hub::start(), Hub::start(), tempfile::tempdir().unwrap());
+    from.publish("größe/1", "1");
+    from.publish("größe/2", "2");
+    let (file, ids) = (dir.path().join("export"), dir.path().join("ids"));
+    export(&from, &file, &["**"], &[]);
+    for mine in ["a list of mine", "a list\nof mine\n", "{\"old\":7}"] {
+        fs::write(&ids, mine).unwrap();
+        let arguments = ["import", "--url", &to.url(), "--from", text(&file), "--ids", text(&ids)];
+        let (code, _, err) = run(&arguments);
+        assert!(code == 1 && err.contains("is not a file of ids"), "{mine}: {code} {err}");
+        assert_eq!(fs::read_to_string(&ids).unwrap(), mine);
+    }
+    assert_eq!(kept(&to).len(), 0);
+    fs::remove_file(&ids).unwrap();
+    import(&to, &file, &["--ids", text(&ids)]);
+    let whole = fs::read(&ids).unwrap();
+    let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    for cut in [1, 7, first - 3, first + 3, whole.len() - 9, whole.len() - 1] {
+        fs::write(&ids, &whole[..cut]).unwrap();
+        import(&to, &file, &["--ids", text(&ids)]);
+        assert_eq!(fs::read(&ids).unwrap(), whole, "cut at {cut}");
+    }
+    let within = whole.windows(2).position(|pair| pair == "ö".as_bytes()).unwrap() + 1;
+    fs::write(&ids, &whole[..within]).unwrap();
+    import(&to, &file, &["--ids", text(&ids)]);
+    assert_eq!((fs::read(&ids).unwrap(), kept(&to).len()), (whole, 2));
 }

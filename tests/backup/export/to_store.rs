@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        commands::{publish_large, run, seq, text},
+        commands::{backup, publish_large, restore, run, seq, text},
         support::wire::EventStream,
     },
     Hub, export, filled, kept,
@@ -80,6 +80,31 @@ fn clients_go_on_with_their_ids_and_are_told_what_the_export_does_not_have() {
     // Also who begins at the beginning: the other hub may have published more to it.
     let page = hub.page("topic=t&from=earliest");
     assert_eq!((page["events"].as_array().unwrap().len(), &page["gaps"][0]["reason"]), (5, &json!("lost")));
+}
+
+/// Events that are lost between two of one topic, which a page has both.
+#[test]
+fn a_gap_within_a_topic_stays_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (backups, data, file) = (dir.path().join("backups"), dir.path().join("restored"), dir.path().join("export"));
+    let from = Hub::start();
+    let kept: Vec<_> = (1..=3).map(|n| from.publish("t", &n.to_string())).collect();
+    backup(&from, &backups);
+    from.publish("t", "lost");
+    restore(&backups, &data);
+    let restored = Hub::start_on(&data, &[]);
+    restored.publish("t", "new");
+    let lines = export(&restored, &file, &["t"], &[]);
+    let place = |of: &str| lines.iter().position(|line| line["data"] == of).unwrap();
+    let gap = lines.iter().position(|line| line["gap"]["topic"] == "t").unwrap();
+    assert!(place("3") < gap && gap < place("new"), "{lines:?}");
+    let hub = imported(&file, &dir.path().join("data"));
+    let told = |id: &str, count: usize| {
+        let mut stream = hub.resume("topic=t", id);
+        (0..count).map(|_| told(&mut stream)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&kept[0], 4), ["2", "3", "lost t", "new"]);
+    assert_eq!(told(&kept[2], 2), ["lost t", "new"]);
 }
 
 #[test]
