@@ -32,7 +32,12 @@ impl CursorStore for FileStore {
     fn get(&self) -> StoreFuture<'_, Option<String>> {
         Box::pin(async {
             match tokio::fs::read_to_string(&self.0).await {
-                Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
+                Ok(text) if text.trim().is_empty() => Ok(None),
+                Ok(text) if is_id(text.trim()) => Ok(Some(text.trim().to_owned())),
+                // It would be replaced.
+                Ok(_) => {
+                    Err(format!("{} has something else than a cursor; name another file", self.0.display()).into())
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error.into()),
             }
@@ -57,6 +62,14 @@ impl CursorStore for FileStore {
     }
 }
 
+/// Whether a text looks like an id: `<epoch>-<number>`.
+fn is_id(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(epoch, number)| {
+        let all = |text: &str, of: fn(u8) -> bool| !text.is_empty() && text.bytes().all(of);
+        all(epoch, |byte| byte.is_ascii_alphanumeric()) && all(number, |byte| byte.is_ascii_digit())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +85,10 @@ mod tests {
         }
         assert_eq!(FileStore::new(&file).get().await.expect("kept").as_deref(), Some("abcd-2"));
         FileStore::new(directory.path()).get().await.expect_err("a directory is no file");
+        for mine in ["a list of mine\n", "abcd-1\nabcd-2\n", "abcd"] {
+            std::fs::write(&file, mine).expect("written");
+            let refused = store.get().await.expect_err("no cursor").to_string();
+            assert!(refused.contains("something else than a cursor"), "{refused}");
+        }
     }
 }
