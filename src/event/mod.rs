@@ -15,6 +15,7 @@
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
 //! | [`byte_size`] | numbers of bytes as text for people |
 //! | [`duration`] | durations as text: one parser, and a printed form for programs and one for people |
+//! | [`metadata`] | what a protocol keeps with an event or a topic |
 //! | [`record`] | an event, before and after the log has assigned its position |
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
@@ -31,6 +32,7 @@ pub mod duration;
 pub mod glob;
 pub mod id;
 pub mod json_text;
+pub mod metadata;
 pub mod position;
 pub mod record;
 pub mod removal;
@@ -46,6 +48,7 @@ pub use cursor::Verdict;
 pub use gapless_client::sse_parser;
 pub use glob::Glob;
 pub use id::{Epoch, EventId, Seq};
+pub use metadata::Metadata;
 pub use record::{Data, Event, EventName, NewEvent};
 pub use retention::Retention;
 pub use selection::{Filter, Pattern, Selection};
