@@ -86,6 +86,7 @@ fn record(old: &TopicRecord, copied: Option<&CopiedTopic>) -> Option<TopicRecord
     let copied = copied.unwrap_or(&fresh);
     let is_emptied = copied.state.events == 0 && old.tail > Seq::ZERO && copied.tail > copied.deleted;
     let TopicSettings { exists, max_events, max_age_ms, max_bytes, retry, closed, .. } = old.settings;
+    let metadata = old.settings.metadata.clone();
     let settings = TopicSettings {
         exists,
         max_events,
@@ -95,6 +96,7 @@ fn record(old: &TopicRecord, copied: Option<&CopiedTopic>) -> Option<TopicRecord
         closed: closed.map(|(closed, _)| (closed, copied.tail)),
         deleted_through: None,
         emptied_through: is_emptied.then_some(copied.tail),
+        metadata,
     };
     if settings == TopicSettings::default() {
         return None;

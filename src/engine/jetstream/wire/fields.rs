@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::error::{VERSION, WireError};
+use super::error::{FIRST_VERSION, VERSION, WireError};
 
 /// Header of every record: the version and its fields.
 pub(super) const GL: &str = "Gl";
@@ -36,9 +36,14 @@ pub(super) struct FieldText(String);
 pub(super) struct Fields<'a>(&'a str);
 
 impl FieldText {
-    /// A text that begins with the version.
+    /// A text that begins with the first version.
     pub(super) fn versioned() -> Self {
-        Self(VERSION.to_string())
+        Self::of_version(FIRST_VERSION)
+    }
+
+    /// A text that begins with this version.
+    pub(super) fn of_version(version: u64) -> Self {
+        Self(version.to_string())
     }
 
     /// A text of a header beside `Gl`, which has the version.
@@ -218,8 +223,9 @@ mod tests {
     #[test]
     fn a_newer_version_is_told_from_what_is_no_record() {
         let error = |text: &str| Fields::of([(GL, text.to_owned())].as_slice()).err();
-        assert_eq!(error("2 k=1"), Some(WireError::Newer(2)));
-        assert!(WireError::Newer(2).to_string().contains("update this hub"));
+        assert_eq!(error("3 k=1"), Some(WireError::Newer(3)));
+        assert_eq!(error("2 k=1"), None);
+        assert!(WireError::Newer(3).to_string().contains("update this hub"));
         assert_eq!(error("1 z=unknown"), None);
         for text in ["", "0", " 1", "one", "+1 k=1", "1k=1", "99999999999999999999"] {
             assert!(matches!(error(text), Some(WireError::Malformed(_))), "{text:?}");

@@ -10,7 +10,7 @@ use super::super::log::store::{
 };
 use super::{OpenError, SledConfig, SledStore};
 use crate::engine::IdempotencyKey;
-use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName, TraceParent};
+use crate::event::{Data, Event, EventName, Metadata, Millis, NewEvent, Seq, TopicName, TraceParent};
 
 mod backups;
 mod basics;
