@@ -106,3 +106,21 @@ fn record(old: &TopicRecord, copied: Option<&CopiedTopic>) -> Option<TopicRecord
     let key = copied.key.unwrap_or(TopicKey(if is_emptied { copied.tail.0 } else { 0 }));
     Some(TopicRecord { name: old.name.clone(), key, tail: copied.tail, snapshot: copied.state, settings })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Metadata;
+
+    #[test]
+    fn a_topic_keeps_its_metadata_with_events_and_without() {
+        let metadata = Metadata::new(1, b"x").ok();
+        let settings = TopicSettings { exists: true, metadata: metadata.clone(), ..TopicSettings::default() };
+        let old = TopicRecord::new(TopicName::new("a").expect("valid"), settings);
+        let used = CopiedTopic { key: Some(TopicKey(5)), tail: Seq(9), ..CopiedTopic::default() };
+        for copied in [None, Some(&used)] {
+            let record = record(&old, copied).expect("it has settings");
+            assert_eq!((record.settings.metadata, record.settings.exists), (metadata.clone(), true));
+        }
+    }
+}
