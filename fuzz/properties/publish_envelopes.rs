@@ -19,7 +19,7 @@ pub(crate) fn holds_for(input: &[u8]) {
 fn envelope(event: &NewEvent) -> Value {
     let mut envelope = json!({
         "topic": event.topic.as_str(),
-        "data": event.data.as_str(),
+        "data": event.data.text(),
         "event": event.name.as_str(),
         "close": event.close,
     });

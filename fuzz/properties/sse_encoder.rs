@@ -16,7 +16,7 @@ pub(crate) fn holds_for(input: &[u8]) {
     let Some((&flags, data)) = rest.split_first() else { return };
     let name = std::str::from_utf8(name).ok().and_then(|name| EventName::new(name).ok()).unwrap_or_default();
     let Ok(data) = Data::new(Bytes::copy_from_slice(data)) else { return };
-    let text = data.as_str().to_owned();
+    let text = data.text().into_owned();
     let retry = (flags & 1 == 1).then(|| u32::from(flags) * 1000);
     let new = NewEvent { name: name.clone(), retry, ..NewEvent::new(TopicName::new("t").expect("valid"), data) };
     let event = Event { seq: Seq(u64::MAX - u64::from(flags)), time: Millis(0), new };

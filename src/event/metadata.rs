@@ -12,8 +12,9 @@ pub const CLOUD_EVENTS: u8 = 3;
 /// Opaque bytes that a protocol keeps with an event or a topic, at least 1 and at most [`Metadata::MAX_BYTES`]. The first
 /// byte is a tag that names the protocol, from the constants of [this module](self); the others are its body. Cheap to
 /// clone.
+// A thin pointer: few events have metadata, and each event in memory has room for it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Metadata(Arc<[u8]>);
+pub struct Metadata(Arc<Box<[u8]>>);
 
 /// More than [`Metadata::MAX_BYTES`]; the value is the number of bytes, with the tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,14 +34,14 @@ impl Metadata {
         if bytes > Self::MAX_BYTES {
             return Err(MetadataTooLong(bytes));
         }
-        Ok(Self(std::iter::once(tag).chain(body.iter().copied()).collect::<Vec<u8>>().into()))
+        Ok(Self(Arc::new(std::iter::once(tag).chain(body.iter().copied()).collect())))
     }
 
     /// Metadata that a store has read, as [`bytes`](Self::bytes) gave it. `None` if it is empty or has more than
     /// [`Metadata::MAX_BYTES`]. A tag that is not in the table is kept: a newer version may have written it.
     #[must_use]
     pub fn stored(bytes: &[u8]) -> Option<Self> {
-        (1..=Self::MAX_BYTES).contains(&bytes.len()).then(|| Self(bytes.into()))
+        (1..=Self::MAX_BYTES).contains(&bytes.len()).then(|| Self(Arc::new(bytes.into())))
     }
 
     /// Which protocol's it is.

@@ -14,6 +14,7 @@
 //! | [`position`] | where a reader begins, as text: cursors, `from` and `since` |
 //! | [`cursor`] | the delivery rule: seen, next, or a hole |
 //! | [`byte_size`] | numbers of bytes as text for people |
+//! | [`data`] | an event's payload: text, or binary data |
 //! | [`duration`] | durations as text: one parser, and a printed form for programs and one for people |
 //! | [`metadata`] | what a protocol keeps with an event or a topic |
 //! | [`record`] | an event, before and after the log has assigned its position |
@@ -28,6 +29,7 @@
 pub mod byte_size;
 pub mod cover;
 pub mod cursor;
+pub mod data;
 pub mod duration;
 pub mod glob;
 pub mod id;
@@ -45,11 +47,12 @@ pub mod topic;
 pub mod traceparent;
 
 pub use cursor::Verdict;
+pub use data::Data;
 pub use gapless_client::sse_parser;
 pub use glob::Glob;
 pub use id::{Epoch, EventId, Seq};
 pub use metadata::Metadata;
-pub use record::{Data, Event, EventName, NewEvent};
+pub use record::{Event, EventName, NewEvent};
 pub use retention::Retention;
 pub use selection::{Filter, Pattern, Selection};
 pub use time::Millis;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{id::Seq, time::Millis, topic::TopicName, traceparent::TraceParent};
+use super::{data::Data, id::Seq, metadata::Metadata, time::Millis, topic::TopicName, traceparent::TraceParent};
 
 /// Longest event name, in bytes: the same as for a topic.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -41,6 +39,8 @@ pub struct NewEvent {
     /// Where in a trace its publisher was. Readers are sent it in envelopes; the hub never acts on it. Shared, because the
     /// events of a batch usually have the same.
     pub traceparent: Option<Arc<TraceParent>>,
+    /// What the protocol by which it was published keeps with it. Readers of `/events` are not sent it.
+    pub metadata: Option<Metadata>,
 }
 
 /// An immutable record of a topic.
@@ -58,10 +58,6 @@ pub struct Event {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct EventName(Option<Arc<str>>);
 
-/// An event's payload: UTF-8 text, as published. Cheap to clone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Data(Bytes);
-
 /// Why a text is not a valid event name. `Display` says what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
@@ -75,11 +71,6 @@ pub enum NameError {
     #[error("event names that start with 'hub.' or 'run.' are reserved; choose another")]
     Reserved,
 }
-
-/// The payload is not UTF-8; the value is the offset of the first invalid byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the data is not UTF-8: invalid byte at offset {0}; encode binary data, for example as base64")]
-pub struct NotUtf8(pub usize);
 
 impl EventName {
     /// Validates `text`; an empty one means `message`.
@@ -150,61 +141,18 @@ impl EventName {
     }
 }
 
-impl Data {
-    /// Validates `bytes` as UTF-8, without a copy.
-    ///
-    /// # Errors
-    /// When they are not UTF-8.
-    pub fn new(bytes: Bytes) -> Result<Self, NotUtf8> {
-        match std::str::from_utf8(&bytes) {
-            Ok(_) => Ok(Self(bytes)),
-            Err(error) => Err(NotUtf8(error.valid_up_to())),
-        }
-    }
-
-    /// The text. Validated again at each call, at memory speed, so that no `unsafe` is needed.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("checked when it was made")
-    }
-
-    /// The bytes of the text; cloning shares them.
-    #[must_use]
-    pub fn bytes(&self) -> &Bytes {
-        &self.0
-    }
-
-    /// Its length in bytes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether it has no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl From<String> for Data {
-    fn from(text: String) -> Self {
-        Self(text.into())
-    }
-}
-
-impl From<&str> for Data {
-    fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
-    }
-}
-
 impl NewEvent {
     /// A publisher's event with the name `message`, no `retry`, that does not close its topic.
     #[must_use]
     pub fn new(topic: TopicName, data: impl Into<Data>) -> Self {
         let (name, data) = (EventName::default(), data.into());
-        Self { topic, name, data, retry: None, close: false, of_run: false, traceparent: None }
+        Self { topic, name, data, retry: None, close: false, of_run: false, traceparent: None, metadata: None }
+    }
+
+    /// Bytes of its data and its metadata: what it counts for in bounds of memory and of requests.
+    #[must_use]
+    pub fn payload_bytes(&self) -> usize {
+        self.data.len() + self.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len())
     }
 }
 
@@ -232,7 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn data_must_be_utf8() {
-        assert_eq!(Data::new(Bytes::from_static(b"ab\xff")), Err(NotUtf8(2)));
+    fn binary_data_and_metadata_cost_other_events_eight_bytes() {
+        // With the two counts of its `Arc` an event takes 128 bytes: a size class of the allocator.
+        let counts = 2 * size_of::<usize>();
+        assert!(size_of::<Event>() + counts <= 128, "{}", size_of::<Event>());
     }
 }

@@ -85,7 +85,7 @@ mod tests {
             let shown = Arc::new(event(topic).tombstone()).with_tombstone_data(epoch);
             let notice = NewEvent::notice(shown.new.topic.clone(), EventId { epoch, seq: Seq(9) });
             assert_eq!((&notice.name, &notice.data), (&shown.new.name, &shown.new.data));
-            let data: serde_json::Value = serde_json::from_str(notice.data.as_str()).expect("JSON");
+            let data: serde_json::Value = serde_json::from_str(&notice.data.text()).expect("JSON");
             assert_eq!(data, serde_json::json!({"topic": topic, "id": "abcd-9"}));
         }
     }

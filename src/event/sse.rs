@@ -9,15 +9,15 @@ use memchr::memchr2;
 
 use super::{Epoch, Event, EventId, EventName};
 
-/// Appends one event: `event:` unless `message`, `retry:` if set, `data:` lines, `id:`, blank line.
+/// Appends one event: `event:` unless `message`, `retry:` if set, `data:` lines, `id:`, blank line. Binary data is base64.
 ///
 /// The id comes last: some clients store it as soon as they have read its line. If the connection broke within the data
 /// after that, they would resume after an event that they have not received.
 pub fn encode(out: &mut Vec<u8>, epoch: Epoch, event: &Event) {
-    let data = event.new.data.bytes();
+    let data = event.new.data.text_bytes();
     out.reserve(data.len() + 96);
     begin(out, &event.new.name, event);
-    data_part(out, data);
+    data_part(out, &data);
     end(out, EventId { epoch, seq: event.seq });
 }
 

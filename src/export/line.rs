@@ -4,10 +4,16 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, EventId, EventName, Millis, NewEvent, TopicName, TraceParent, record::REMOVED};
+use crate::event::{
+    Data, Event, EventId, EventName, Metadata, Millis, NewEvent, TopicName, TraceParent, record::REMOVED,
+};
 
-/// The version of the format.
-pub const VERSION: u32 = 1;
+/// The version of the format. Version 1 had neither `encoding` nor `metadata`: who reads only that one would take the base64
+/// of binary data for its text.
+pub const VERSION: u32 = 2;
+
+/// The `encoding` of binary data.
+pub const BASE64: &str = "base64";
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +45,12 @@ pub struct ExportedEvent<'a> {
     /// Where in a trace its publisher was.
     #[serde(default, borrow)]
     pub traceparent: Option<Cow<'a, str>>,
+    /// [`BASE64`] for binary data; none for text.
+    #[serde(default, borrow)]
+    pub encoding: Option<Cow<'a, str>>,
+    /// What a protocol keeps with the event, as base64.
+    #[serde(default, borrow)]
+    pub metadata: Option<Cow<'a, str>>,
     /// The payload.
     pub data: Cow<'a, str>,
 }
@@ -122,7 +134,7 @@ impl ExportedEvent<'_> {
             parent.ok_or_else(|| format!("{text:?} is not a traceparent"))
         };
         let traceparent = self.traceparent.as_ref().map(parent).transpose()?;
-        let new = NewEvent { traceparent, ..NewEvent::new(topic, &*self.data) };
+        let new = NewEvent { traceparent, metadata: self.metadata()?, ..NewEvent::new(topic, self.data()?) };
         if self.event != REMOVED {
             let name = EventName::stored(&self.event).map_err(|error| error.to_string())?;
             return Ok((id, Event { seq: id.seq, time, new: NewEvent { name, ..new } }));
@@ -131,5 +143,22 @@ impl ExportedEvent<'_> {
         let tombstone = removed.tombstone();
         let is_its_own = NewEvent::notice(tombstone.new.topic.clone(), id).data == removed.new.data;
         Ok((id, if is_its_own { tombstone } else { removed }))
+    }
+
+    fn data(&self) -> Result<Data, String> {
+        match self.encoding.as_deref() {
+            None => Ok((&*self.data).into()),
+            Some(BASE64) => {
+                let bytes = Data::from_base64(&self.data).ok_or("the data is not base64, as its encoding says")?;
+                Ok(Data::binary(bytes.into()))
+            }
+            Some(other) => Err(format!("{other:?} is not an encoding")),
+        }
+    }
+
+    fn metadata(&self) -> Result<Option<Metadata>, String> {
+        let Some(text) = &self.metadata else { return Ok(None) };
+        let metadata = Data::from_base64(text).and_then(|bytes| Metadata::stored(&bytes));
+        metadata.map(Some).ok_or_else(|| "the metadata is not base64 of up to 16 KiB".into())
     }
 }

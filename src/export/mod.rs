@@ -1,7 +1,7 @@
 //! Floor 1: events as a file of lines, which `gapless export` writes and `gapless import` reads.
 //!
 //! ```text
-//! {"export":{"version":1,"topics":["jobs/**"],"from":"earliest","through":"yrtxnomj-15","made":"2026-11-27T…"}}
+//! {"export":{"version":2,"topics":["jobs/**"],"from":"earliest","through":"yrtxnomj-15","made":"2026-11-27T…"}}
 //! {"gap":{"topic":"jobs/7","after":"yrtxnomj-0","resumes_at":"yrtxnomj-9","reason":"trimmed"}}
 //! {"topic":"jobs/7","id":"yrtxnomj-9","time":"2026-11-27T05:13:25.801Z","event":"message","data":"Hel"}
 //! {"cursor":{"id":"yrtxnomj-15"}}

@@ -47,7 +47,7 @@ impl<R: BufRead> ExportReader<R> {
             return Err(ExportError::NotAnExport);
         };
         let invalid = |problem| ExportError::Line { line: 1, problem };
-        if header.version != VERSION {
+        if !(1..=VERSION).contains(&header.version) {
             return Err(invalid(format!("it is of version {}; use the gapless that made it", header.version)));
         }
         let through = EventId::parse(&header.through);

@@ -104,7 +104,7 @@ impl Batcher {
         while !state.events.is_empty() {
             let mut bytes = 0;
             let within = |event: &&NewEvent| {
-                bytes += event.data.len();
+                bytes += event.payload_bytes();
                 bytes <= BATCH_BYTES
             };
             let count = state.events.iter().take_while(within).count().max(1);

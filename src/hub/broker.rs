@@ -276,7 +276,7 @@ impl Observer for Broker {
         let mut touched: Vec<Arc<[Arc<Feed>]>> = Vec::new();
         for group in events.chunk_by(|a, b| a.new.topic == b.new.topic) {
             let topic = &group[0].new.topic;
-            let bytes = group.iter().map(|event| event.new.data.len() as u64).sum();
+            let bytes = group.iter().map(|event| event.new.payload_bytes() as u64).sum();
             self.top.record(topic, group.len() as u64, bytes);
             self.stats.events_in.add(group.len() as u64);
             self.stats.bytes_in.add(bytes);

@@ -78,17 +78,18 @@ impl Frame {
 
     /// Encodings much larger than the data (escapes) are not cached, since a ring is bounded by the size of its data.
     fn is_cacheable(&self, encoded: &[u8]) -> bool {
-        let data = self.event.new.data.len();
+        let data = self.event.new.data.text_len();
         encoded.len() <= data + data / 4 + 512
     }
 
-    /// Bytes that the frame counts for in a ring: the frame itself, its data twice (as published and encoded), 64 bytes for
-    /// its name and id, and 128 for a traceparent, which is text in envelopes.
+    /// Bytes that the frame counts for in a ring: the frame itself, its data twice (as published and encoded), its metadata,
+    /// 64 bytes for its name and id, and 128 for a traceparent, which is text in envelopes.
     #[must_use]
     pub fn weight(&self) -> usize {
         const OWN: usize = size_of::<Frame>() + size_of::<Event>();
         let traceparent = if self.event.new.traceparent.is_some() { 128 } else { 0 };
-        OWN + 2 * self.event.new.data.len() + 64 + traceparent
+        let new = &self.event.new;
+        OWN + new.payload_bytes() + new.data.text_len() + 64 + traceparent
     }
 }
 

@@ -62,7 +62,7 @@ mod tests {
         assert!(Arc::ptr_eq(&first, &large.share(event(1, &text))));
         assert!(!Arc::ptr_eq(&first, &large.share(event(2, &text))));
         let changed = large.share(event(1, &"y".repeat(LARGE)));
-        assert!(changed.new.data.as_str().starts_with('y'), "what is in the log counts");
+        assert!(changed.new.data.text().starts_with('y'), "what is in the log counts");
         drop((first, changed));
         large.sweep();
         assert!(large.0.lock().is_empty());

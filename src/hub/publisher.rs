@@ -16,7 +16,7 @@ use crate::{
 /// ones would cost ten times their size; this many cost 20 MiB.
 pub const MAX_EVENTS: usize = 100_000;
 
-/// Bounds of a publish, in bytes of data.
+/// Bounds of a publish, in bytes of data and metadata.
 #[derive(Debug, Clone, Copy)]
 pub struct PublishLimits {
     /// Of one event at most.
@@ -168,7 +168,7 @@ impl Publisher {
         let PublishLimits { event_bytes, batch_bytes } = self.limits;
         let mut total = 0;
         for event in events {
-            let bytes = event.data.len();
+            let bytes = event.payload_bytes();
             if bytes > event_bytes {
                 return Err(PublishRefused::EventTooLarge { bytes, max: event_bytes });
             }

@@ -86,7 +86,7 @@ impl Fixture {
         match delivery {
             Delivery::Events(batch) => {
                 for frame in batch.frames() {
-                    assert_eq!(frame.event.new.data.as_str(), frame.id.epoch.as_str(), "an event under its own id");
+                    assert_eq!(frame.event.new.data.text(), frame.id.epoch.as_str(), "an event under its own id");
                 }
                 batch.frames().iter().map(|frame| shown(frame.id)).collect()
             }

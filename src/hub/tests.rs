@@ -67,7 +67,7 @@ async fn read(subscription: &mut Subscription) -> Vec<String> {
         match delivery.await {
             None => return all,
             Some(Delivery::Events(batch)) => {
-                all.extend(batch.frames().iter().map(|frame| frame.event.new.data.as_str().to_owned()));
+                all.extend(batch.frames().iter().map(|frame| frame.event.new.data.text().into_owned()));
             }
             Some(Delivery::Gap(gap)) => {
                 all.push(gap.topic.map_or("gap".to_owned(), |topic| format!("gap {topic}")));

@@ -9,7 +9,7 @@ use crate::event::{Epoch, Event, EventId, Seq};
 
 /// Applies the next entry of the journal.
 pub(super) fn apply(runs: &Runs, event: &Event, epoch: Epoch) {
-    let Ok(entry) = serde_json::from_str::<JournalEntry>(event.new.data.as_str()) else {
+    let Ok(entry) = serde_json::from_slice::<JournalEntry>(event.new.data.bytes()) else {
         tracing::warn!(event.seq = event.seq.0, "an entry of the relay's journal is not known to this version");
         return;
     };

@@ -170,7 +170,7 @@ impl<K: EngineFactory> Harness<K> {
         assert!(!closed, "a closed topic takes no events");
         for ((&topic, new), receipt) in topics.iter().zip(news).zip(&receipts) {
             let receipt = &receipt.receipt;
-            self.model.publish(receipt.seq.0, topic, new.data.as_str().into(), receipt.time.0);
+            self.model.publish(receipt.seq.0, topic, (*new.data.text()).into(), receipt.time.0);
             self.model.set_closed(topic, close);
         }
         self.published(receipts[0].receipt.seq.0);
@@ -193,11 +193,11 @@ impl<K: EngineFactory> Harness<K> {
             return;
         }
         let tombstone = NewEvent::notice(name(topic), id).data;
-        self.model.remove(seq, tombstone.as_str());
+        self.model.remove(seq, &tombstone.text());
         if !self.model.topics[topic].closed {
             let notice = self.hub.head().seq.0;
-            self.model.publish(notice, topic, tombstone.as_str().into(), self.clock.load(Ordering::SeqCst));
-            self.model.remove(notice, tombstone.as_str());
+            self.model.publish(notice, topic, (*tombstone.text()).into(), self.clock.load(Ordering::SeqCst));
+            self.model.remove(notice, &tombstone.text());
             self.published(notice);
         }
     }

@@ -220,7 +220,7 @@ impl Reader {
         assert!(self.expected.remove(&seq), "{seq} was delivered before, or not selected");
         let event = model.at(seq);
         assert_eq!(
-            (frame.event.new.topic.as_str(), frame.event.new.data.as_str()),
+            (frame.event.new.topic.as_str(), &*frame.event.new.data.text()),
             (TOPICS[event.topic], &*event.data)
         );
         assert_eq!(frame.event.new.name.is_removed(), event.removed, "{seq}");

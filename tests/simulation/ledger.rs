@@ -119,7 +119,7 @@ impl Ledger {
             let of_log = facts.events.range(log_range(log));
             let newest = of_log.clone().next_back().map_or(0, |(newest, _)| *newest);
             assert!(at > newest, "{at} is committed after {newest}");
-            let (data, is_notice) = (event.new.data.as_str().to_owned(), event.new.name.is_removed());
+            let (data, is_notice) = (event.new.data.text().into_owned(), event.new.name.is_removed());
             let twice = of_log.map(|(_, other)| other).find(|other| other.data == data && !is_notice);
             assert_eq!(twice, None, "a publish with a key was executed twice");
             let shown = if is_notice { "notice" } else { &data }; // a notice has the epoch, which differs from run to run
@@ -226,7 +226,7 @@ impl Ledger {
         if event.new.name.is_removed() {
             assert!(truth.is_notice || facts.removing.contains(&at), "{at} is seen as removed, and nobody removed it");
         } else {
-            assert_eq!(event.new.data.as_str(), truth.data, "{at}");
+            assert_eq!(event.new.data.text(), truth.data, "{at}");
             assert!(!removed.contains(&at), "{at} is seen after its removal");
         }
     }

@@ -128,7 +128,7 @@ fn publish(world: &World, progress: &Progress, index: usize, mut rng: Rng) {
                     if world.ledger.log() == log {
                         world.wait_for_next(process.number);
                     }
-                    if key.is_none() && world.ledger.is_durable(events[0].data.as_str()) {
+                    if key.is_none() && world.ledger.is_durable(&events[0].data.text()) {
                         break; // it was made durable, and the answer was lost
                     }
                 }

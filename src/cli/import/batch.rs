@@ -1,7 +1,7 @@
 //! The events of an export as batches. They are counted from its beginning, so they are the same however often they are made, and
 //! a batch that may have been published before is published once.
 
-use std::io::BufRead;
+use std::{borrow::Cow, io::BufRead};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use crate::{
     event::{Event, EventId, NewEvent, TopicName, record::REMOVED},
     export::{
         ExportError,
+        line::BASE64,
         reader::{ExportItem, ExportReader},
     },
 };
@@ -45,14 +46,17 @@ struct ImportEnvelope<'a> {
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    data: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
+    data: Cow<'a, str>,
 }
 
 impl<'a> ImportEnvelope<'a> {
     fn of(event: &'a Event) -> Self {
         let NewEvent { topic, name, data, traceparent, .. } = &event.new;
         let traceparent = traceparent.as_ref().map(ToString::to_string);
-        Self { topic: topic.as_str(), event: name.as_str(), traceparent, data: data.as_str() }
+        let encoding = data.is_binary().then_some(BASE64);
+        Self { topic: topic.as_str(), event: name.as_str(), traceparent, encoding, data: data.text() }
     }
 }
 

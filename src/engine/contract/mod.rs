@@ -338,6 +338,7 @@ contract_tests! {
     reading:
         a_pattern_reads_every_topic_it_matches,
         a_page_ends_at_its_limit_and_the_next_continues,
+        binary_data_and_metadata_are_kept_exactly_and_count_for_sizes,
         a_cursor_at_the_head_reads_nothing;
     locating:
         the_newest_events_are_those_of_a_plain_list,
@@ -359,6 +360,7 @@ contract_tests! {
         retained_events_are_known_without_a_read;
     removal:
         a_removed_event_leaves_a_tombstone,
+        nothing_is_left_of_binary_data_and_metadata_that_were_removed,
         readers_get_a_notice_before_a_removal_is_acknowledged,
         an_id_of_another_epoch_removes_nothing,
         an_event_is_removed_once,

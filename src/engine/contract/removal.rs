@@ -1,7 +1,7 @@
 //! Contract: removal of events.
 
 use super::*;
-use crate::event::Epoch;
+use crate::event::{Data, Epoch, Metadata};
 
 /// The events of a page without gaps.
 pub(crate) fn events(page: &LogPage) -> Vec<Arc<Event>> {
@@ -29,6 +29,25 @@ pub(crate) fn a_removed_event_leaves_a_tombstone<F: EngineFactory>() {
         assert!(after[..4].iter().map(|event| &**event).eq(&want), "{after:?}");
         assert_eq!(after.len(), 5);
         assert_eq!(after[4].new, notice(&fixture, "a", Seq(2)));
+        fixture.reopen();
+    }
+}
+
+pub(crate) fn nothing_is_left_of_binary_data_and_metadata_that_were_removed<F: EngineFactory>() {
+    let mut fixture = Fixture::<F>::new();
+    let secret = NewEvent {
+        data: Data::binary(b"\xFFsecret".to_vec().into()),
+        metadata: Some(Metadata::new(1, b"secret").expect("short")),
+        ..event("a", "")
+    };
+    fixture.append(plain(vec![secret, event("a", "stays")])).expect("accepted");
+    assert!(fixture.remove("a", Seq(1)));
+    for _ in 0..2 {
+        let page = events(&fixture.read(&["a"], ReadFrom::Earliest));
+        let new = &page[0].new;
+        assert!(page[0].is_tombstone() && !new.data.is_binary() && new.metadata.is_none(), "{new:?}");
+        let notice = notice(&fixture, "a", Seq(1)).payload_bytes();
+        assert_eq!(fixture.state("a").expect("in use").bytes, (5 + notice) as u64);
         fixture.reopen();
     }
 }

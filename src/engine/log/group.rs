@@ -236,7 +236,7 @@ impl Staged {
             self.batch.get_or_insert(TopicBatch { prev, first: seq, last: seq, events: 0, bytes: 0, closes: false });
         batch.last = seq;
         batch.events += 1;
-        batch.bytes += new.data.len() as u64;
+        batch.bytes += new.payload_bytes() as u64;
         batch.closes = new.close;
     }
 }

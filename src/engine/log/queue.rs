@@ -267,8 +267,9 @@ impl PendingAppend {
     pub(in crate::engine) fn new(append: Append, reply: Replies) -> Self {
         let (mut cost, mut bytes) = (0, 0);
         for event in &append.events {
-            bytes += event.data.len();
-            cost += event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
+            let payload = event.payload_bytes();
+            bytes += payload;
+            cost += payload + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
         Self { append, reply, origin: None, cost, bytes }
     }

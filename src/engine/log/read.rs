@@ -104,7 +104,7 @@ impl<S: Store> LogShared<S> {
             }
             let end = events.last().map_or(from, |last| last.event.seq);
             if end < last {
-                let bytes: usize = events.iter().map(|stored| stored.event.new.data.len()).sum();
+                let bytes: usize = events.iter().map(|stored| stored.event.new.payload_bytes()).sum();
                 // A page at least half full ended by its limit; if not, the next page detects the hole.
                 let filled = events.len() >= limit.events || (!events.is_empty() && bytes >= limit.bytes / 2);
                 // For a shorter page, the store tells whether the limit or a hole ended it.

@@ -118,7 +118,7 @@ impl<S: Store> LogShared<S> {
                     .iter()
                     .map(|stored| &stored.event)
                     .filter(|event| table.get(&event.new.topic).is_some_and(|slot| slot.mark < event.seq));
-                window.extend(retained.map(|event| (event.seq, event.new.data.len() as u64)));
+                window.extend(retained.map(|event| (event.seq, event.new.payload_bytes() as u64)));
                 // A window may be as large as the log; older events than those wanted are not looked at.
                 window.drain(..window.len().saturating_sub(usize::try_from(wanted.events).unwrap_or(usize::MAX)));
                 at = scan.through;

@@ -128,7 +128,7 @@ pub struct EventHeader {
     pub prev: Seq,
     /// When it was committed.
     pub time: Millis,
-    /// Bytes of data.
+    /// Bytes of data and metadata.
     pub bytes: u64,
 }
 
@@ -155,7 +155,7 @@ pub struct Position {
     pub seq: Seq,
     /// It is a tombstone or a removal notice.
     pub removed: bool,
-    /// Bytes of data; of a large event, rounded up.
+    /// Bytes of data and metadata; of a large event, rounded up.
     pub bytes: u64,
 }
 

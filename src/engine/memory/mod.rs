@@ -169,7 +169,7 @@ impl Store for MemoryStore {
             seq: event.seq,
             prev: *prev,
             time: event.time,
-            bytes: event.new.data.len() as u64,
+            bytes: event.new.payload_bytes() as u64,
         };
         let contents = self.contents.read();
         let events = contents.after(key, after).take_while(|stored| stored.event.seq <= through);
@@ -193,7 +193,7 @@ impl Store for MemoryStore {
         let events = contents.topics.get(&key).into_iter().flat_map(|events| events.range(..up_to(events)).rev());
         let wanted = events.map(|stored| &stored.event).take_while(|event| event.seq > after);
         let position = |event: &Arc<Event>| {
-            let (removed, bytes) = (event.new.name.is_removed(), event.new.data.len() as u64);
+            let (removed, bytes) = (event.new.name.is_removed(), event.new.payload_bytes() as u64);
             Position { seq: event.seq, removed, bytes }
         };
         let found: Vec<_> = wanted.take(max).map(position).collect();
@@ -269,7 +269,7 @@ impl Store for MemoryStore {
         let places = contents.topics.get_mut(&topic).into_iter().flatten();
         places.filter(|place| place.event.seq == seq).for_each(|place| *place = tombstone.clone());
         contents.pending_removals.push((topic, seq));
-        Ok(RemoveOutcome::Removed(stored.event.new.data.len() as u64))
+        Ok(RemoveOutcome::Removed(stored.event.new.payload_bytes() as u64))
     }
 
     fn clear_pending_removal(&self, topic: TopicKey, seq: Seq) {
@@ -364,7 +364,7 @@ fn summary(key: TopicKey, events: &VecDeque<StoredEvent>) -> Option<TopicSummary
         last: last.event.seq,
         last_closes: last.event.new.close,
         events: events.len() as u64,
-        bytes: events.iter().map(|stored| stored.event.new.data.len() as u64).sum(),
+        bytes: events.iter().map(|stored| stored.event.new.payload_bytes() as u64).sum(),
     })
 }
 
@@ -373,7 +373,7 @@ fn within<'a>(events: impl Iterator<Item = &'a StoredEvent>, limit: ReadLimit) -
     let mut bytes = 0;
     for stored in events {
         taken.push(stored.clone());
-        bytes += stored.event.new.data.len();
+        bytes += stored.event.new.payload_bytes();
         if taken.len() >= limit.events || bytes >= limit.bytes {
             break;
         }

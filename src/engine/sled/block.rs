@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! version u8 | first id | id before it in the topic | events | time of the first
-//! each event: flags u8 | id, above the one before | [time, above the first's] | [name] | [retry] | data
+//! each event: flags u8 | [more flags u8] | id, above the one before | [time, above the first's] | [name] | [retry] |
+//!             [metadata] | data
 //! the traceparents of those events that have one, 25 bytes each, of the last one first
 //! CRC-32 of the block's key and all of the above, big-endian
 //! ```
@@ -19,7 +20,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName, TraceParent};
+use crate::event::{Data, Event, EventName, Metadata, Millis, NewEvent, Seq, TopicName, TraceParent};
 
 use super::super::log::store::{EventHeader, StoredEvent, TopicKey};
 use super::{
@@ -47,6 +48,16 @@ const REMOVED: u8 = 16;
 const OF_RUN: u8 = 32;
 /// It has a traceparent, behind the entries. A build that does not know the flag reads the event without it.
 const HAS_TRACEPARENT: u8 = 64;
+/// A second byte of flags follows. Since format 3: a build that does not know it would misread the entry, and refuses the
+/// store.
+const MORE: u8 = 128;
+
+// The second byte of flags.
+
+/// The data is binary.
+const BINARY: u8 = 1;
+/// It has metadata, before its data.
+const HAS_METADATA: u8 = 2;
 
 /// Size of the smallest event: flags, id, length of data.
 const MIN_ENTRY_BYTES: usize = 3;
@@ -95,7 +106,7 @@ impl Builder {
     pub(super) fn accepts(&self, StoredEvent { prev, event }: &StoredEvent) -> bool {
         *prev == self.last
             && event.time >= self.time
-            && self.entry_bytes() + event.new.data.len() + MIN_ENTRY_BYTES <= TARGET_BYTES
+            && self.entry_bytes() + event.new.payload_bytes() + MIN_ENTRY_BYTES <= TARGET_BYTES
     }
 
     /// Bytes of the entries so far, with their traceparents.
@@ -106,6 +117,7 @@ impl Builder {
     /// Appends an event for which [`accepts`](Self::accepts) is true.
     pub(super) fn push(&mut self, event: &Event) {
         let new = &event.new;
+        let more = u8::from(new.data.is_binary()) * BINARY + u8::from(new.metadata.is_some()) * HAS_METADATA;
         let flags = [
             (event.time != self.time, HAS_TIME),
             (has_name(&new.name), HAS_NAME),
@@ -114,9 +126,13 @@ impl Builder {
             (new.close, CLOSES),
             (new.of_run, OF_RUN),
             (new.traceparent.is_some(), HAS_TRACEPARENT),
+            (more != 0, MORE),
         ];
         let out = &mut self.bytes;
         out.push(flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
+        if more != 0 {
+            out.push(more);
+        }
         put_number(out, event.seq.0 - self.last.0);
         if event.time != self.time {
             put_number(out, event.time.0 - self.time.0);
@@ -126,6 +142,9 @@ impl Builder {
         }
         if let Some(retry) = new.retry {
             put_number(out, retry.into());
+        }
+        if let Some(metadata) = &new.metadata {
+            put_bytes(out, metadata.bytes());
         }
         put_bytes(out, new.data.bytes());
         self.traceparents.extend(new.traceparent.as_deref());
@@ -175,7 +194,7 @@ pub(super) struct Block {
     end: usize,
 }
 
-/// One event of a block. Its name and data are ranges of the block's bytes.
+/// One event of a block. Its name, metadata and data are ranges of the block's bytes.
 #[derive(Debug)]
 pub(super) struct BlockEvent {
     pub(super) header: EventHeader,
@@ -186,6 +205,8 @@ pub(super) struct BlockEvent {
     traceparent: Option<Range<usize>>,
     name: Option<Range<usize>>,
     retry: Option<u32>,
+    metadata: Option<Range<usize>>,
+    binary: bool,
     data: Range<usize>,
 }
 
@@ -234,6 +255,7 @@ impl Block {
         last: Seq,
     ) -> Option<BlockEvent> {
         let flags = take.byte()?;
+        let more = if flags & MORE == 0 { 0 } else { take.byte()? };
         let step = take.number()?;
         if (index == 0) != (step == 0) {
             return None;
@@ -243,8 +265,10 @@ impl Block {
         let time = Millis(self.time.0.checked_add(later)?);
         let name = if flags & HAS_NAME == 0 { None } else { Some(take.range()?) };
         let retry = if flags & HAS_RETRY == 0 { None } else { Some(take.number()?.try_into().ok()?) };
-        let data = take.range()?;
-        let header = EventHeader { seq, prev, time, bytes: data.len() as u64 };
+        let metadata = if more & HAS_METADATA == 0 { None } else { Some(take.range()?) };
+        let (binary, data) = (more & BINARY != 0, take.range()?);
+        let bytes = data.len() as u64 + metadata.as_ref().map_or(0, |range| range.len() as u64);
+        let header = EventHeader { seq, prev, time, bytes };
         let (closes, removed, of_run) = (flags & CLOSES != 0, flags & REMOVED != 0, flags & OF_RUN != 0);
         let mut traceparent = None;
         if flags & HAS_TRACEPARENT != 0 {
@@ -252,7 +276,7 @@ impl Block {
             *behind = end.checked_sub(TraceParent::BYTES).filter(|&start| start >= take.position())?;
             traceparent = Some(*behind..end);
         }
-        Some(BlockEvent { header, closes, removed, of_run, traceparent, name, retry, data })
+        Some(BlockEvent { header, closes, removed, of_run, traceparent, name, retry, metadata, binary, data })
     }
 
     /// Decodes an event; its data shares the block's bytes. `None` when it is damaged.
@@ -262,7 +286,12 @@ impl Block {
             None => EventName::default(),
             Some(range) => EventName::stored(std::str::from_utf8(&self.bytes[range.clone()]).ok()?).ok()?,
         };
-        let data = Data::new(self.bytes.slice(entry.data.clone())).ok()?;
+        let data = self.bytes.slice(entry.data.clone());
+        let data = if entry.binary { Data::binary(data) } else { Data::new(data).ok()? };
+        let metadata = match &entry.metadata {
+            None => None,
+            Some(range) => Some(Metadata::stored(&self.bytes[range.clone()])?),
+        };
         let traceparent = match &entry.traceparent {
             None => None,
             Some(range) => Some(Arc::new(TraceParent::from_bytes(self.bytes[range.clone()].try_into().ok()?)?)),
@@ -275,12 +304,13 @@ impl Block {
             close: entry.closes,
             of_run: entry.of_run,
             traceparent,
+            metadata,
         };
         let EventHeader { seq, prev, time, .. } = entry.header;
         Some(StoredEvent { prev, event: Arc::new(Event { seq, time, new }) })
     }
 
-    /// A copy of the block with a tombstone in place of the event at `seq`, and the size of that event's data in bytes.
+    /// A copy of the block with a tombstone in place of the event at `seq`, and the bytes of that event's data and metadata.
     /// `None` when the block is damaged or has no such event. Never larger than this block: a tombstone is a flag.
     pub(super) fn with_tombstone(&self, key: TopicKey, topic: &TopicName, seq: Seq) -> Option<(Builder, u64)> {
         let mut built = Builder::default();
@@ -347,7 +377,18 @@ mod tests {
 
     #[test]
     fn a_block_decodes_to_the_events_that_were_packed() {
-        let mut events = [event(10, 7, "one"), event(12, 10, ""), event(900, 12, "größe\n\0")];
+        let mut events = [
+            event(10, 7, "one"),
+            event(12, 10, ""),
+            event(900, 12, "größe\n\0"),
+            event(901, 900, "binary, and text as well"),
+            event(902, 901, "last"),
+        ];
+        for at in [2, 3] {
+            change(&mut events[at]).new.metadata = Metadata::stored(b"\x01\xFF");
+        }
+        change(&mut events[3]).new.data = Data::binary(events[3].event.new.data.bytes().clone());
+        change(&mut events[1]).new.data = Data::binary(Bytes::from_static(b"\xFF\0"));
         change(&mut events[1]).new.name = EventName::new("token").expect("valid");
         change(&mut events[1]).time = Millis(1007);
         change(&mut events[2]).new.retry = Some(5000);
@@ -360,6 +401,31 @@ mod tests {
             .map(|entry| block.event(&events[0].event.new.topic, &entry.expect("whole")).expect("whole"))
             .collect();
         assert_eq!(back, events);
+        let sizes = block.entries().map(|entry| entry.expect("whole").header.bytes);
+        assert!(sizes.eq(events.iter().map(|stored| stored.event.new.payload_bytes() as u64)));
+    }
+
+    #[test]
+    fn events_of_text_have_the_bytes_that_they_had_in_format_2() {
+        let mut events = [event(10, 7, "one"), event(12, 10, "two")];
+        change(&mut events[1]).new.close = true;
+        let packed = packed(&events);
+        assert_eq!(packed[..packed.len() - 4], *b"\x01\x0a\x07\x02\xe8\x07\x00\x00\x03one\x08\x02\x03two");
+    }
+
+    #[test]
+    fn metadata_that_no_store_writes_is_damage() {
+        let mut stored = event(10, 7, "one");
+        change(&mut stored).new.metadata = Metadata::stored(&[1; 3]);
+        let topic = stored.event.new.topic.clone();
+        let whole = packed(&[stored]);
+        let at = whole.windows(4).position(|part| part == [3, 1, 1, 1]).expect("there");
+        let body = [&whole[..at], &[0], &whole[at + 4..whole.len() - 4]].concat();
+        let mut empty = body.clone();
+        super::super::wire::seal(&mut empty, &keys::block(TopicKey(7), Seq(10)));
+        let block = Block::parse(TopicKey(7), Seq(10), empty.into()).expect("its checksum is right");
+        let entry = block.entries().next().expect("one").expect("whole");
+        assert!(block.event(&topic, &entry).is_none());
     }
 
     #[test]
@@ -387,7 +453,9 @@ mod tests {
         change(&mut events[2]).time = Millis(1007);
         for (at, event) in (1..).zip(&mut events) {
             change(event).new.traceparent = traceparent(at);
+            change(event).new.metadata = Metadata::stored(&[at; 5]);
         }
+        change(&mut events[1]).new.data = Data::binary(Bytes::from_static(b"secret"));
         let topic = events[0].event.new.topic.clone();
         for at in 0..events.len() {
             let bytes = packed(&events);
@@ -396,7 +464,9 @@ mod tests {
             let rest = Bytes::copy_from_slice(&built.finish().1[COUNT_BYTES..]);
             let secret = events[at].event.new.data.bytes();
             assert!(rest.len() < bytes.len() && !rest.windows(secret.len()).any(|part| part == secret));
-            assert_eq!(had, secret.len() as u64);
+            let metadata = [u8::try_from(at + 1).expect("small"); 5];
+            assert!(!rest.windows(5).any(|part| part == metadata));
+            assert_eq!(had, secret.len() as u64 + 5);
             let mut want = events.clone();
             want[at] = want[at].tombstone();
             let block = Block::parse(TopicKey(7), Seq(10), rest).expect("whole");
@@ -438,5 +508,8 @@ mod tests {
         assert!(block.accepts(&event(12, 10, "two")));
         assert!(!block.accepts(&event(12, 11, "two")), "its predecessor is not in the block");
         assert!(!block.accepts(&event(12, 10, &"x".repeat(TARGET_BYTES))));
+        let mut large = event(12, 10, "two");
+        change(&mut large).new.metadata = Metadata::stored(&[1; TARGET_BYTES]);
+        assert!(!block.accepts(&large));
     }
 }

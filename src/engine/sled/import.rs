@@ -108,7 +108,7 @@ impl StoreImporter {
     /// # Errors
     /// When the system refuses to write.
     pub fn add(&mut self, event: Event) -> Result<(), RestoreError> {
-        let (seq, time, bytes) = (event.seq, event.time, event.new.data.len());
+        let (seq, time, bytes) = (event.seq, event.time, event.new.payload_bytes());
         let last = self.commit.last().map(|(_, stored)| stored.event.time);
         let is_full = self.commit.len() >= COMMIT_EVENTS || self.commit_bytes + bytes > COMMIT_BYTES;
         if last.is_some_and(|last| last != time || is_full) {

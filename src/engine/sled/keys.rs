@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock                          locked by the process that has the store open
-//! format                        "gapless store\nformat 2\n"
+//! format                        "gapless store\nformat 3\n"
 //! watermark                     two alternating slots: epoch, head, reserved ids, lost ranges     (watermark.rs)
 //! segments                      the list of segments                                             (manifest.rs)
 //! clock                         the log's clock, and leaps of the machine's                       (clock.rs)
@@ -30,7 +30,10 @@ use crate::event::{Millis, Seq};
 use super::super::log::store::TopicKey;
 
 /// The version of this layout; `migrations/` describes each version.
-pub(super) const FORMAT: u64 = 2;
+pub(super) const FORMAT: u64 = 3;
+
+/// The first format with a list of segments.
+pub(super) const LIST_FORMAT: u64 = 2;
 
 /// A tree of a segment: blocks of events.
 pub(super) const BLOCKS: &str = "blocks";

@@ -15,7 +15,7 @@ use super::database::{self, DatabaseError};
 use super::disk::io_error;
 use super::guard::guarded;
 use super::inspect::{Inspected, inspect};
-use super::keys::FORMAT;
+use super::keys::LIST_FORMAT;
 use super::manifest::{self, Manifest, ManifestRead};
 use super::open::{StoreRecovery, database_error};
 use super::open_error::OpenError;
@@ -99,7 +99,7 @@ impl StoreRecovery<'_> {
     fn read_manifest(&self) -> Result<ManifestRead, OpenError> {
         let path = self.config.dir.join(manifest::FILE);
         // Format 1 has no list: the segments on disk are the valid ones.
-        if self.format.is_some_and(|format| format < FORMAT) {
+        if self.format.is_some_and(|format| format < LIST_FORMAT) {
             return Ok(ManifestRead::Intact(Vec::new()));
         }
         Manifest::new(&self.config.dir).read().map_err(io_error(&path))

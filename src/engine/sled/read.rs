@@ -38,7 +38,7 @@ impl StoreShared {
                 return Some(ControlFlow::Break(()));
             }
             let stored = block.event(name, entry)?;
-            bytes = bytes.saturating_add(stored.event.new.data.len());
+            bytes = bytes.saturating_add(stored.event.new.payload_bytes());
             events.push(stored);
             Some(if events.len() >= limit.events { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
@@ -314,7 +314,7 @@ impl BlockCursor {
     /// Moves waiting events up to `through` to the result. Breaks when the limit is reached.
     fn emit(&mut self, waiting: &mut VecDeque<StoredEvent>, through: Seq) -> ControlFlow<()> {
         while let Some(next) = waiting.front().map(|next| &next.event).filter(|next| next.seq <= through) {
-            let len = next.new.data.len();
+            let len = next.new.payload_bytes();
             if exceeds(self.limit, self.scan.events.len(), self.bytes, len as u64) {
                 return ControlFlow::Break(());
             }

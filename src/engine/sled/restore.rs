@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::backup::{BackupRecord, PartCheck, PartContents, RecordError};
 use super::closed_copy::PARTS;
-use super::keys::FORMAT;
+use super::keys::{FORMAT, LIST_FORMAT};
 use super::manifest::{self, Manifest};
 use super::meta::Meta;
 use super::open_error::OpenError;
@@ -68,7 +68,8 @@ pub enum RestoreError {
     Open(#[from] OpenError),
     /// The backup is of another format.
     #[error(
-        "the backup is of a store of format {0}, and this gapless makes format {FORMAT}; use the gapless that made it"
+        "the backup is of a store of format {0}, and this gapless restores the formats {LIST_FORMAT} to {FORMAT}; use the \
+         gapless that made it"
     )]
     Format(u64),
     /// A part of the backup is damaged.
@@ -173,7 +174,7 @@ impl StoreRestorer {
     /// # Errors
     /// When there is a store or another process uses the directory.
     pub fn begin(dir: &Path, format: u64) -> Result<Self, RestoreError> {
-        if format != FORMAT {
+        if !(LIST_FORMAT..=FORMAT).contains(&format) {
             return Err(RestoreError::Format(format));
         }
         disk::make_dir(dir).map_err(write_error(dir))?;

@@ -73,7 +73,7 @@ impl SegmentTally {
         let Some(StoredEvent { prev, event: first }) = events.peek() else { return };
         let tally = self.topic(key, || first.new.topic.clone(), (first.seq, *prev, first.time));
         for StoredEvent { event, .. } in events {
-            tally.add(event.seq, event.new.data.len() as u64, event.new.close);
+            tally.add(event.seq, event.new.payload_bytes() as u64, event.new.close);
         }
         self.add_weight(key, bytes);
     }

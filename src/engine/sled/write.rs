@@ -31,7 +31,7 @@ impl StoreShared {
     pub(super) fn commit(&self, commit: &Commit) -> Result<bool, StoreError> {
         self.check_open()?;
         let _waiting = self.waits.begin_write("a commit");
-        let data: usize = commit.events.iter().map(|(_, stored)| stored.event.new.data.len() + 64).sum();
+        let data: usize = commit.events.iter().map(|(_, stored)| stored.event.new.payload_bytes() + 64).sum();
         let keys: usize = commit.keys.iter().map(|record| 64 + record.receipts.iter().count() * 64).sum();
         let bytes = (data + keys) as u64;
         self.presence.check()?;

@@ -1,4 +1,4 @@
-//! An event as a JSON object: `{"topic","id","time","event","traceparent"?,"data"}`.
+//! An event as a JSON object: `{"topic","id","time","event","traceparent"?,"encoding"?,"data"}`.
 
 use serde::Serialize;
 
@@ -15,12 +15,14 @@ struct EventEnvelope<'a> {
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'static str>,
     data: &'a str,
 }
 
 /// The encoding of an event as an envelope.
 pub static ENVELOPE: EventEncoder =
-    EventEncoder { encode: |frame, out| write(out, frame, frame.event.new.data.as_str()) };
+    EventEncoder { encode: |frame, out| write(out, frame, &frame.event.new.data.text()) };
 
 /// The envelope up to its data. The caller appends the data in parts, each [`escaped`], then [`END`].
 pub fn begin(frame: &Frame) -> Vec<u8> {
@@ -47,6 +49,7 @@ fn write(out: &mut Vec<u8>, frame: &Frame, data: &str) {
         time: frame.event.time.to_string(),
         event: new.name.as_str(),
         traceparent: new.traceparent.as_ref().map(ToString::to_string),
+        encoding: new.data.is_binary().then_some("base64"),
         data,
     };
     json_text::write(out, &envelope);

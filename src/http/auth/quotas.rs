@@ -62,7 +62,7 @@ impl CallerQuotas {
     /// When the address or the holder must wait. Events and bytes are not charged then.
     pub fn publish(&self, hub: &Hub, events: &[NewEvent]) -> Result<(), Exceeded> {
         self.charge_topics(hub, events)?;
-        let bytes = events.iter().map(|event| event.data.len() as u64).sum();
+        let bytes = events.iter().map(|event| event.payload_bytes() as u64).sum();
         let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
         match &self.holder {
             Some(holder) => self.address.publish_for(holder, count, bytes),

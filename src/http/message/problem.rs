@@ -11,11 +11,7 @@ use super::{json_text, request_id::RequestId};
 use crate::{
     access::Refusal,
     engine::{AppendError, ReadError},
-    event::{
-        EventId,
-        record::{NameError, NotUtf8},
-        topic::TopicError,
-    },
+    event::{EventId, data::NotUtf8, record::NameError, topic::TopicError},
     http::net::response::{Response, full},
     hub::stats::Stats,
     quota::{Exceeded, memory::MemoryRefused},

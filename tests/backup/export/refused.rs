@@ -43,7 +43,7 @@ fn a_file_that_is_not_a_whole_export_is_refused_and_leaves_no_store() {
         (twice, "is not after the one before".into()),
         (without, "it says that it has".into()),
         (format!("{whole}{}\n", lines[first]), "follows the last line".into()),
-        (whole.replacen("\"version\":1", "\"version\":2", 1), "it is of version 2".into()),
+        (whole.replacen("\"version\":2", "\"version\":3", 1), "it is of version 3".into()),
         (whole.replacen(&format!("\"id\":\"{epoch}-"), "\"id\":\"other-", 1), "is not after the one before".into()),
         (whole.replacen(lines[first], "{\"topic\":7}", 1), format!("line {} is not a line of an export", first + 1)),
         (whole.replacen("\"topic\":\"jobs/0\"", "\"topic\":\"jobs//0\"", 1), format!("line {}", first + 1)),

@@ -75,8 +75,9 @@ impl Unit {
 
     /// About its size in a message.
     pub(super) fn bytes(&self) -> usize {
-        let event =
-            |event: &NewEvent| event.data.len() + event.topic.as_str().len() + event.name.as_str().len() + OVERHEAD;
+        let event = |event: &NewEvent| {
+            event.payload_bytes() + event.topic.as_str().len() + event.name.as_str().len() + OVERHEAD
+        };
         let topic = match self {
             Self::Configure(topic, change) => topic.as_str().len() + change.metadata_bytes(),
             Self::Delete(topic) | Self::Remove(topic, _) => topic.as_str().len(),

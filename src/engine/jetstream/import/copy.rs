@@ -146,11 +146,13 @@ impl EventCopier {
         let event = Arc::new(Event { seq, ..Event::clone(event) });
         let report = &mut import.report;
         report.events += 1;
-        report.bytes += event.new.data.len() as u64;
+        report.bytes += event.new.payload_bytes() as u64;
         let stored = StoredEvent { prev, event: Arc::clone(&event) };
         let record = EventRecord { key, stored, state: None, job: None };
         self.batch.events.push((self.batch.messages.len(), record));
         let payload = event.new.data.bytes().clone();
+        // Its metadata is in its headers, which are made when the batch is written.
+        self.batch.bytes += event.new.payload_bytes() - payload.len();
         self.batch.push(Outgoing { subject: import.subjects.event(name), headers: Vec::new(), payload }, old);
         Ok(())
     }

@@ -89,7 +89,7 @@ impl CopiedTopic {
             (self.state.first, self.state.first_time) = (seq, event.time);
         }
         self.state.events += 1;
-        self.state.bytes += event.new.data.len() as u64;
+        self.state.bytes += event.new.payload_bytes() as u64;
         self.tail = seq;
         key
     }

@@ -264,7 +264,7 @@ impl Store for JetStreamStore {
             scanned += page.len().max(1);
             for (_, stored) in page.into_iter().filter(|(key, _)| wanted(*key).is_some()) {
                 let seq = stored.event.seq;
-                bytes += stored.event.new.data.len();
+                bytes += stored.event.new.payload_bytes();
                 events.push(stored);
                 if events.len() >= limit.events || bytes >= limit.bytes {
                     return Ok(Scan { events, through: seq });

@@ -122,7 +122,7 @@ impl EventRing {
 }
 
 fn cost(stored: &StoredEvent) -> usize {
-    stored.event.new.data.len() + OVERHEAD
+    stored.event.new.payload_bytes() + OVERHEAD
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl StoreCore {
         if let Some(known) = self.ring.lock().topic(key, after, through) {
             let (mut events, mut bytes) = (Vec::new(), 0);
             for stored in known {
-                bytes += stored.event.new.data.len();
+                bytes += stored.event.new.payload_bytes();
                 events.push(stored.clone());
                 if full(&events, bytes) {
                     break;
@@ -137,7 +137,7 @@ impl StoreCore {
                     complete = true;
                     break;
                 }
-                bytes += stored.event.new.data.len();
+                bytes += stored.event.new.payload_bytes();
                 events.push(stored);
                 if full(&events, bytes) {
                     complete = true;
@@ -304,10 +304,10 @@ pub(super) fn skip_foreign(subject: &str, seq: Seq, error: &WireError) -> Result
 
 fn header(stored: &StoredEvent) -> EventHeader {
     let StoredEvent { prev, event } = stored;
-    EventHeader { seq: event.seq, prev: *prev, time: event.time, bytes: event.new.data.len() as u64 }
+    EventHeader { seq: event.seq, prev: *prev, time: event.time, bytes: event.new.payload_bytes() as u64 }
 }
 
 fn position(stored: impl Borrow<StoredEvent>) -> Position {
     let event = &stored.borrow().event;
-    Position { seq: event.seq, removed: event.new.name.is_removed(), bytes: event.new.data.len() as u64 }
+    Position { seq: event.seq, removed: event.new.name.is_removed(), bytes: event.new.payload_bytes() as u64 }
 }

@@ -5,12 +5,15 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 
 use super::{
-    error::WireError,
-    fields::{FieldText, Fields, GL, GL_JOB, GL_TOPIC, GL_WRITE, HeaderLookup, HeaderText, decode, encode, number},
+    error::{BINARY_VERSION, FIRST_VERSION, WireError},
+    fields::{
+        FieldText, Fields, GL, GL_JOB, GL_METADATA, GL_TOPIC, GL_WRITE, HeaderLookup, HeaderText, decode, encode,
+        number,
+    },
 };
 use crate::{
     engine::log::store::{EventOrigin, StoredEvent, TopicKey, TopicSnapshot},
-    event::{Data, Event, EventName, Millis, NewEvent, Seq, TopicName, TraceParent},
+    event::{Data, Event, EventName, Metadata, Millis, NewEvent, Seq, TopicName, TraceParent},
 };
 
 /// An event, as a message of the stream tells it.
@@ -46,11 +49,13 @@ impl EventRecord {
     pub(in crate::engine::jetstream) fn headers(&self) -> HeaderText {
         let StoredEvent { prev, event } = &self.stored;
         let new = &event.new;
-        let flags: String = [(new.close, 'c'), (new.of_run, 'r'), (new.name.is_removed(), 'x')]
+        let binary = new.data.is_binary();
+        let flags: String = [(new.close, 'c'), (new.of_run, 'r'), (new.name.is_removed(), 'x'), (binary, 'b')]
             .into_iter()
             .filter_map(|(on, flag)| on.then_some(flag))
             .collect();
-        let mut text = FieldText::versioned()
+        let version = if binary || new.metadata.is_some() { BINARY_VERSION } else { FIRST_VERSION };
+        let mut text = FieldText::of_version(version)
             .number('k', self.key.0)
             .number_unless_0('p', prev.0)
             .number('t', event.time.0)
@@ -66,6 +71,7 @@ impl EventRecord {
             text = text.verbatim('w', &parent.to_string());
         }
         let mut headers = vec![(GL, text.finish())];
+        headers.extend(new.metadata.as_ref().map(|metadata| (GL_METADATA, Data::base64(metadata.bytes()))));
         headers.extend(self.state.as_ref().map(|state| (GL_TOPIC, snapshot_text(state))));
         headers.extend(self.job.as_ref().map(|job| (GL_JOB, job.to_string())));
         headers
@@ -89,14 +95,19 @@ impl EventRecord {
         } else {
             EventName::stored(&fields.text('n')?).map_err(|_| WireError::Malformed("the name is not an event's"))?
         };
+        let data = match flags.contains('b') {
+            true => Data::binary(payload),
+            false => Data::new(payload).map_err(|_| WireError::Malformed("the data is not UTF-8"))?,
+        };
         let new = NewEvent {
             topic,
             name,
-            data: Data::new(payload).map_err(|_| WireError::Malformed("the data is not UTF-8"))?,
+            data,
             retry: retry.map_err(|_| WireError::Malformed("a field is not a number"))?,
             close: flags.contains('c'),
             of_run: flags.contains('r'),
             traceparent: fields.verbatim('w').and_then(|text| TraceParent::parse(text.as_bytes())).map(Arc::new),
+            metadata: metadata(headers)?,
         };
         let time = Millis(fields.number('t')?.ok_or(WireError::Malformed("an event without a time"))?);
         let key = TopicKey(fields.number('k')?.ok_or(WireError::Malformed("an event without its topic's key"))?);
@@ -152,6 +163,12 @@ impl WriteId {
     pub(in crate::engine::jetstream) fn is_of(self, headers: &(impl HeaderLookup + ?Sized)) -> bool {
         headers.header(GL_WRITE).is_some_and(|text| text == self.header().1)
     }
+}
+
+fn metadata(headers: &(impl HeaderLookup + ?Sized)) -> Result<Option<Metadata>, WireError> {
+    let Some(text) = headers.header(GL_METADATA) else { return Ok(None) };
+    let metadata = Data::from_base64(text).and_then(|bytes| Metadata::stored(&bytes));
+    metadata.map(Some).ok_or(WireError::Malformed("the metadata is not base64 of up to 16 KiB"))
 }
 
 /// The text of a topic's state.
@@ -217,7 +234,8 @@ pub(super) mod tests {
             time in any::<u64>(),
             name in "\\PC{0,40}",
             removed in any::<bool>(),
-            data in any::<String>(),
+            (data, binary) in any::<(Vec<u8>, bool)>(),
+            metadata in prop::collection::vec(any::<u8>(), 0..40),
             retry in any::<Option<u32>>(),
             (close, of_run, traceparent) in any::<(bool, bool, [u8; TraceParent::BYTES])>(),
             state in prop::option::of(snapshots()),
@@ -227,11 +245,12 @@ pub(super) mod tests {
             let new = NewEvent {
                 topic: TopicName::new("größe/ü").expect("valid"),
                 name: if removed { EventName::removed() } else { named },
-                data: Data::from(data),
+                data: if binary { Data::binary(data.into()) } else { Data::any(data.into()) },
                 retry,
                 close,
                 of_run,
                 traceparent: TraceParent::from_bytes(traceparent).map(Arc::new),
+                metadata: Metadata::stored(&metadata),
             };
             let event = Event { seq: Seq(seq), time: Millis(time), new };
             let stored = StoredEvent { prev: Seq(prev % seq), event: Arc::new(event) };
@@ -280,6 +299,18 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn only_what_older_hubs_do_not_know_has_a_version_that_stops_them() {
+        let version = |change: fn(&mut NewEvent)| {
+            let mut record = decode_one("1 k=1 t=5", b"x").expect("an event");
+            change(&mut Arc::make_mut(&mut record.stored.event).new);
+            record.headers()[0].1.split(' ').next().map(str::to_owned)
+        };
+        assert_eq!(version(|new| new.close = true).as_deref(), Some("1"));
+        assert_eq!(version(|new| new.data = Data::binary(Bytes::new())).as_deref(), Some("2"));
+        assert_eq!(version(|new| new.metadata = Metadata::stored(b"\x01")).as_deref(), Some("2"));
+    }
+
+    #[test]
     fn hostile_messages_are_refused() {
         let long = format!("1 k=1 t=5 n={}", "a".repeat(100_000));
         for gl in [
@@ -298,8 +329,14 @@ pub(super) mod tests {
         ] {
             assert!(matches!(decode_one(gl, b"x"), Err(WireError::Malformed(_))), "{}", &gl[..gl.len().min(80)]);
         }
-        assert!(decode_one("1 k=1 t=5", b"\xff").is_err());
+        assert!(decode_one("1 k=1 t=5", b"\xff").is_err() && decode_one("2 k=1 t=5 f=b", b"\xff").is_ok());
         assert_eq!(decode_one("7 k=1 t=5", b"x"), Err(WireError::Newer(7)));
+        for metadata in ["", "AQ", "?", &"A".repeat(4 * 16 * 1024 / 3 + 4)] {
+            let headers = [(GL, "2 k=1 t=5".to_owned()), (GL_METADATA, metadata.to_owned())];
+            let topic = TopicName::new("a").expect("valid");
+            let record = EventRecord::decode(topic, Seq(9), headers.as_slice(), Bytes::new());
+            assert!(matches!(record, Err(WireError::Malformed(_))), "{}", metadata.len());
+        }
         for tag in ["", ".", "a", "a.1", "a.1.", "a.1.2.3", "a.1.4294967296", ".1.2", "a.-1.2", "é.1.2"] {
             assert_eq!(JobTag::parse(tag), None, "{tag:?}");
         }

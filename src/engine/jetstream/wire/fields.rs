@@ -10,6 +10,8 @@ pub(super) const GL: &str = "Gl";
 pub(super) const GL_TOPIC: &str = "Gl-Topic";
 /// Header of an event that another hub forwarded: whose it is.
 pub(super) const GL_JOB: &str = "Gl-Job";
+/// Header of an event with metadata: these bytes as base64.
+pub(super) const GL_METADATA: &str = "Gl-Metadata";
 /// Header of the first message of a write: which write it is.
 pub(super) const GL_WRITE: &str = "Gl-Write";
 

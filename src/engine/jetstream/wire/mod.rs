@@ -2,7 +2,8 @@
 //!
 //! What a record tells is in headers whose values are printable ASCII without blanks at either end: other clients drop
 //! such blanks. Every record has the header `Gl`, which begins with the version of the format: a hub that reads a newer
-//! one says so, and does not guess. Fields and headers that a hub does not know are ignored.
+//! one says so, and does not guess: it stops. A record has the oldest version
+//! whose readers understand it. Fields and headers that a hub does not know are ignored.
 //!
 //! | module | idea |
 //! |---|---|

@@ -45,7 +45,7 @@ impl TombstoneRecord {
             time: event.time,
             at,
             state: record.state,
-            bytes: event.new.data.len() as u64,
+            bytes: event.new.payload_bytes() as u64,
             close: event.new.close,
             of_run: event.new.of_run,
             pending: true,

@@ -22,7 +22,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::disk::{self, io_error};
-use super::keys::FORMAT;
+use super::keys::{FORMAT, LIST_FORMAT};
 use super::manifest::{self, Manifest, ManifestRead};
 use super::meta::Meta;
 use super::open_error::OpenError;
@@ -229,8 +229,10 @@ impl StoreCheck<'_> {
     fn list(&mut self, format: Option<u64>) -> Result<ManifestRead, CheckError> {
         if let Some(format) = format.filter(|format| *format < FORMAT) {
             self.add(Kind::OlderFormat, "format", format!("format {format}; this gapless writes {FORMAT}"));
-            // It has no list: the segments on disk are the valid ones.
-            return Ok(ManifestRead::Intact(Vec::new()));
+            if format < LIST_FORMAT {
+                // The segments on disk are the valid ones.
+                return Ok(ManifestRead::Intact(Vec::new()));
+            }
         }
         let path = self.root.join(manifest::FILE);
         Manifest::new(self.root).read().map_err(|error| CheckError::NotChecked(io_error(&path)(error).to_string()))

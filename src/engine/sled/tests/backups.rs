@@ -151,7 +151,14 @@ pub(super) fn restored_dir() -> (tempfile::TempDir, PathBuf) {
 fn a_restored_store_has_every_event_key_and_setting_and_gives_out_no_id_again() {
     let (dir, (_keep, data)) = (tempfile::tempdir().expect("a directory"), restored_dir());
     let mut bench = bench(dir.path(), 3);
-    let mut keyed = bench.build(vec![NewEvent { close: true, ..NewEvent::new(name("closed"), "last") }]);
+    let binary = Data::binary(vec![0xFF; 9000].into());
+    let metadata = Metadata::new(1, b"\0\xFF").expect("short");
+    let mut keyed = bench.build(vec![
+        NewEvent { close: true, ..NewEvent::new(name("closed"), "last") },
+        NewEvent { metadata: Some(metadata.clone()), ..NewEvent::new(name("b"), binary) },
+        NewEvent { metadata: Some(metadata), ..NewEvent::new(name("b"), "text") },
+        NewEvent::new(name("b"), Data::binary("small".into())),
+    ]);
     let receipts = StoredReceipts::new(keyed.events[0].1.event.seq, [&name("closed")].into_iter());
     let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 7 };
     keyed.keys.push(KeyRecord { key, time: keyed.time, receipts });

@@ -152,10 +152,11 @@ fn check(bench: &Bench, acked: &[(u64, u64)]) {
     let kept: Vec<_> = events.iter().filter(|stored| stored.event.new.topic.as_str() != "churn").collect();
     let mut found: HashMap<u64, u64> = HashMap::new();
     for StoredEvent { event, .. } in &kept {
-        let mut words = event.new.data.as_str().split(' ').map(|word| word.parse::<u64>().unwrap_or(0));
+        let text = event.new.data.text();
+        let mut words = text.split(' ').map(|word| word.parse::<u64>().unwrap_or(0));
         let mut word = || words.next().expect("a number");
         let (seq, first, count) = (word(), word(), word());
-        assert_eq!(event.new.data.as_str(), data(event.seq.0, first, count));
+        assert_eq!(event.new.data.text(), data(event.seq.0, first, count));
         assert_eq!(seq, event.seq.0);
         assert!((first..first + count).contains(&seq));
         *found.entry(first).or_insert(count) -= 1;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::engine::sled::keys::FORMAT;
 
 fn fixture(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/fixtures").join(format)
@@ -14,8 +15,11 @@ fn keep_keys(dir: &Path) -> SledConfig {
     SledConfig { key_window: Duration::from_secs(1 << 40), rotate_bytes: 64 << 10, ..config(dir) }
 }
 
-/// The commits of each format's fixture: topic, name, retry, closes, data.
-fn commits() -> Vec<Vec<NewEvent>> {
+/// The fixtures, and the format of each.
+const FIXTURES: [(&str, u64); 3] = [("0001", 1), ("0002", 2), ("0003", 3)];
+
+/// The commits of a format's fixture: topic, name, retry, closes, data.
+fn commits(format: u64) -> Vec<Vec<NewEvent>> {
     let event = |topic: &str, event: &str, retry, close, data: &str| NewEvent {
         topic: name(topic),
         name: EventName::new(event).expect("valid"),
@@ -24,9 +28,10 @@ fn commits() -> Vec<Vec<NewEvent>> {
         close,
         of_run: false,
         traceparent: None,
+        metadata: None,
     };
     let large = "A line of an event that is kept in parts.\n".repeat(2500);
-    vec![
+    let mut commits = vec![
         vec![event("jobs/42/tokens", "token", None, false, "Hel"), event("notices", "", None, false, "Backup done")],
         vec![event("jobs/42/tokens", "token", None, false, "lo"), event("jobs/42/tokens", "done", None, true, "")],
         vec![event("größe/ü", "", Some(5000), false, &large)],
@@ -36,7 +41,18 @@ fn commits() -> Vec<Vec<NewEvent>> {
             event("gone", "", None, false, "deleted"),
         ],
         vec![event("größe/ü", "", None, false, "small"), event("notices", "alarm", Some(0), false, "{\"a\":1}")],
-    ]
+    ];
+    if format >= 3 {
+        let binary = |data: &[u8]| Data::binary(data.to_vec().into());
+        let metadata = Metadata::stored(b"\x01\xFFof a protocol");
+        commits.push(vec![
+            NewEvent { data: binary(b"\x89PNG\0"), ..event("files", "image", None, false, "") },
+            NewEvent { metadata: metadata.clone(), ..event("files", "", None, false, "text") },
+            NewEvent { data: binary(&[0xC3; 9000]), metadata: metadata.clone(), ..event("files", "", None, false, "") },
+            NewEvent { data: binary(b"is text"), metadata, ..event("notices", "", Some(7), false, "") },
+        ]);
+    }
+    commits
 }
 
 fn key_record(time: Millis) -> KeyRecord {
@@ -46,7 +62,8 @@ fn key_record(time: Millis) -> KeyRecord {
     KeyRecord { key, time, receipts: StoredReceipts::new(Seq(1), [&tokens, &notices].into_iter()) }
 }
 
-fn settings() -> [(TopicName, TopicSettings); 3] {
+/// The settings of a format's fixture, in the order of the names.
+fn settings(format: u64) -> Vec<(TopicName, TopicSettings)> {
     let own = TopicSettings {
         exists: true,
         max_events: Some(Some(1000)),
@@ -60,10 +77,15 @@ fn settings() -> [(TopicName, TopicSettings); 3] {
     };
     let created = TopicSettings { exists: true, emptied_through: Some(Seq(3)), ..TopicSettings::default() };
     let mark = TopicSettings { deleted_through: Some(Seq(7)), ..TopicSettings::default() };
-    [(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)]
+    let mut all = vec![(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)];
+    if format >= 3 {
+        let metadata = Metadata::stored(b"\x02\0of another protocol");
+        all.insert(0, (name("files"), TopicSettings { exists: true, metadata, ..TopicSettings::default() }));
+    }
+    all
 }
 
-/// Run once, with the gapless that introduced the format, by `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0002 cargo test
+/// Run once, with the gapless that introduced the format, by `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0003 cargo test
 /// --lib makes_the_fixture -- --ignored`, and never again: the fixture shows that bytes written then can be read now.
 #[test]
 #[ignore = "makes the fixture of the newest format"]
@@ -73,12 +95,12 @@ fn makes_the_fixture() {
     assert!(!dir.exists(), "a fixture is never made again");
     let (mut bench, _) = Bench::with(keep_keys(&dir));
     bench.time = 1_795_233_960_000;
-    for (n, events) in commits().into_iter().enumerate() {
+    for (n, events) in commits(FORMAT).into_iter().enumerate() {
         let mut commit = bench.build(events);
         commit.keys.extend((n == 0).then(|| key_record(commit.time)));
         bench.commit(&commit);
     }
-    for (topic, settings) in settings() {
+    for (topic, settings) in settings(FORMAT) {
         bench.store.save_settings(&[TopicRecord::new(topic, settings.clone())]).expect("saved");
     }
     bench.wait_sealed();
@@ -88,23 +110,30 @@ fn makes_the_fixture() {
 
 #[test]
 fn a_store_of_format_1_opens_with_everything() {
-    opens_with_everything("0001");
+    opens_with_everything(FIXTURES[0]);
 }
 
 #[test]
 fn a_store_of_format_2_opens_with_everything() {
-    opens_with_everything("0002");
+    opens_with_everything(FIXTURES[1]);
 }
 
-fn opens_with_everything(format: &str) {
+#[test]
+fn a_store_of_format_3_opens_with_everything() {
+    opens_with_everything(FIXTURES[2]);
+}
+
+fn opens_with_everything((name_of_fixture, format): (&str, u64)) {
     let dir = tempfile::tempdir().expect("a directory");
-    copy_dir(&fixture(format), dir.path());
+    copy_dir(&fixture(name_of_fixture), dir.path());
+    // The newest segment of the third is large, so a start begins another.
+    let (head, time, segments) = if format >= 3 { (13, 1_795_233_960_006, 3) } else { (9, 1_795_233_960_005, 2) };
     let (mut bench, recovered) = Bench::with(keep_keys(dir.path()));
-    assert_eq!((recovered.head, recovered.next, recovered.last_time), (Seq(9), Seq(10), Millis(1_795_233_960_005)));
+    assert_eq!((recovered.head, recovered.next, recovered.last_time), (Seq(head), Seq(head + 1), Millis(time)));
     assert_eq!((&recovered.lost, bench.store.losses(), recovered.newest_mark), (&vec![], 0, Seq(7)));
-    assert_eq!(bench.segments(), 2, "one of them sealed");
+    assert_eq!(bench.segments(), segments, "all but one of them sealed");
     let now = std::fs::read_to_string(dir.path().join("format")).expect("there");
-    assert!(now.ends_with("format 2\n") && dir.path().join("segments").exists(), "{now}");
+    assert!(now.ends_with("format 3\n") && dir.path().join("segments").exists(), "{now}");
 
     // Build the same events again, to compare them.
     let mut built = Vec::new();
@@ -112,16 +141,16 @@ fn opens_with_everything(format: &str) {
     (bench.next, bench.time) = (1, 1_795_233_960_000);
     bench.keys.clear();
     bench.last.clear();
-    for events in commits() {
+    for events in commits(format) {
         built.extend(bench.build(events).events);
     }
     assert_eq!(bench.keys, known);
     bench.events = built;
     bench.check_all();
 
-    let [mark, created, own] = settings();
-    assert_eq!(recovered.settings, [created, own]);
-    assert_eq!(bench.store.marks("", Seq(0)), [(mark.0, Seq(7))]);
+    let (own, marks): (Vec<_>, Vec<_>) = settings(format).into_iter().partition(|(_, settings)| settings.exists);
+    assert_eq!(recovered.settings, own);
+    assert_eq!(bench.store.marks("", Seq(0)), [(marks[0].0.clone(), Seq(7))]);
     assert_eq!(recovered.keys, [key_record(Millis(1_795_233_960_001))]);
     let closed = &bench.topics["jobs/42/tokens"];
     assert!(closed.last_closes && closed.events == 3 && closed.bytes == 5);

@@ -73,7 +73,7 @@ impl Bench {
         let key = self.keys[topic];
         let entry = self.events.iter_mut().find(|(_, stored)| stored.event.seq == Seq(seq)).expect("published");
         let taken = self.store.remove((key, &name("a")), Seq(seq)).expect("possible");
-        assert_eq!(taken, RemoveOutcome::Removed(entry.1.event.new.data.len() as u64));
+        assert_eq!(taken, RemoveOutcome::Removed(entry.1.event.new.payload_bytes() as u64));
         entry.1 = entry.1.tombstone();
     }
 
@@ -82,7 +82,7 @@ impl Bench {
     }
 
     fn check_counted(&self) {
-        let bytes: u64 = self.events.iter().map(|(_, stored)| stored.event.new.data.len() as u64).sum();
+        let bytes: u64 = self.events.iter().map(|(_, stored)| stored.event.new.payload_bytes() as u64).sum();
         assert_eq!(self.topics.values().map(|topic| topic.bytes).sum::<u64>(), bytes, "as counted when it was opened");
     }
 }

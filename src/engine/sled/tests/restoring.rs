@@ -24,7 +24,22 @@ fn a_restore_that_is_cut_short_leaves_no_store_and_is_begun_again() {
     assert!(matches!(made.restore(&data), Err(RestoreError::Occupied(_))));
     let (bench, _) = restored(bench, &data);
     bench.check_all();
-    assert!(matches!(StoreRestorer::begin(&data.join("other"), 3), Err(RestoreError::Format(3))));
+    for format in [1, 4] {
+        let refused = StoreRestorer::begin(&data.join("other"), format);
+        assert!(matches!(refused, Err(RestoreError::Format(found)) if found == format));
+    }
+}
+
+#[test]
+fn a_backup_of_the_format_before_is_restored_as_a_store_of_this_one() {
+    let (dir, (_keep, data)) = (tempfile::tempdir().expect("a directory"), restored_dir());
+    let bench = bench(dir.path(), 2);
+    let mut made = backup(&bench);
+    made.format = 2;
+    made.restore(&data).expect("restored");
+    assert!(std::fs::read_to_string(data.join("format")).expect("there").ends_with("format 3\n"));
+    let (bench, _) = restored(bench, &data);
+    bench.check_all();
 }
 
 /// In the order in which a restore moves them.

@@ -453,7 +453,7 @@ proptest! {
             let read_request = ReadRequest { selection, from: ReadFrom::Earliest, max_events: 100, max_bytes: 1 << 20 };
             let page = engine.read(read_request).await.expect("readable");
             let stored: Vec<String> = page.items.into_iter().filter_map(|item| match item {
-                PageItem::Event(event) => Some(event.new.data.as_str().to_owned()),
+                PageItem::Event(event) => Some(event.new.data.text().into_owned()),
                 PageItem::Gap(_) => None,
             }).collect();
             assert_eq!(stored, [&texts[..], &texts[..]].concat());

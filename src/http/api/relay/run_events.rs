@@ -56,7 +56,7 @@ impl TopicEvent {
         if new.name.is_removed() {
             return Self::Removed;
         }
-        let data = new.data.as_str();
+        let data = new.data.as_text().unwrap_or_default();
         let read = match new.name.as_str() {
             RUN_STARTED => serde_json::from_str(data).map(Self::Started),
             RUN_STOPPING => serde_json::from_str(data).map(Self::Stopping),
@@ -73,7 +73,9 @@ impl TopicEvent {
         Some(match self {
             Self::Foreign | Self::Removed => return None,
             Self::Started(started) => RunEvent::Started(started),
-            Self::Frame => RunEvent::Frame { name: event.new.name.as_str(), data: event.new.data.as_str() },
+            Self::Frame => {
+                RunEvent::Frame { name: event.new.name.as_str(), data: event.new.data.as_text().unwrap_or_default() }
+            }
             Self::Stopping(notice) => RunEvent::Stopping { by: notice.by.as_deref() },
             Self::Ended(ended) => RunEvent::Ended(ended),
         })

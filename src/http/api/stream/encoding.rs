@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::chunk::Chunk;
 use crate::{
-    event::{EventId, EventName, sse},
+    event::{Data, EventId, EventName, sse},
     http::{
         api::{
             cursor_text::{CursorText, EVENT_IDS},
@@ -97,18 +97,21 @@ impl Encoding {
     /// Whether these events are kept in one buffer: when it is small, or when all streams at the ring's end share it
     /// and it is at most twice as large as the events' own data.
     fn fits(self, frames: &[Arc<Frame>]) -> bool {
-        let data: usize = frames.iter().map(|frame| frame.event.new.data.len()).sum();
+        let data: usize = frames.iter().map(|frame| frame.event.new.data.text_len()).sum();
         // An estimate of what is around the data; topics and names have at most 255 bytes each.
         let around = frames.len() * 128;
         if data * 7 + around <= WHOLE {
             return true;
         }
-        let encoded = around + frames.iter().map(|frame| self.encoded_len(frame.event.new.data.bytes())).sum::<usize>();
+        let encoded = around + frames.iter().map(|frame| self.encoded_len(&frame.event.new.data)).sum::<usize>();
         encoded <= WHOLE || (frames.iter().all(|frame| frame.is_live()) && encoded <= 2 * data)
     }
 
     /// Bytes that the data takes on the wire, approximately.
-    fn encoded_len(self, data: &[u8]) -> usize {
+    fn encoded_len(self, data: &Data) -> usize {
+        if data.is_binary() {
+            return data.text_len();
+        }
         let more = |byte: u8| match (self, byte) {
             (Self::Sse, b'\n' | b'\r') => 6,
             (Self::Sse, _) => 0,
@@ -117,7 +120,7 @@ impl Encoding {
             (_, 0xC2 | 0xE2) => 4,
             (_, byte) => 5 * usize::from(byte < b' '),
         };
-        data.len() + data.iter().map(|&byte| more(byte)).sum::<usize>()
+        data.len() + data.bytes().iter().map(|&byte| more(byte)).sum::<usize>()
     }
 
     /// Writes an event up to its data.
@@ -158,7 +161,7 @@ impl Encoding {
     }
 
     fn write(self, frames: &[Arc<Frame>]) -> Chunk {
-        let data = |frame: &Arc<Frame>| frame.event.new.data.len() + 96;
+        let data = |frame: &Arc<Frame>| frame.event.new.data.text_len() + 96;
         Chunk::write(frames.iter().map(data).sum(), |out| {
             for frame in frames {
                 match self {

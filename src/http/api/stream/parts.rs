@@ -4,16 +4,19 @@
 //! The events are shared by all streams; only the part that is being sent belongs to one. The parts together have
 //! exactly the bytes of the whole.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{chunk::Chunk, encoding::Encoding};
-use crate::hub::batch::FrameBatch;
+use crate::{event::Data, hub::batch::FrameBatch};
 
 /// Bytes after which a part ends: about what a socket takes at once.
 const PART_BYTES: usize = 64 << 10;
 
 /// Bytes of data that are encoded in one step; at most seven times as many on the wire.
 const STEP_BYTES: usize = 4 << 10;
+
+/// The same of binary data: each step but the last is base64 without padding.
+const BINARY_STEP_BYTES: usize = STEP_BYTES - STEP_BYTES % Data::BASE64_STEP;
 
 /// The unsent rest of a batch.
 pub(super) struct BatchParts {
@@ -44,13 +47,13 @@ impl BatchParts {
 
     fn step(&mut self, out: &mut Vec<u8>) {
         let frame = &self.batch.frames()[self.next_frame];
-        let data = frame.event.new.data.as_str();
+        let data = &frame.event.new.data;
         let from = self.sent.unwrap_or_else(|| {
             self.encoding.begin(out, frame);
             0
         });
-        let to = cut(data, from);
-        self.encoding.data(out, &data[from..to]);
+        let (part, to) = part(data, from);
+        self.encoding.data(out, &part);
         if to < data.len() {
             self.sent = Some(to);
         } else {
@@ -58,6 +61,16 @@ impl BatchParts {
             (self.next_frame, self.sent) = (self.next_frame + 1, None);
         }
     }
+}
+
+/// The part of the data that begins at the byte `from`, as text, and the byte at which the next one begins.
+fn part(data: &Data, from: usize) -> (Cow<'_, str>, usize) {
+    if let Some(text) = data.as_text() {
+        let to = cut(text, from);
+        return (Cow::Borrowed(&text[from..to]), to);
+    }
+    let to = data.len().min(from + BINARY_STEP_BYTES);
+    (Cow::Owned(Data::base64(&data.bytes()[from..to])), to)
 }
 
 /// Where to cut `data` after `from`: never inside a character, nor inside a CRLF, which is one line break.
@@ -82,13 +95,17 @@ mod tests {
     const ALL: [Encoding; 4] = [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson];
 
     fn batch(all: &[&str]) -> Arc<FrameBatch> {
-        let frame = |(seq, data): (u64, &&str)| {
+        batch_of(all.iter().map(|data| Data::from(*data)))
+    }
+
+    fn batch_of(all: impl IntoIterator<Item = Data>) -> Arc<FrameBatch> {
+        let frame = |(seq, data): (u64, Data)| {
             let topic = TopicName::new("t").expect("valid");
             let name = EventName::new(if seq % 2 == 0 { "" } else { "named" }).expect("valid");
             let retry = (seq % 3 == 0).then_some(5);
             let traceparent =
                 (seq % 2 == 0).then(|| Arc::new(TraceParent::from_bytes([1; TraceParent::BYTES]).expect("valid")));
-            let new = NewEvent { name, retry, traceparent, ..NewEvent::new(topic, Data::from((*data).to_owned())) };
+            let new = NewEvent { name, retry, traceparent, ..NewEvent::new(topic, data) };
             let event = Event { seq: Seq(seq), time: Millis(0), new };
             Arc::new(Frame::replayed(Epoch::new("abcd").expect("valid"), Arc::new(event)))
         };
@@ -116,6 +133,21 @@ mod tests {
             for encoding in ALL {
                 assert!(joined(&batch, encoding) == encoding.whole(&batch), "{encoding:?}");
             }
+        }
+    }
+
+    #[test]
+    fn the_parts_of_binary_data_are_its_base64_whatever_their_lengths() {
+        let lengths = [0, 1, 2, 3, BINARY_STEP_BYTES - 1, BINARY_STEP_BYTES, BINARY_STEP_BYTES + 1, 1 << 20];
+        let binary = |length: usize| Data::binary((0..length).map(|n| n.to_le_bytes()[0]).collect::<Vec<_>>().into());
+        let batch = batch_of(lengths.map(binary).into_iter().chain([Data::from("text")]));
+        for encoding in ALL {
+            let whole = encoding.whole(&batch);
+            assert!(joined(&batch, encoding) == whole, "{encoding:?}");
+            let text = String::from_utf8(whole).expect("UTF-8");
+            assert!(lengths.iter().all(|length| text.contains(&*binary(*length).text())), "{encoding:?}");
+            let told = if encoding == Encoding::Sse { 0 } else { lengths.len() };
+            assert_eq!(text.matches(r#","encoding":"base64","data":""#).count(), told, "{encoding:?}");
         }
     }
 

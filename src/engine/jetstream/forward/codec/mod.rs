@@ -2,7 +2,8 @@
 //!
 //! `<version> <frame>…`; a frame is `<length of JSON: u32, little endian> <length of data: u32> <JSON> <data>`. The first frame is
 //! the head; the others are units (their data: that of their events, one after another) or results. Readers ignore unknown
-//! JSON fields, so a field may be added within a version, when readers without it still do the right thing.
+//! JSON fields, so a field may be added within a version, when readers without it still do the right thing. A unit that they would
+//! misread lacks a field that they need: they refuse that unit, and no other.
 //!
 //! The version 0 has one message, which stays as it is for ever: `0 <version that I read>`, the answer to a version that the
 //! sender does not read.

@@ -53,13 +53,17 @@ enum OpJson {
     },
 }
 
-/// An event; its data is the next `b` bytes of the frame's.
+/// An event; its data is the next `b` bytes of the frame's. One with binary data or metadata has `x` and no `b`, which hubs
+/// need that know neither: they refuse the unit.
 #[derive(Serialize, Deserialize)]
 struct EventJson {
     t: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     n: String,
-    b: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    b: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    x: Option<PayloadJson>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     r: Option<u32>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -68,6 +72,14 @@ struct EventJson {
     run: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+}
+
+/// Its data is the next `b` bytes of the frame's, and its metadata the `m` bytes after them; 0 when it has none.
+#[derive(Serialize, Deserialize)]
+struct PayloadJson {
+    b: usize,
+    bin: bool,
+    m: usize,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -141,7 +153,7 @@ pub(in super::super) fn write_unit(n: u64, unit: &Unit) -> Vec<u8> {
         Unit::Delete(topic) => OpJson::Delete { topic: topic.to_string() },
         Unit::Remove(topic, seq) => OpJson::Remove { topic: topic.to_string(), seq: seq.0 },
     };
-    let data: Vec<&[u8]> = unit.events().iter().map(|event| &event.data.bytes()[..]).collect();
+    let data: Vec<&[u8]> = unit.events().iter().flat_map(pieces).collect();
     frame(&UnitJson { n, op }, &data)
 }
 
@@ -164,6 +176,12 @@ pub(in super::super) fn read_unit(framed: Framed<'_>) -> Result<(u64, Unit), For
     Ok((n, unit))
 }
 
+/// The data of an event, and its metadata.
+fn pieces(event: &NewEvent) -> impl Iterator<Item = &[u8]> {
+    let metadata = event.metadata.as_ref().map(Metadata::bytes);
+    std::iter::once(&event.data.bytes()[..]).chain(metadata)
+}
+
 pub(super) fn read_topic(text: &str) -> Result<TopicName, ForwardCodecError> {
     TopicName::stored(text).map_err(malformed)
 }
@@ -173,17 +191,31 @@ fn read_events(events: Vec<EventJson>, mut data: &[u8]) -> Result<Vec<NewEvent>,
     if events.is_empty() || events.len() > MAX_EVENTS {
         return Err(malformed("the number of events"));
     }
-    let mut read = |event: EventJson| {
-        let (own, rest) = data.split_at_checked(event.b).ok_or_else(|| malformed("an event has too little data"))?;
+    let mut take = |bytes| {
+        let (own, rest) = data.split_at_checked(bytes).ok_or_else(|| malformed("an event has too little data"))?;
         data = rest;
+        Ok(own)
+    };
+    let mut read = |event: EventJson| {
+        let (payload, metadata) = match (event.b, event.x) {
+            (Some(bytes), None) => (Data::new(Bytes::copy_from_slice(take(bytes)?)).map_err(malformed)?, None),
+            (None, Some(PayloadJson { b, bin, m })) => {
+                let own = Bytes::copy_from_slice(take(b)?);
+                let payload = if bin { Data::binary(own) } else { Data::new(own).map_err(malformed)? };
+                let metadata = if m == 0 { None } else { Some(Metadata::stored(take(m)?)) };
+                (payload, metadata.map(|read| read.ok_or_else(|| malformed("metadata"))).transpose()?)
+            }
+            _ => return Err(malformed("an event without a size, or with two")),
+        };
         Ok(NewEvent {
             topic: read_topic(&event.t)?,
             name: EventName::stored(&event.n).map_err(malformed)?,
-            data: Data::new(Bytes::copy_from_slice(own)).map_err(malformed)?,
+            data: payload,
             retry: event.r,
             close: event.close,
             of_run: event.run,
             traceparent: event.trace.and_then(|text| TraceParent::parse(text.as_bytes())).map(Arc::new),
+            metadata,
         })
     };
     events.into_iter().map(&mut read).collect()
@@ -195,10 +227,14 @@ fn hex(bytes: [u8; 16]) -> String {
 
 impl EventJson {
     fn of(event: &NewEvent) -> Self {
+        let (b, bin) = (event.data.len(), event.data.is_binary());
+        let m = event.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
+        let x = (bin || m > 0).then_some(PayloadJson { b, bin, m });
         Self {
             t: event.topic.to_string(),
             n: if event.name.is_default() { String::new() } else { event.name.as_str().into() },
-            b: event.data.len(),
+            b: x.is_none().then_some(b),
+            x,
             r: event.retry,
             close: event.close,
             run: event.of_run,

@@ -19,7 +19,7 @@ use crate::engine::jetstream::forward::{
 };
 use crate::{
     engine::{Append, AppendError, ExpectedLast, IdempotencyKey, MetadataChange, TopicChange, TopicState},
-    event::{EventId, EventName, Metadata, NewEvent, Retention, Seq, TraceParent},
+    event::{Data, EventId, EventName, Metadata, NewEvent, Retention, Seq, TraceParent},
 };
 
 const AGE: Duration = Duration::new(3, 5);
@@ -33,7 +33,11 @@ fn units() -> Vec<Unit> {
         traceparent: TraceParent::from_bytes([7; TraceParent::BYTES]).map(Arc::new),
         ..event("ä/\"b\\", "{\"é\":\u{2028}}")
     };
-    let events = vec![event("a", ""), all, event("a", "three")];
+    let binary = NewEvent { data: Data::binary(vec![0xFF, b'"', 0].into()), ..event("a", "") };
+    let with_metadata = NewEvent { metadata: Metadata::stored(b"\x01\xFEx"), ..event("b", "text") };
+    let both =
+        NewEvent { metadata: Metadata::stored(b"\x02"), data: Data::binary(b"text".to_vec().into()), ..all.clone() };
+    let events = vec![event("a", ""), all, binary, with_metadata, both, event("a", "three")];
     let id = EventId { epoch: epoch(), seq: Seq(u64::MAX) };
     let key = IdempotencyKey { key: [0; 16], fingerprint: [0xAB; 16], owner: u64::MAX };
     let reset = TopicChange { max_events: Some(None), max_age: Some(None), ..TopicChange::default() };
@@ -204,6 +208,25 @@ fn a_conditional_change_is_an_operation_of_its_own() {
 }
 
 #[test]
+fn a_hub_that_knows_only_text_refuses_a_unit_with_more_and_no_other() {
+    // What such a hub needs of each event.
+    #[derive(serde::Deserialize)]
+    struct TextEvent {
+        #[serde(rename = "b")]
+        _bytes: usize,
+    }
+    let read = |event: NewEvent| {
+        let written = write_unit(5, &Unit::Each(vec![event]));
+        let length = u32::from_le_bytes(written[..4].try_into().expect("4 bytes")) as usize;
+        let json: serde_json::Value = serde_json::from_slice(&written[8..8 + length]).expect("JSON");
+        serde_json::from_value::<Vec<TextEvent>>(json["op"]["each"]["events"].clone()).is_ok()
+    };
+    assert!(read(event("a", "text")));
+    assert!(!read(NewEvent { data: Data::binary("text".into()), ..event("a", "") }));
+    assert!(!read(NewEvent { metadata: Metadata::stored(b"\x01"), ..event("a", "text") }));
+}
+
+#[test]
 fn numbers_that_do_not_fit_are_malformed() {
     let receipts = |count: u64, first: u64| json!({"k": 3, "at": 9, "r": {"append": {"topics": ["a"], "runs": [[0, "abcd", first, count, 0]]}}});
     assert!(parse_result(&frame(&receipts(65_536, 1), b"")).is_ok());
@@ -217,6 +240,19 @@ fn numbers_that_do_not_fit_are_malformed() {
         let unit = json!({"n": 5, "op": {"each": {"events": [{"t": "a", "b": bytes}]}}});
         assert!(parse_unit(&frame(&unit, data)).is_err(), "{bytes}");
     }
+    for payload in [
+        json!({"b": 3, "bin": false, "m": 1}),
+        json!({"b": 1, "bin": true, "m": usize::MAX}),
+        json!({"b": 1, "bin": true}),
+        json!({"b": 1, "bin": false, "m": 0}),
+        json!(null),
+    ] {
+        let unit = json!({"n": 5, "op": {"each": {"events": [{"t": "a", "x": payload}]}}});
+        assert!(parse_unit(&frame(&unit, b"\xffab")).is_err(), "{payload}");
+    }
+    let two_sizes =
+        json!({"n": 5, "op": {"each": {"events": [{"t": "a", "b": 1, "x": {"b": 1, "bin": true, "m": 0}}]}}});
+    assert!(parse_unit(&frame(&two_sizes, b"a")).is_err());
     let none = json!({"n": 5, "op": {"append": {"events": []}}});
     assert!(parse_unit(&frame(&none, b"")).is_err());
 }

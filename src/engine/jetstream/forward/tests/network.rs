@@ -447,7 +447,7 @@ impl World {
                 assert_eq!(keys.insert(key.key, receipts), None, "a key is used once");
             }
             let Record::Event { new, .. } = record else { continue };
-            let numbers: Vec<u64> = new.data.as_str().trim_end().split('/').map(|n| n.parse().expect("ours")).collect();
+            let numbers: Vec<u64> = new.data.text().trim_end().split('/').map(|n| n.parse().expect("ours")).collect();
             let caller = Caller { process: numbers[0], call: numbers[1] };
             let index = usize::try_from(numbers[2]).expect("few events");
             assert_eq!(positions.insert((caller, index), position), None, "{caller:?} {index} is stored once");

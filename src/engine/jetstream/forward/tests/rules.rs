@@ -143,7 +143,7 @@ fn a_unit_larger_than_a_message_is_sent_in_parts() {
     let requests = pair.poll();
     let units = pair.handle(&requests);
     assert_eq!(numbers(&units)[..1], [2]);
-    assert_eq!(units[0].unit.events()[0].data.as_str(), large);
+    assert_eq!(units[0].unit.events()[0].data.text(), large);
 }
 
 #[test]

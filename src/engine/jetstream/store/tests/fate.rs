@@ -54,7 +54,7 @@ fn a_write_without_an_answer_is_stored_once() {
     let follower = bench.follower();
     let (key, tail, _) = bench.topics["a"];
     let read = follower.topic_events((key, &topic("a")), Seq(0), tail, ReadLimit { events: 99, bytes: 9999 });
-    let data: Vec<_> = read.expect("read").iter().map(|stored| stored.event.new.data.as_str().to_owned()).collect();
+    let data: Vec<_> = read.expect("read").iter().map(|stored| stored.event.new.data.text().into_owned()).collect();
     assert_eq!(data, ["one", "two", "four", "two", "four"]);
     assert_eq!(follower.last(), bench.store.last());
 }

@@ -13,10 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{batch_shape::BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
 use crate::{
-    event::{
-        Data, EventName, NewEvent, TopicName, TraceParent,
-        record::{MAX_RETRY_MS, NotUtf8},
-    },
+    event::{Data, EventName, NewEvent, TopicName, TraceParent, data::NotUtf8, record::MAX_RETRY_MS},
     http::message::problem::{Code, Problem},
     hub::publisher::MAX_EVENTS,
 };
@@ -222,7 +219,7 @@ mod tests {
     #[test]
     fn a_list_of_one_is_a_list() {
         let (events, shape) = read(r#"[{"topic":"a","data":{"x": 1.0}}]"#).expect("valid");
-        assert_eq!((events[0].data.as_str(), shape), ("{\"x\":1.0}", BatchShape::Many));
+        assert_eq!((&*events[0].data.text(), shape), ("{\"x\":1.0}", BatchShape::Many));
     }
 
     #[test]
@@ -301,7 +298,7 @@ mod tests {
             let options = PublishOptions::of("/publish", &[]).expect("valid");
             let body = json!({"topic": "t", "data": text}).to_string();
             let (events, _) = parse(body.as_bytes(), &options, usize::MAX).expect("valid");
-            prop_assert_eq!(events[0].data.as_str(), text);
+            prop_assert_eq!(&*events[0].data.text(), text);
         }
 
         #[test]

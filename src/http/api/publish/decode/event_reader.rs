@@ -142,7 +142,7 @@ mod tests {
         }
         items.extend(event_reader.finish());
         let show = |item: ParsedItem| match item {
-            Ok(event) => format!("{}: {}", event.name.as_str(), event.data.as_str()),
+            Ok(event) => format!("{}: {}", event.name.as_str(), event.data.text()),
             Err(problem) => problem.code.as_str().into(),
         };
         items.into_iter().map(show).collect()

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     fn parse(json: &str) -> Result<String, Problem> {
-        data(serde_json::from_str(json).map_err(|error| malformed(&error))?).map(|data| data.as_str().to_owned())
+        data(serde_json::from_str(json).map_err(|error| malformed(&error))?).map(|data| data.text().into_owned())
     }
 
     #[test]

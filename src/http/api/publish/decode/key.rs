@@ -39,7 +39,11 @@ fn fingerprint(events: &[NewEvent], expect: Option<ExpectedLast>, shape: BatchSh
         update_delimited(&mut hash, event.name.as_str().as_bytes());
         update_delimited(&mut hash, event.data.bytes());
         update_delimited(&mut hash, event.retry.map(|ms| ms.to_string()).unwrap_or_default().as_bytes());
-        hash.update(&[u8::from(event.close)]);
+        let flags = [(event.close, 1), (event.data.is_binary(), 2), (event.metadata.is_some(), 4)];
+        hash.update(&[flags.iter().map(|(set, bit)| u8::from(*set) * bit).sum()]);
+        if let Some(metadata) = &event.metadata {
+            update_delimited(&mut hash, metadata.bytes());
+        }
     }
     hash
 }
@@ -60,7 +64,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::{EventId, EventName, TopicName, TraceParent};
+    use crate::event::{Data, EventId, EventName, Metadata, TopicName, TraceParent};
 
     #[test]
     fn every_part_of_a_request_changes_the_fingerprint() {
@@ -79,6 +83,9 @@ mod tests {
             (vec![named("xa", "b")], None, BatchShape::One),
             (vec![NewEvent { retry: Some(0), ..base.clone() }], None, BatchShape::One),
             (vec![NewEvent { close: true, ..base.clone() }], None, BatchShape::One),
+            (vec![NewEvent { data: Data::binary("ab".into()), ..base.clone() }], None, BatchShape::One),
+            (vec![NewEvent { metadata: Metadata::stored(b"\x01"), ..base.clone() }], None, BatchShape::One),
+            (vec![NewEvent { metadata: Metadata::stored(b"\x02"), ..base.clone() }], None, BatchShape::One),
         ]
         .into_iter()
         .map(|(events, expect, shape)| idempotency(None, 1, "k", &events, expect, shape).fingerprint)

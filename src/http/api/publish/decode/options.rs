@@ -84,6 +84,7 @@ impl PublishOptions {
             close: self.close,
             of_run: false,
             traceparent: self.traceparent.clone(),
+            metadata: None,
         }
     }
 

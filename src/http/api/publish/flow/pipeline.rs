@@ -103,7 +103,7 @@ impl Pipeline {
 
     /// Adds a line to the batch; `true` when the batch is full and must be submitted.
     pub(super) fn push(&mut self, event: NewEvent) -> bool {
-        let bytes = event.data.len();
+        let bytes = event.payload_bytes();
         self.lines += 1;
         self.bytes += bytes;
         self.batch_bytes += bytes;
