@@ -3,7 +3,7 @@
 use super::*;
 
 fn metadata(body: &str) -> Option<Metadata> {
-    Some(Metadata::new(1, body.as_bytes()).expect("short"))
+    Metadata::new(1, body.as_bytes()).ok()
 }
 
 fn replacing(from: Option<Metadata>, to: Option<Metadata>) -> TopicChange {

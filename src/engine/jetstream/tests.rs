@@ -185,7 +185,9 @@ fn of_two_hubs_one_changes_the_metadata() {
     until("both hubs know it", || {
         hubs.iter().all(|hub| hub.catalog().topic(&topic("a")).expect("known").metadata == present)
     });
-    hubs.iter().for_each(|hub| hub.close());
+    for hub in hubs {
+        hub.close();
+    }
     let again = bench.leading();
     assert_eq!(again.catalog().topic(&topic("a")).expect("known").metadata, present);
     again.close();

@@ -62,7 +62,8 @@ fn key_record(time: Millis) -> KeyRecord {
     KeyRecord { key, time, receipts: StoredReceipts::new(Seq(1), [&tokens, &notices].into_iter()) }
 }
 
-fn settings() -> [(TopicName, TopicSettings); 3] {
+/// The settings of a format's fixture, in the order of the names.
+fn settings(format: u64) -> Vec<(TopicName, TopicSettings)> {
     let own = TopicSettings {
         exists: true,
         max_events: Some(Some(1000)),
@@ -76,7 +77,12 @@ fn settings() -> [(TopicName, TopicSettings); 3] {
     };
     let created = TopicSettings { exists: true, emptied_through: Some(Seq(3)), ..TopicSettings::default() };
     let mark = TopicSettings { deleted_through: Some(Seq(7)), ..TopicSettings::default() };
-    [(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)]
+    let mut all = vec![(name("gone"), mark), (name("made/without/events"), created), (name("notices"), own)];
+    if format >= 3 {
+        let metadata = Metadata::stored(b"\x02\0of another protocol");
+        all.insert(0, (name("files"), TopicSettings { exists: true, metadata, ..TopicSettings::default() }));
+    }
+    all
 }
 
 /// Run once, with the gapless that introduced the format, by `GAPLESS_MAKE_FIXTURE=migrations/fixtures/0003 cargo test
@@ -94,7 +100,7 @@ fn makes_the_fixture() {
         commit.keys.extend((n == 0).then(|| key_record(commit.time)));
         bench.commit(&commit);
     }
-    for (topic, settings) in settings() {
+    for (topic, settings) in settings(FORMAT) {
         bench.store.save_settings(&[TopicRecord::new(topic, settings.clone())]).expect("saved");
     }
     bench.wait_sealed();
@@ -142,9 +148,9 @@ fn opens_with_everything((name_of_fixture, format): (&str, u64)) {
     bench.events = built;
     bench.check_all();
 
-    let [mark, created, own] = settings();
-    assert_eq!(recovered.settings, [created, own]);
-    assert_eq!(bench.store.marks("", Seq(0)), [(mark.0, Seq(7))]);
+    let (own, marks): (Vec<_>, Vec<_>) = settings(format).into_iter().partition(|(_, settings)| settings.exists);
+    assert_eq!(recovered.settings, own);
+    assert_eq!(bench.store.marks("", Seq(0)), [(marks[0].0.clone(), Seq(7))]);
     assert_eq!(recovered.keys, [key_record(Millis(1_795_233_960_001))]);
     let closed = &bench.topics["jobs/42/tokens"];
     assert!(closed.last_closes && closed.events == 3 && closed.bytes == 5);
