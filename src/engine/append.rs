@@ -23,6 +23,17 @@ pub enum ExpectedLast {
     Last(EventId),
 }
 
+impl ExpectedLast {
+    /// Whether a topic with this last id fulfils it.
+    #[must_use]
+    pub fn holds(self, last: Option<EventId>) -> bool {
+        match self {
+            Self::Empty => last.is_none(),
+            Self::Last(id) => last == Some(id),
+        }
+    }
+}
+
 /// Identifies one publish of one credential for the length of the idempotency window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyKey {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::event::{EventId, TopicName};
+use crate::event::{EventId, Metadata, TopicName};
 
 /// Why nothing was appended or changed. `Display` is for logs; what a client is told is the protocol's to word.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +12,12 @@ pub enum AppendError {
     Precondition {
         /// The topic's last id, `None` when it has none.
         last: Option<EventId>,
+    },
+    /// The topic's metadata is not what a [`MetadataChange`](super::MetadataChange) changes.
+    #[error("the topic's metadata is not the expected one")]
+    MetadataChanged {
+        /// The topic's metadata, `None` when it has none.
+        present: Option<Metadata>,
     },
     /// The topic accepts no more events.
     #[error("topic {topic} is closed")]

@@ -51,7 +51,7 @@ pub use members::Members;
 pub use page::{BackwardPage, BackwardRequest, LogGap, LogPage, PageItem, ReadLimit, ReadRequest};
 pub use start::{LocateBy, ReadFrom, When};
 pub use status::{DiskSpace, Status};
-pub use topic::{LifecycleChange, TopicChange, TopicFacts, TopicQuery, TopicState};
+pub use topic::{LifecycleChange, MetadataChange, TopicChange, TopicFacts, TopicQuery, TopicState};
 
 /// The future of an engine's answer; to be polled within a tokio runtime. Cancel safe: dropping the future of a write
 /// cancels nothing, the queued job is still executed; dropping the future of a read abandons the read.
@@ -173,6 +173,9 @@ pub trait Admin: Send + Sync + 'static {
     fn deleted_through(&self, names: Vec<TopicName>) -> EngineFuture<Vec<Option<Seq>>, ReadError>;
 
     /// Durably applies the given settings; creates the topic if it does not exist. Resolves to the new state.
+    ///
+    /// A [conditional](TopicChange::is_conditional) change is compared and applied in one step: of several that depend on the
+    /// same state, one is applied. When it fails as [`AppendError::Unavailable`], it may have been applied.
     fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError>;
 
     /// Durably deletes a topic's events and settings, and keeps its trimmed-through mark. Resolves to whether the topic

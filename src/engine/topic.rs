@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::event::{Epoch, Retention, Seq, TopicName};
+use super::{AppendError, ExpectedLast};
+use crate::event::{Epoch, EventId, Metadata, Retention, Seq, TopicName};
 
 /// What the [`Catalog`](super::Catalog) has in memory about a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicFacts {
     /// The newest position ever, retained or not: what `If-Match` is compared with. `None` if nothing was ever
     /// published.
@@ -16,6 +17,8 @@ pub struct TopicFacts {
     pub retention: Retention,
     /// Reconnect delay in milliseconds: the topic's own, else its rule's.
     pub retry: Option<u32>,
+    /// What a protocol keeps with the topic.
+    pub metadata: Option<Metadata>,
 }
 
 /// Topics to list: see [`Admin::topics`](super::Admin::topics).
@@ -51,11 +54,13 @@ pub struct TopicState {
     pub retention: Retention,
     /// Reconnect delay in milliseconds: the topic's own, else its rule's.
     pub retry: Option<u32>,
+    /// What a protocol keeps with the topic.
+    pub metadata: Option<Metadata>,
 }
 
-/// A change to a topic's settings. The outer `None` leaves a setting unchanged; the inner `None` resets it to the
-/// rule's.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A change to a topic's settings, in one durable record: all of it, or nothing when a condition does not hold. The outer
+/// `None` leaves a setting unchanged; the inner `None` resets it to the rule's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TopicChange {
     /// See [`Retention::max_events`].
     pub max_events: Option<Option<u64>>,
@@ -67,6 +72,50 @@ pub struct TopicChange {
     pub retry: Option<Option<u32>>,
     /// `true` closes the topic, `false` reopens it.
     pub closed: Option<bool>,
+    /// Compares the topic's metadata, and replaces it.
+    pub metadata: Option<MetadataChange>,
+    /// A condition: the topic's last id, as of a conditional append.
+    pub expect: Option<ExpectedLast>,
+}
+
+/// A compare-and-set of a topic's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetadataChange {
+    /// What the topic must have. A topic that does not exist has none.
+    pub from: Option<Metadata>,
+    /// What it gets. `None` removes the metadata; the topic exists then, as after any change.
+    pub to: Option<Metadata>,
+}
+
+impl TopicChange {
+    /// Whether it depends on the topic's state, so that its result differs when it is carried out twice.
+    #[must_use]
+    pub fn is_conditional(&self) -> bool {
+        self.metadata.is_some() || self.expect.is_some()
+    }
+
+    /// Whether it may be carried out on a topic with this last id and this metadata. The id is compared first.
+    ///
+    /// # Errors
+    /// [`AppendError::Precondition`] or [`AppendError::MetadataChanged`].
+    pub fn check(&self, last: Option<EventId>, metadata: Option<&Metadata>) -> Result<(), AppendError> {
+        if self.expect.is_some_and(|expect| !expect.holds(last)) {
+            return Err(AppendError::Precondition { last });
+        }
+        match &self.metadata {
+            Some(change) if change.from.as_ref() != metadata => {
+                Err(AppendError::MetadataChanged { present: metadata.cloned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes of metadata in it.
+    #[must_use]
+    pub fn metadata_bytes(&self) -> usize {
+        let both = self.metadata.iter().flat_map(|change| [&change.from, &change.to]);
+        both.flatten().map(|metadata| metadata.bytes().len()).sum()
+    }
 }
 
 /// A change in a topic's lifecycle that ends or resumes its streams.

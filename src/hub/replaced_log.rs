@@ -313,7 +313,7 @@ async fn a_topic_that_ended_in_the_old_epoch_is_open_in_the_new_one() {
     let all = fixture();
     all.publish("a", 1).await;
     let close = TopicChange { closed: Some(true), ..TopicChange::default() };
-    all.hub.configure(name("a"), close).await.expect("configured");
+    all.hub.configure(name("a"), close.clone()).await.expect("configured");
     let mut stream = all.subscribe(&["a", "b"], Start::Earliest, 100).await;
     assert_eq!(all.read(&mut stream).await, ["old-1", "end a 1"]);
     all.log.replace(all.next(1).await);

@@ -12,16 +12,17 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Append, AppendError, Engine, ExpectedLast, IdempotencyKey, LifecycleChange, LogPage, Observer, PageItem, ReadFrom,
-    ReadRequest, Receipt, Status, TopicChange, TopicQuery, TopicState,
+    Append, AppendError, Engine, ExpectedLast, IdempotencyKey, LifecycleChange, LogPage, MetadataChange, Observer,
+    PageItem, ReadFrom, ReadRequest, Receipt, Status, TopicChange, TopicQuery, TopicState,
 };
-use crate::event::{Event, EventId, Filter, NewEvent, Retention, Selection, Seq, TopicName};
+use crate::event::{Event, EventId, Filter, Metadata, NewEvent, Retention, Selection, Seq, TopicName};
 
 pub(crate) mod appending;
 pub(crate) mod backwards;
 pub(crate) mod gaps;
 pub(crate) mod lifecycle;
 pub(crate) mod locating;
+pub(crate) mod metadata;
 pub(crate) mod numbered;
 pub(crate) mod reading;
 pub(crate) mod removal;
@@ -327,6 +328,13 @@ contract_tests! {
         deleting_an_unused_topic_changes_nothing,
         topics_are_listed_in_byte_order,
         closing_finishes_what_is_queued_and_then_refuses;
+    metadata:
+        metadata_is_replaced_only_if_it_is_the_expected_one,
+        of_callers_at_once_one_changes_the_metadata,
+        a_change_depends_on_the_last_id_too,
+        metadata_and_closed_change_together_or_not_at_all,
+        a_topic_keeps_its_metadata_when_it_is_emptied_and_over_restarts,
+        a_deleted_topic_has_no_metadata;
     reading:
         a_pattern_reads_every_topic_it_matches,
         a_page_ends_at_its_limit_and_the_next_continues,

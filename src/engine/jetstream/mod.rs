@@ -23,6 +23,7 @@
 //! | `roles` | the engine's thread: following, leading, and the change between them |
 //! | `gate`, `link` | what that thread is told; what all parts share |
 //! | `messages` | the messages of a subject in core NATS |
+//! | `metadata_text` | metadata as text |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
 //! | `proof` | where the log ends, proved by a write |
@@ -48,6 +49,7 @@ mod import;
 mod link;
 mod members;
 mod messages;
+mod metadata_text;
 mod nats;
 #[cfg(test)]
 #[path = "../../../tests/support/nats_cluster.rs"]

@@ -22,11 +22,12 @@ use super::{
 };
 use crate::{
     engine::{
-        Admin as _, Append, AppendError, Engine as _, ExpectedLast, Log as _, Observer, ReadFrom,
+        Admin as _, Append, AppendError, Engine as _, ExpectedLast, Log as _, MetadataChange, Observer, ReadFrom,
+        TopicChange,
         contract::{event, plain, request, short, status, topic, wait},
         log::LogConfig,
     },
-    event::{Event, Seq, TopicName},
+    event::{Event, Metadata, Seq, TopicName},
 };
 
 /// A stream of its own in the shared cluster.
@@ -123,7 +124,7 @@ fn a_feed_that_begins_again_within_a_write_brings_the_whole_write() {
 fn a_hub_that_does_not_understand_the_log_does_not_lead() {
     let bench = Bench::new("outdated");
     let hub = bench.leading();
-    bench.write(&[bench.event("2 k=1 t=5 something new")]);
+    bench.write(&[bench.event("3 k=1 t=5 something new")]);
     // It notices with its next write, which waits for a hub that leads.
     drop(hub.append(plain(vec![event("a", "1")])));
     until("it leads no more", || !hub.leads());
@@ -144,6 +145,60 @@ fn a_refusal_knows_of_what_another_hub_has_written() {
     let at = bench.write(&[bench.event(&format!("1 k={first} p={first} t=5"))]);
     let on_nothing = Append { expect: Some(ExpectedLast::Empty), ..plain(vec![event("a", "2")]) };
     let refused = wait(hub.append(on_nothing));
+    let Err(AppendError::Precondition { last: Some(last) }) = refused else { panic!("{refused:?}") };
+    assert_eq!(last.seq.0, at, "{first} was the last one that it had written itself");
+    hub.close();
+}
+
+#[test]
+fn of_two_hubs_one_changes_the_metadata() {
+    let bench = Bench::new("metadata");
+    let hubs = [bench.leading(), bench.open()];
+    let mut present = None;
+    for round in 0..20_u8 {
+        let answers: Vec<_> = (0..2_u8)
+            .map(|hub| {
+                let to = Metadata::new(1, &[round, hub]).ok();
+                let metadata = Some(MetadataChange { from: present.clone(), to: to.clone() });
+                let change = TopicChange { metadata, ..TopicChange::default() };
+                let order = usize::from((hub + round) % 2); // the follower first, and last
+                (order, hubs[order].configure(topic("a"), change), to)
+            })
+            .collect();
+        let mut won = Vec::new();
+        let mut refused = Vec::new();
+        for (hub, answer, to) in answers {
+            match wait(answer) {
+                Ok(state) => {
+                    assert_eq!(state.metadata, to);
+                    won.push(to);
+                }
+                Err(AppendError::MetadataChanged { present }) => refused.push(present),
+                Err(error) => panic!("{error}"),
+            }
+            let known = hubs[hub].catalog().topic(&topic("a")).expect("known").metadata;
+            assert_ne!(known, present, "who was answered knows it");
+        }
+        assert_eq!((won.len(), &refused), (1, &won), "in round {round}");
+        present = won.remove(0);
+    }
+    until("both hubs know it", || {
+        hubs.iter().all(|hub| hub.catalog().topic(&topic("a")).expect("known").metadata == present)
+    });
+    hubs.iter().for_each(|hub| hub.close());
+    let again = bench.leading();
+    assert_eq!(again.catalog().topic(&topic("a")).expect("known").metadata, present);
+    again.close();
+}
+
+#[test]
+fn a_refused_change_knows_of_what_another_hub_has_written() {
+    let bench = Bench::new("changed");
+    let hub = bench.leading();
+    let first = wait(hub.append(plain(vec![event("a", "1")]))).expect("accepted")[0].seq;
+    let at = bench.write(&[bench.event(&format!("1 k={first} p={first} t=5"))]);
+    let change = TopicChange { expect: Some(ExpectedLast::Empty), ..TopicChange::default() };
+    let refused = wait(hub.configure(topic("a"), change));
     let Err(AppendError::Precondition { last: Some(last) }) = refused else { panic!("{refused:?}") };
     assert_eq!(last.seq.0, at, "{first} was the last one that it had written itself");
     hub.close();

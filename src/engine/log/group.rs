@@ -17,7 +17,7 @@ use super::{
     store::{AppendOrigin, Commit, EventOrigin, KeyRecord, Store, StoredEvent, TopicKey},
 };
 use crate::{
-    engine::{Append, AppendError, AppendResult, ExpectedLast, IdempotencyKey, Receipt},
+    engine::{Append, AppendError, AppendResult, IdempotencyKey, Receipt},
     event::{Event, EventId, NewEvent, Seq, TopicName},
 };
 
@@ -159,11 +159,7 @@ impl<'a, S: Store> CommitGroup<'a, S> {
         if let (Some(expect), Some(&first)) = (append.expect, indices.first()) {
             let epoch = self.shared.epoch;
             let last = self.topics[first].last.map(|seq| EventId { epoch, seq });
-            let holds = match expect {
-                ExpectedLast::Empty => last.is_none(),
-                ExpectedLast::Last(id) => last == Some(id),
-            };
-            if !holds || indices.iter().any(|&at| at != first) {
+            if !expect.holds(last) || indices.iter().any(|&at| at != first) {
                 return Err(AppendError::Precondition { last });
             }
         }

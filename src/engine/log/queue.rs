@@ -285,9 +285,8 @@ impl Job {
     pub(in crate::engine) fn cost(&self) -> usize {
         match self {
             Self::Append(pending) => pending.cost,
-            Self::Configure(topic, ..) | Self::Delete(topic, _) | Self::Remove(topic, ..) => {
-                topic.as_str().len() + EVENT_OVERHEAD
-            }
+            Self::Configure(topic, change, _) => topic.as_str().len() + change.metadata_bytes() + EVENT_OVERHEAD,
+            Self::Delete(topic, _) | Self::Remove(topic, ..) => topic.as_str().len() + EVENT_OVERHEAD,
             Self::Forwarded(job) => job.cost(),
             Self::Prove(_) => EVENT_OVERHEAD,
             Self::RecordStates(topics) => topics.len() * size_of::<TopicKey>(),

@@ -230,12 +230,15 @@ impl TopicTable {
 
     fn facts_at(&self, index: u32) -> TopicFacts {
         let slot = self.at(index);
-        let own = self.own.get(&index).and_then(|own| own.retry);
+        let own = self.own.get(&index);
         TopicFacts {
             last: slot.last(),
             closed: slot.is(Flag::Closed),
             retention: self.limits_at(index),
-            retry: own.or_else(|| self.rules.rule_for(&slot.name).and_then(|rule| rule.retry)),
+            retry: own
+                .and_then(|own| own.retry)
+                .or_else(|| self.rules.rule_for(&slot.name).and_then(|rule| rule.retry)),
+            metadata: own.and_then(|own| own.metadata.clone()),
         }
     }
 
@@ -243,7 +246,7 @@ impl TopicTable {
     pub(super) fn state(&self, name: &TopicName, epoch: Epoch) -> Option<TopicState> {
         let index = self.find(name)?;
         let slot = self.at(index);
-        let TopicFacts { last, closed, retention, retry } = self.facts_at(index);
+        let TopicFacts { last, closed, retention, retry, metadata } = self.facts_at(index);
         Some(TopicState {
             topic: slot.name.clone(),
             epoch,
@@ -254,6 +257,7 @@ impl TopicTable {
             closed,
             retention,
             retry,
+            metadata,
         })
     }
 }

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Admin, AppendError, LifecycleChange, LocateBy, Log, ReadFrom, ReadRequest, TopicChange,
+        Admin, AppendError, Engine as _, LifecycleChange, LocateBy, Log, MetadataChange, ReadFrom, ReadRequest,
+        TopicChange,
         contract::{
             RecordingObserver,
             backwards::{read_all_back, read_back, short_back},
@@ -26,7 +27,7 @@ use crate::{
         memory::{FaultInjector, InterruptedRead, MemoryStore},
         sled::{SledConfig, SledStore},
     },
-    event::{Millis, Retention, Seq, retention::Rules},
+    event::{Metadata, Millis, Retention, Seq, retention::Rules},
 };
 
 type Memory = LogFixture<MemoryFactory>;
@@ -897,4 +898,45 @@ fn a_page_read_backwards_costs_what_it_holds_and_not_what_its_topics_hold() {
             assert!(reads < 200, "{reads} headers for ten events of {filters:?} before {before}");
         }
     }
+}
+
+/// A change of the metadata of a topic that has none.
+fn made(bytes: usize) -> TopicChange {
+    let metadata = Some(MetadataChange { from: None, to: Metadata::new(1, &vec![7; bytes - 1]).ok() });
+    TopicChange { metadata, ..TopicChange::default() }
+}
+
+#[test]
+fn a_conditional_change_that_may_be_stored_is_not_carried_out_again() {
+    let store = MemoryStore::new();
+    let observer = Arc::<RecordingObserver>::default();
+    let engine = LogEngine::open_with(store.clone(), LogConfig::fixture(), observer, |mut writer| {
+        while !writer.shared.queue.is_finished() {
+            writer.lead();
+        }
+    });
+    let change = |change| {
+        store.faults().doubt_next();
+        let before = store.faults().writes();
+        let answer = wait(engine.configure(topic("a"), change));
+        (is_unavailable(&answer), answer.is_ok(), store.faults().writes() - before)
+    };
+    assert_eq!(change(made(8)), (true, false, 1));
+    assert_eq!(change(TopicChange::default()), (false, true, 2), "a second time does nothing");
+    assert_eq!(wait(engine.configure(topic("a"), made(8))).expect("nothing was stored").events, 0);
+    engine.close();
+}
+
+#[test]
+fn metadata_counts_in_the_queue() {
+    let fixture = Memory::with(LogConfig { queue_bytes: 40 << 10, ..LogConfig::fixture() });
+    faults(&fixture).hold();
+    let change = |name: &str| fixture.engine.configure(topic(name), made(Metadata::MAX_BYTES));
+    let queued = ["a", "b"].map(change);
+    assert_eq!(wait(change("c")), Err(AppendError::Busy));
+    faults(&fixture).release();
+    for answer in queued {
+        wait(answer).expect("accepted");
+    }
+    wait(change("c")).expect("there is room again");
 }

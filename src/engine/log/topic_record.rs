@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Millis, Retention, Seq, TopicName};
+use crate::event::{Metadata, Millis, Retention, Seq, TopicName};
 
 /// One incarnation of a topic in a store: the position of its first event, so unique. A name that is deleted and used
 /// again gets a new key; blocks under the old key are garbage.
@@ -61,6 +61,8 @@ pub struct TopicSettings {
     /// The topic's newest position when its last retained event was trimmed: recorded because no stored event shows it
     /// any more. Unlike a deleted topic, the topic still exists.
     pub emptied_through: Option<Seq>,
+    /// What a protocol keeps with the topic.
+    pub metadata: Option<Metadata>,
 }
 
 impl TopicRecord {

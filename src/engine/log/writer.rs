@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     engine::{Append, AppendError, AppendResult, LifecycleChange, Receipt, TopicChange, TopicState},
-    event::{Event, Millis, Seq, TopicName},
+    event::{Event, EventId, Millis, Seq, TopicName},
     sync::Instant,
 };
 
@@ -216,7 +216,13 @@ impl<S: Store> LogWriter<S> {
             Job::Append(pending) => return self.append(vec![pending]),
             Job::Forwarded(_) => unreachable!("only one of the others is forwarded"),
             Job::Configure(topic, change, reply) => {
-                let result = self.configure(&topic, change);
+                let result = self.configure(&topic, &change);
+                let doubt = self.doubt.take().filter(|_| change.is_conditional() && !forwarded);
+                if let Some(doubt) = doubt {
+                    // Carried out again, it would be refused by what it has written itself.
+                    drop(reply.send(Err(doubt)));
+                    return self.shared.queue.release([cost]);
+                }
                 if self.fenced {
                     return self.shared.queue.put_back(vec![again(Job::Configure(topic, change, reply))]);
                 }
@@ -245,8 +251,16 @@ impl<S: Store> LogWriter<S> {
         self.shared.queue.release([cost]);
     }
 
-    fn configure(&mut self, topic: &TopicName, change: TopicChange) -> Result<TopicState, AppendError> {
+    fn configure(&mut self, topic: &TopicName, change: &TopicChange) -> Result<TopicState, AppendError> {
         let mut record = self.shared.record(topic);
+        if change.is_conditional() {
+            let (epoch, table) = (self.shared.epoch, self.shared.catalog.table.read());
+            let last = table.get(topic).and_then(Slot::last).map(|seq| EventId { epoch, seq });
+            drop(table);
+            if let Err(refused) = change.check(last, record.settings.metadata.as_ref()) {
+                return self.prove().and(Err(refused));
+            }
+        }
         apply_change(&mut record.settings, change, record.tail);
         self.shared.store.save_settings(std::slice::from_ref(&record)).map_err(|error| self.failed(error))?;
         Ok(self.apply_settings(record))
@@ -349,7 +363,7 @@ impl Decided {
     }
 }
 
-fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
+fn apply_change(settings: &mut TopicSettings, change: &TopicChange, tail: Seq) {
     settings.exists = true;
     if let Some(max) = change.max_events {
         settings.max_events = max.map(Some);
@@ -365,6 +379,9 @@ fn apply_change(settings: &mut TopicSettings, change: TopicChange, tail: Seq) {
     }
     if let Some(closed) = change.closed {
         settings.closed = Some((closed, tail));
+    }
+    if let Some(metadata) = &change.metadata {
+        settings.metadata.clone_from(&metadata.to);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct FaultInjector {
     fail_next: AtomicBool,
+    doubt_next: AtomicBool,
     full: AtomicBool,
     writes: AtomicU64,
     /// The number of the write from which on the disk is full; 0 for none.
@@ -74,6 +75,11 @@ impl FaultInjector {
     /// The next write fails, and may be partly done.
     pub fn fail_next(&self) {
         self.fail_next.store(true, Ordering::SeqCst);
+    }
+
+    /// The next write is not done, and the store cannot tell whether it was.
+    pub fn doubt_next(&self) {
+        self.doubt_next.store(true, Ordering::SeqCst);
     }
 
     /// Sets whether the disk is full.
@@ -174,6 +180,9 @@ impl FaultInjector {
         }
         if self.fail_next.swap(false, Ordering::SeqCst) {
             return Err(StoreError::Failed("the disk failed (injected)".into()));
+        }
+        if self.doubt_next.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::Doubtful("nobody knows (injected)".into()));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Each record begins with a version and ends with a checksum salted with its key.
 
 use crate::engine::IdempotencyKey;
-use crate::event::{Millis, Seq, TopicName};
+use crate::event::{Metadata, Millis, Seq, TopicName};
 
 use super::super::log::store::{KeyRecord, StoredReceipts, TopicKey, TopicSettings};
 use super::{
@@ -122,9 +122,13 @@ const HAS_CLOSED: u64 = 32;
 const CLOSED: u64 = 64;
 const DELETED: u64 = 128;
 const EMPTIED: u64 = 256;
+const HAS_METADATA: u64 = 512;
+
+/// The version of settings with metadata, which a gapless of an earlier format would leave out when it saves them again.
+const WITH_METADATA: u8 = 2;
 
 /// `version u8 | flags | [max events] | [max age in ms] | [max bytes] | [retry in ms] | [closed or reopened at] |
-/// [deleted through] | [emptied through]`. A limit is 0 for no limit, else the limit plus 1.
+/// [deleted through] | [emptied through] | [metadata]`. A limit is 0 for no limit, else the limit plus 1.
 pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Vec<u8> {
     let limits = [settings.max_events, settings.max_age_ms, settings.max_bytes];
     let mut flags = 0;
@@ -138,10 +142,11 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
         (settings.closed.is_some_and(|(closed, _)| closed), CLOSED),
         (settings.deleted_through.is_some(), DELETED),
         (settings.emptied_through.is_some(), EMPTIED),
+        (settings.metadata.is_some(), HAS_METADATA),
     ] {
         flags |= if set { bit } else { 0 };
     }
-    let mut out = vec![VERSION];
+    let mut out = vec![if settings.metadata.is_some() { WITH_METADATA } else { VERSION }];
     put_number(&mut out, flags);
     for limit in limits.into_iter().flatten() {
         put_number(&mut out, limit.map_or(0, |limit| limit.saturating_add(1)));
@@ -155,6 +160,9 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
     for number in rest.into_iter().flatten() {
         put_number(&mut out, number);
     }
+    if let Some(metadata) = &settings.metadata {
+        put_bytes(&mut out, metadata.bytes());
+    }
     seal(&mut out, topic.as_str().as_bytes());
     out
 }
@@ -162,7 +170,7 @@ pub(super) fn encode_settings(topic: &TopicName, settings: &TopicSettings) -> Ve
 /// Decodes the settings of `topic`; `None` when they are damaged.
 pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicSettings> {
     let mut take = ByteReader::new(unseal(record, topic.as_str().as_bytes())?);
-    if take.byte()? != VERSION {
+    if !matches!(take.byte()?, VERSION | WITH_METADATA) {
         return None;
     }
     let flags = take.number()?;
@@ -189,6 +197,9 @@ pub(super) fn decode_settings(topic: &TopicName, record: &[u8]) -> Option<TopicS
     }
     if let Some(number) = next(EMPTIED) {
         settings.emptied_through = Some(Seq(number?));
+    }
+    if flags & HAS_METADATA != 0 {
+        settings.metadata = Some(Metadata::stored(take.bytes()?)?);
     }
     Some(settings)
 }
@@ -236,10 +247,30 @@ mod tests {
             closed: Some((false, Seq(7))),
             deleted_through: Some(Seq(6)),
             emptied_through: Some(Seq(12)),
+            metadata: Metadata::new(1, b"\0text/plain").ok(),
         };
+        let most = Metadata::new(1, &[7; Metadata::MAX_BYTES - 1]).ok();
+        let most = TopicSettings { exists: true, metadata: most, ..TopicSettings::default() };
         let marked = TopicSettings { deleted_through: Some(Seq(1)), ..TopicSettings::default() };
-        for settings in [full, marked, TopicSettings::default()] {
+        for settings in [full, most, marked, TopicSettings::default()] {
             assert_eq!(decode_settings(&topic, &encode_settings(&topic, &settings)), Some(settings));
         }
+    }
+
+    /// Settings without metadata are those of the formats before; a gapless that does not know metadata reads no others.
+    #[test]
+    fn settings_are_as_before_unless_they_have_metadata() {
+        let topic = TopicName::new("a").expect("valid");
+        let record = |settings: &TopicSettings| {
+            let record = encode_settings(&topic, settings);
+            record[..record.len() - 4].to_vec()
+        };
+        let settings = TopicSettings { exists: true, retry: Some(5), ..TopicSettings::default() };
+        assert_eq!(record(&settings), [1, 17, 5]);
+        let with = TopicSettings { metadata: Metadata::new(2, b"x").ok(), ..settings };
+        assert_eq!(record(&with), [2, 0x91, 4, 5, 2, 2, b'x']);
+        let mut empty = vec![2, 0x80, 4, 0];
+        seal(&mut empty, b"a");
+        assert_eq!(decode_settings(&topic, &empty), None, "metadata has a tag");
     }
 }

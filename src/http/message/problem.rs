@@ -274,6 +274,9 @@ impl From<AppendError> for Problem {
                 let detail = "the topic's last id does not match If-Match; read the events after yours and try again";
                 return Self::precondition_failed(last, detail);
             }
+            AppendError::MetadataChanged { .. } => {
+                (Code::PreconditionFailed, "the topic was changed meanwhile; read its state and try again".into())
+            }
             AppendError::Closed { topic } => (
                 Code::TopicClosed,
                 format!("topic {topic} is closed; reopen it with PUT {{\"closed\":false}} or use another").into(),

@@ -112,6 +112,10 @@ impl<R> PendingUnit<R> {
             Unit::Append(_) | Unit::Each(_) => {
                 not_now("it was refused; why was lost when another hub began to write the log")
             }
+            Unit::Configure(_, change) if change.is_conditional() => {
+                let reason = "another hub began to write the log, and the change may have been made";
+                AppendError::Unavailable { reason: reason.into() }
+            }
             _ => not_now("another hub began to write the log, and the change may have been made; repeat it"),
         })
     }
@@ -121,7 +125,9 @@ impl<R> PendingUnit<R> {
         match &self.unit {
             Unit::Append(append) => !self.doubtful || append.key.is_some(),
             Unit::Each(_) => !self.doubtful,
-            Unit::Configure(..) | Unit::Delete(_) | Unit::Remove(..) => true,
+            // It may have changed what it depends on.
+            Unit::Configure(_, change) => !change.is_conditional(),
+            Unit::Delete(_) | Unit::Remove(..) => true,
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Unit {
     Append(Append),
     /// Each event independently.
     Each(Vec<NewEvent>),
-    /// A change of a topic's settings. May be executed more than once when the leader changes.
+    /// A change of a topic's settings. May be executed more than once when the leader changes, unless it is conditional.
     Configure(TopicName, TopicChange),
     /// The deletion of a topic. May be executed more than once when the leader changes.
     Delete(TopicName),
@@ -79,7 +79,8 @@ impl Unit {
             event.payload_bytes() + event.topic.as_str().len() + event.name.as_str().len() + OVERHEAD
         };
         let topic = match self {
-            Self::Configure(topic, _) | Self::Delete(topic) | Self::Remove(topic, _) => topic.as_str().len(),
+            Self::Configure(topic, change) => topic.as_str().len() + change.metadata_bytes(),
+            Self::Delete(topic) | Self::Remove(topic, _) => topic.as_str().len(),
             Self::Append(_) | Self::Each(_) => 0,
         };
         self.events().iter().map(event).sum::<usize>() + topic + OVERHEAD

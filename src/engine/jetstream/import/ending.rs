@@ -86,6 +86,7 @@ fn record(old: &TopicRecord, copied: Option<&CopiedTopic>) -> Option<TopicRecord
     let copied = copied.unwrap_or(&fresh);
     let is_emptied = copied.state.events == 0 && old.tail > Seq::ZERO && copied.tail > copied.deleted;
     let TopicSettings { exists, max_events, max_age_ms, max_bytes, retry, closed, .. } = old.settings;
+    let metadata = old.settings.metadata.clone();
     let settings = TopicSettings {
         exists,
         max_events,
@@ -95,6 +96,7 @@ fn record(old: &TopicRecord, copied: Option<&CopiedTopic>) -> Option<TopicRecord
         closed: closed.map(|(closed, _)| (closed, copied.tail)),
         deleted_through: None,
         emptied_through: is_emptied.then_some(copied.tail),
+        metadata,
     };
     if settings == TopicSettings::default() {
         return None;
@@ -103,4 +105,22 @@ fn record(old: &TopicRecord, copied: Option<&CopiedTopic>) -> Option<TopicRecord
         TopicSettings { deleted_through: (copied.deleted > Seq::ZERO).then_some(copied.deleted), ..settings };
     let key = copied.key.unwrap_or(TopicKey(if is_emptied { copied.tail.0 } else { 0 }));
     Some(TopicRecord { name: old.name.clone(), key, tail: copied.tail, snapshot: copied.state, settings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Metadata;
+
+    #[test]
+    fn a_topic_keeps_its_metadata_with_events_and_without() {
+        let metadata = Metadata::new(1, b"x").ok();
+        let settings = TopicSettings { exists: true, metadata: metadata.clone(), ..TopicSettings::default() };
+        let old = TopicRecord::new(TopicName::new("a").expect("valid"), settings);
+        let used = CopiedTopic { key: Some(TopicKey(5)), tail: Seq(9), ..CopiedTopic::default() };
+        for copied in [None, Some(&used)] {
+            let record = record(&old, copied).expect("it has settings");
+            assert_eq!((record.settings.metadata, record.settings.exists), (metadata.clone(), true));
+        }
+    }
 }

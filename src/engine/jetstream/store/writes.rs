@@ -29,6 +29,10 @@ const MOST_GARBAGE: usize = 65_536;
 /// Settings that are stored together: half of what servers accept in one batch.
 const SETTINGS_AT_ONCE: usize = 500;
 
+/// Bytes of metadata that are stored together, unless one topic has more: as much as four commits, so that such a write is
+/// answered in time.
+const METADATA_AT_ONCE: usize = 4 << 20;
+
 /// A write that is stored.
 pub(super) struct StoredWrite {
     /// The position of its last message.
@@ -69,7 +73,10 @@ impl StoreCore {
 
     /// Stores the settings of these topics; those of each batch together.
     pub(super) async fn save_settings(&self, topics: Vec<TopicRecord>) -> Result<(), StoreError> {
-        for topics in topics.chunks(SETTINGS_AT_ONCE) {
+        let mut left = &topics[..];
+        while !left.is_empty() {
+            let (topics, later) = left.split_at(stored_at_once(left));
+            left = later;
             let message = |topic: &TopicRecord| {
                 let TopicRecord { key, tail, snapshot, settings, .. } = topic.clone();
                 let record = SettingsRecord { settings, key, tail, state: snapshot };
@@ -187,6 +194,14 @@ impl StoreCore {
     }
 }
 
+/// The number of these topics, from the first on, whose settings are stored together.
+fn stored_at_once(topics: &[TopicRecord]) -> usize {
+    let bytes = |topic: &TopicRecord| topic.settings.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
+    let mut room = METADATA_AT_ONCE;
+    let fits = |topic: &&TopicRecord| room.checked_sub(bytes(topic)).map(|left| room = left).is_some();
+    topics.iter().take(SETTINGS_AT_ONCE).take_while(fits).count().max(1)
+}
+
 fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
     Outgoing { subject, headers, payload }
 }
@@ -200,4 +215,22 @@ pub(super) fn proof(subject: String) -> Outgoing {
 pub(super) fn rolled_up(subject: String, mut headers: HeaderText) -> Outgoing {
     headers.push((ROLLUP.0, ROLLUP.1.to_owned()));
     message(subject, headers, Bytes::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::log::store::TopicSettings, event::Metadata};
+
+    #[test]
+    fn settings_are_stored_together_up_to_a_number_and_to_bytes_of_metadata() {
+        let topics = |count: usize, bytes: usize| {
+            let name = TopicName::new("a").expect("valid");
+            let metadata = Metadata::stored(&vec![1; bytes]);
+            vec![TopicRecord::new(name, TopicSettings { metadata, ..TopicSettings::default() }); count]
+        };
+        assert_eq!(stored_at_once(&topics(3, 0)), 3);
+        assert_eq!(stored_at_once(&topics(501, 100)), 500);
+        assert_eq!(stored_at_once(&topics(300, Metadata::MAX_BYTES)), METADATA_AT_ONCE / Metadata::MAX_BYTES);
+    }
 }

@@ -7,7 +7,8 @@ pub(super) const VERSION: u64 = 2;
 /// The version of a record without anything that came later.
 pub(super) const FIRST_VERSION: u64 = 1;
 
-/// The version of events with binary data or metadata: who does not know these would serve other events.
+/// The version of events with binary data or metadata, and of settings with metadata: who does not know these would serve
+/// other events, or lose them.
 pub(super) const BINARY_VERSION: u64 = 2;
 
 /// Why a message of the stream could not be read as a record.

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    error::WireError,
+    super::metadata_text::{metadata_text, read_metadata},
+    error::{BINARY_VERSION, FIRST_VERSION, WireError},
     event::{snapshot, snapshot_text},
     fields::{FieldText, Fields, GL, HeaderLookup, HeaderText},
 };
@@ -31,7 +32,9 @@ pub(in crate::engine::jetstream) struct SettingsRecord {
 impl SettingsRecord {
     /// The headers of the message, which has no payload.
     pub(in crate::engine::jetstream) fn headers(&self) -> HeaderText {
-        let text = FieldText::versioned().number_unless_0('k', self.key.0).number_unless_0('l', self.tail.0);
+        // An older gapless would leave the metadata out when it saves the settings again.
+        let version = if self.settings.metadata.is_some() { BINARY_VERSION } else { FIRST_VERSION };
+        let text = FieldText::of_version(version).number_unless_0('k', self.key.0).number_unless_0('l', self.tail.0);
         let settings = Value::Object(object(&self.settings)).to_string();
         vec![(GL, text.finish()), (super::fields::GL_TOPIC, snapshot_text(&self.state)), (GL_SETTINGS, settings)]
     }
@@ -70,6 +73,7 @@ fn object(settings: &TopicSettings) -> Map<String, Value> {
     put("closed_at", settings.closed.map(|(_, at)| at.0.into()));
     put("deleted_through", settings.deleted_through.map(|seq| seq.0.into()));
     put("emptied_through", settings.emptied_through.map(|seq| seq.0.into()));
+    put("metadata", settings.metadata.as_ref().map(|metadata| metadata_text(metadata).into()));
     object
 }
 
@@ -86,6 +90,10 @@ fn settings_of(object: &Map<String, Value>) -> Option<TopicSettings> {
         (Some(closed), at) => Some((closed, Seq(at?))),
         (None, _) => None,
     };
+    let metadata = match object.get("metadata") {
+        Some(value) => Some(read_metadata(value.as_str()?)?),
+        None => None,
+    };
     Some(TopicSettings {
         exists: flag("exists").ok()?.unwrap_or(false),
         max_events: limit("max_events").ok()?,
@@ -95,6 +103,7 @@ fn settings_of(object: &Map<String, Value>) -> Option<TopicSettings> {
         closed,
         deleted_through: number("deleted_through").ok()?.map(Seq),
         emptied_through: number("emptied_through").ok()?.map(Seq),
+        metadata,
     })
 }
 
@@ -103,6 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::event::tests::snapshots, *};
+    use crate::event::Metadata;
 
     prop_compose! {
         fn records()(
@@ -111,6 +121,7 @@ mod tests {
             retry in any::<Option<u32>>(),
             closed in any::<Option<(bool, u64)>>(),
             [deleted, emptied] in any::<[Option<u64>; 2]>(),
+            metadata in any::<Option<(u8, Vec<u8>)>>(),
             (key, tail) in any::<(u64, u64)>(),
             state in snapshots(),
         ) -> SettingsRecord {
@@ -123,6 +134,7 @@ mod tests {
                 closed: closed.map(|(closed, at)| (closed, Seq(at))),
                 deleted_through: deleted.map(Seq),
                 emptied_through: emptied.map(Seq),
+                metadata: metadata.map(|(tag, body)| Metadata::new(tag, &body).expect("short")),
             };
             SettingsRecord { settings, key: TopicKey(key), tail: Seq(tail), state }
         }
@@ -164,10 +176,25 @@ mod tests {
             r#"{"max_events":-1}"#,
             r#"{"closed":true}"#,
             r#"{"deleted_through":"7"}"#,
+            r#"{"metadata":""}"#,
+            r#"{"metadata":"AQ"}"#,
+            r#"{"metadata":null}"#,
             &"[".repeat(100_000),
         ] {
             assert!(matches!(decode("1", text), Err(WireError::Malformed(_))), "{}", &text[..text.len().min(40)]);
         }
         assert_eq!(decode("3", "{}"), Err(WireError::Newer(3)));
+    }
+
+    /// A gapless that knows only version 1 would save the settings again without the metadata.
+    #[test]
+    fn only_settings_with_metadata_stop_an_older_gapless() {
+        let version = |metadata| {
+            let settings = TopicSettings { exists: true, metadata, ..TopicSettings::default() };
+            let state = TopicSnapshot::default();
+            let headers = SettingsRecord { settings, key: TopicKey(1), tail: Seq(2), state }.headers();
+            headers.as_slice().header(GL).expect("a header")[..1].to_owned()
+        };
+        assert_eq!((version(None).as_str(), version(Metadata::new(1, b"x").ok()).as_str()), ("1", "2"));
     }
 }

@@ -163,7 +163,8 @@ fn a_restored_store_has_every_event_key_and_setting_and_gives_out_no_id_again() 
     let key = IdempotencyKey { key: [1; 16], fingerprint: [2; 16], owner: 7 };
     keyed.keys.push(KeyRecord { key, time: keyed.time, receipts });
     bench.commit(&keyed);
-    let settings = TopicSettings { exists: true, max_events: Some(Some(9)), ..TopicSettings::default() };
+    let metadata = Metadata::new(3, b"kept").ok();
+    let settings = TopicSettings { exists: true, max_events: Some(Some(9)), metadata, ..TopicSettings::default() };
     let deleted = TopicSettings { deleted_through: Some(Seq(2)), ..TopicSettings::default() };
     let records = [("set", &settings), ("gone", &deleted)].map(|(of, s)| TopicRecord::new(name(of), s.clone()));
     bench.store.save_settings(&records).expect("saved");

@@ -122,7 +122,8 @@ fn a_time_maps_to_the_position_before_it() {
 fn settings_and_marks_survive_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let (bench, _) = Bench::open(dir.path());
-    let own = TopicSettings { max_events: Some(Some(7)), exists: true, ..TopicSettings::default() };
+    let metadata = Metadata::new(1, &[9; Metadata::MAX_BYTES - 1]).ok();
+    let own = TopicSettings { max_events: Some(Some(7)), exists: true, metadata, ..TopicSettings::default() };
     let marked = TopicSettings { deleted_through: Some(Seq(40)), ..TopicSettings::default() };
     let both = TopicSettings { deleted_through: Some(Seq(30)), retry: Some(9), ..TopicSettings::default() };
     for (topic, settings) in [("a", &own), ("del/1", &marked), ("del/2", &both), ("gone", &own)] {

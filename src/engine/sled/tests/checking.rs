@@ -194,7 +194,7 @@ fn damaged_settings_lists_and_clocks_are_told() {
         let dir = tempfile::tempdir().expect("a directory");
         let (mut bench, _) = Bench::open(dir.path());
         bench.publish(&[("a", "x")]);
-        let own = TopicSettings { exists: true, ..TopicSettings::default() };
+        let own = TopicSettings { exists: true, metadata: Metadata::new(1, b"x").ok(), ..TopicSettings::default() };
         bench.store.save_settings(&[TopicRecord::new(name("a"), own.clone())]).expect("saved");
         bench.store.close();
         drop(bench);

@@ -72,6 +72,7 @@ fn settings() -> [(TopicName, TopicSettings); 3] {
         closed: Some((true, Seq(9))),
         deleted_through: None,
         emptied_through: None,
+        metadata: None,
     };
     let created = TopicSettings { exists: true, emptied_through: Some(Seq(3)), ..TopicSettings::default() };
     let mark = TopicSettings { deleted_through: Some(Seq(7)), ..TopicSettings::default() };

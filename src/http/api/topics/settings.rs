@@ -79,6 +79,7 @@ pub(super) fn parse(body: &[u8]) -> Result<TopicChange, Problem> {
         max_bytes: retention.max_bytes,
         retry: settings.retry,
         closed: settings.closed,
+        ..TopicChange::default()
     })
 }
 
@@ -137,9 +138,11 @@ mod tests {
             max_bytes: Some(None),
             retry: Some(Some(7)),
             closed: Some(true),
+            ..nothing.clone()
         };
         assert_eq!(change(all), want);
-        let rule = TopicChange { max_events: Some(None), max_age: Some(None), max_bytes: Some(None), ..nothing };
+        let rule =
+            TopicChange { max_events: Some(None), max_age: Some(None), max_bytes: Some(None), ..nothing.clone() };
         assert_eq!(change(r#"{"retention":null}"#), rule);
         assert_eq!(change(r#"{"retry":null}"#), TopicChange { retry: Some(None), ..nothing });
         assert_eq!(change(r#"{"retention":{"max_age":90}}"#).max_age, Some(Some(Duration::from_secs(90))));

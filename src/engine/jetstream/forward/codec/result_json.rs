@@ -4,11 +4,17 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{ForwardCodecError, Framed, frame, json, malformed, unit_json::read_topic};
+use super::{
+    ForwardCodecError, Framed, frame, json, malformed,
+    unit_json::{metadata_of, read_topic},
+};
 use crate::{
     engine::{
         AppendError, AppendResult, Receipt, TopicState,
-        jetstream::forward::{limits::MAX_EVENTS, unit::UnitResult},
+        jetstream::{
+            forward::{limits::MAX_EVENTS, unit::UnitResult},
+            metadata_text::metadata_text,
+        },
     },
     event::{Epoch, EventId, Millis, Retention, Seq},
 };
@@ -78,6 +84,8 @@ struct StateJson {
     max_age: Option<Duration>,
     max_bytes: Option<u64>,
     retry: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
 }
 
 /// An error: its kind, its text for a reader that does not know the kind, and the fields of the kinds.
@@ -97,6 +105,8 @@ struct ErrorJson {
     bytes: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     max: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
 }
 
 /// The frame of a result; of at most `max` bytes, or it says that it is too large.
@@ -213,6 +223,7 @@ impl StateJson {
             max_age: state.retention.max_age,
             max_bytes: state.retention.max_bytes,
             retry: state.retry,
+            metadata: state.metadata.as_ref().map(metadata_text),
         }
     }
 
@@ -227,6 +238,7 @@ impl StateJson {
             closed: self.closed,
             retention: Retention { max_events: self.max_events, max_age: self.max_age, max_bytes: self.max_bytes },
             retry: self.retry,
+            metadata: metadata_of(self.metadata.as_deref())?,
         })
     }
 }
@@ -239,6 +251,9 @@ impl ErrorJson {
         let base = |kind: &str| Self { kind: kind.into(), text: error.to_string(), ..Self::default() };
         match error {
             AppendError::Precondition { last } => Self { id: last.map(|id| id.to_string()), ..base("precondition") },
+            AppendError::MetadataChanged { present } => {
+                Self { metadata: present.as_ref().map(metadata_text), ..base("metadata_changed") }
+            }
             AppendError::Closed { topic } => Self { topic: Some(topic.to_string()), ..base("closed") },
             AppendError::KeyReused => base("key_reused"),
             AppendError::KeysFull { own, wait } => Self { own: Some(*own), wait: Some(*wait), ..base("keys_full") },
@@ -264,6 +279,7 @@ impl ErrorJson {
                 let last = self.id.as_deref().map(EventId::parse);
                 AppendError::Precondition { last: last.map_or(Some(None), |id| id.map(Some))? }
             }
+            "metadata_changed" => AppendError::MetadataChanged { present: metadata_of(self.metadata.as_deref()).ok()? },
             "closed" => AppendError::Closed { topic: read_topic(self.topic.as_deref()?).ok()? },
             "key_reused" => AppendError::KeyReused,
             "keys_full" => AppendError::KeysFull { own: self.own?, wait: self.wait? },

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{ForwardCodecError, Framed, frame, json, malformed};
 use crate::{
     engine::{
-        Append, ExpectedLast, IdempotencyKey, TopicChange,
-        jetstream::forward::{limits::MAX_EVENTS, unit::Unit},
+        Append, ExpectedLast, IdempotencyKey, MetadataChange, TopicChange,
+        jetstream::{
+            forward::{limits::MAX_EVENTS, unit::Unit},
+            metadata_text::{metadata_text, read_metadata},
+        },
     },
     event::{Data, EventId, EventName, Metadata, NewEvent, Seq, TopicName, TraceParent},
 };
@@ -24,11 +27,30 @@ struct UnitJson {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OpJson {
-    Append { events: Vec<EventJson>, expect: Option<ExpectJson>, key: Option<KeyJson> },
-    Each { events: Vec<EventJson> },
-    Configure { topic: String, change: ChangeJson },
-    Delete { topic: String },
-    Remove { topic: String, seq: u64 },
+    Append {
+        events: Vec<EventJson>,
+        expect: Option<ExpectJson>,
+        key: Option<KeyJson>,
+    },
+    Each {
+        events: Vec<EventJson>,
+    },
+    Configure {
+        topic: String,
+        change: ChangeJson,
+    },
+    /// A conditional change. A hub that does not know conditions refuses it.
+    CompareAndSet {
+        topic: String,
+        change: ChangeJson,
+    },
+    Delete {
+        topic: String,
+    },
+    Remove {
+        topic: String,
+        seq: u64,
+    },
 }
 
 /// An event; its data is the next `b` bytes of the frame's. One with binary data or metadata has `x` and no `b`, which hubs
@@ -87,6 +109,17 @@ struct ChangeJson {
     retry: Option<SetJson<u32>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     closed: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<MetadataJson>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expect: Option<ExpectJson>,
+}
+
+/// Metadata as base64.
+#[derive(Serialize, Deserialize)]
+struct MetadataJson {
+    from: Option<String>,
+    to: Option<String>,
 }
 
 /// A setting's new value; `null` for the rule's.
@@ -101,10 +134,7 @@ pub(in super::super) fn write_unit(n: u64, unit: &Unit) -> Vec<u8> {
     let op = match unit {
         Unit::Append(append) => OpJson::Append {
             events: events(&append.events),
-            expect: append.expect.map(|expect| match expect {
-                ExpectedLast::Empty => ExpectJson::Empty,
-                ExpectedLast::Last(id) => ExpectJson::Last(id.to_string()),
-            }),
+            expect: append.expect.map(ExpectJson::of),
             key: append.key.map(|key| KeyJson {
                 key: hex(key.key),
                 fingerprint: hex(key.fingerprint),
@@ -113,7 +143,12 @@ pub(in super::super) fn write_unit(n: u64, unit: &Unit) -> Vec<u8> {
         },
         Unit::Each(all) => OpJson::Each { events: events(all) },
         Unit::Configure(topic, change) => {
-            OpJson::Configure { topic: topic.to_string(), change: ChangeJson::of(change) }
+            let (topic, json) = (topic.to_string(), ChangeJson::of(change));
+            if change.is_conditional() {
+                OpJson::CompareAndSet { topic, change: json }
+            } else {
+                OpJson::Configure { topic, change: json }
+            }
         }
         Unit::Delete(topic) => OpJson::Delete { topic: topic.to_string() },
         Unit::Remove(topic, seq) => OpJson::Remove { topic: topic.to_string(), seq: seq.0 },
@@ -132,7 +167,9 @@ pub(in super::super) fn read_unit(framed: Framed<'_>) -> Result<(u64, Unit), For
             key: key.map(|key| key.read().ok_or_else(|| malformed("an idempotency key"))).transpose()?,
         }),
         OpJson::Each { events } => Unit::Each(read_events(events, framed.data)?),
-        OpJson::Configure { topic, change } => Unit::Configure(read_topic(&topic)?, change.read()),
+        OpJson::Configure { topic, change } | OpJson::CompareAndSet { topic, change } => {
+            Unit::Configure(read_topic(&topic)?, change.read()?)
+        }
         OpJson::Delete { topic } => Unit::Delete(read_topic(&topic)?),
         OpJson::Remove { topic, seq } => Unit::Remove(read_topic(&topic)?, Seq(seq)),
     };
@@ -207,6 +244,13 @@ impl EventJson {
 }
 
 impl ExpectJson {
+    fn of(expect: ExpectedLast) -> Self {
+        match expect {
+            ExpectedLast::Empty => Self::Empty,
+            ExpectedLast::Last(id) => Self::Last(id.to_string()),
+        }
+    }
+
     fn read(self) -> Result<ExpectedLast, ForwardCodecError> {
         match self {
             Self::Empty => Ok(ExpectedLast::Empty),
@@ -230,16 +274,35 @@ impl ChangeJson {
             max_bytes: change.max_bytes.map(|to| SetJson { to }),
             retry: change.retry.map(|to| SetJson { to }),
             closed: change.closed,
+            metadata: change.metadata.as_ref().map(MetadataJson::of),
+            expect: change.expect.map(ExpectJson::of),
         }
     }
 
-    fn read(self) -> TopicChange {
-        TopicChange {
+    fn read(self) -> Result<TopicChange, ForwardCodecError> {
+        Ok(TopicChange {
             max_events: self.max_events.map(|set| set.to),
             max_age: self.max_age.map(|set| set.to),
             max_bytes: self.max_bytes.map(|set| set.to),
             retry: self.retry.map(|set| set.to),
             closed: self.closed,
-        }
+            metadata: self.metadata.map(MetadataJson::read).transpose()?,
+            expect: self.expect.map(ExpectJson::read).transpose()?,
+        })
     }
+}
+
+impl MetadataJson {
+    fn of(change: &MetadataChange) -> Self {
+        Self { from: change.from.as_ref().map(metadata_text), to: change.to.as_ref().map(metadata_text) }
+    }
+
+    fn read(self) -> Result<MetadataChange, ForwardCodecError> {
+        Ok(MetadataChange { from: metadata_of(self.from.as_deref())?, to: metadata_of(self.to.as_deref())? })
+    }
+}
+
+/// The metadata of a text, if there is one.
+pub(super) fn metadata_of(text: Option<&str>) -> Result<Option<Metadata>, ForwardCodecError> {
+    text.map(|text| read_metadata(text).ok_or_else(|| malformed("metadata"))).transpose()
 }

@@ -18,7 +18,7 @@ use crate::engine::jetstream::forward::{
     codec::{FrameReader, ResultOrFeed, read_result, read_unit, write_result, write_unit},
 };
 use crate::{
-    engine::{Append, AppendError, ExpectedLast, IdempotencyKey, TopicChange, TopicState},
+    engine::{Append, AppendError, ExpectedLast, IdempotencyKey, MetadataChange, TopicChange, TopicState},
     event::{Data, EventId, EventName, Metadata, NewEvent, Retention, Seq, TraceParent},
 };
 
@@ -47,6 +47,19 @@ fn units() -> Vec<Unit> {
         max_bytes: Some(Some(1)),
         retry: Some(Some(0)),
         closed: Some(false),
+        ..TopicChange::default()
+    };
+    let metadata = || Metadata::new(1, b"\0\xff").ok();
+    let swap = TopicChange {
+        closed: Some(true),
+        metadata: Some(MetadataChange { from: metadata(), to: None }),
+        expect: Some(ExpectedLast::Last(id)),
+        ..TopicChange::default()
+    };
+    let create = TopicChange {
+        metadata: Some(MetadataChange { from: None, to: metadata() }),
+        expect: Some(ExpectedLast::Empty),
+        ..TopicChange::default()
     };
     vec![
         Unit::Append(append(events.clone())),
@@ -56,6 +69,8 @@ fn units() -> Vec<Unit> {
         Unit::Configure(topic("a"), TopicChange::default()),
         Unit::Configure(topic("a"), reset),
         Unit::Configure(topic("a"), set),
+        Unit::Configure(topic("a"), swap),
+        Unit::Configure(topic("a"), create),
         Unit::Delete(topic("a")),
         Unit::Remove(topic("a"), Seq(7)),
     ]
@@ -66,6 +81,8 @@ fn errors() -> Vec<AppendError> {
     vec![
         AppendError::Precondition { last: None },
         AppendError::Precondition { last: Some(last) },
+        AppendError::MetadataChanged { present: None },
+        AppendError::MetadataChanged { present: Metadata::new(2, b"").ok() },
         AppendError::Closed { topic: topic("a/b") },
         AppendError::KeyReused,
         AppendError::KeysFull { own: true, wait: AGE },
@@ -97,6 +114,7 @@ fn results() -> Vec<UnitResult> {
         closed: true,
         retention,
         retry: Some(9),
+        metadata: Metadata::new(1, &[7; Metadata::MAX_BYTES - 1]).ok(),
     };
     vec![
         UnitResult::Each(Ok(each.collect())),
@@ -168,6 +186,25 @@ fn what_a_later_version_of_the_code_adds_is_ignored_or_refused() {
     let error = json!({"k": 3, "at": 9, "r": {"refused": {"kind": "sleepy", "text": "later"}}});
     let refused = ResultOrFeed::Refused(AppendError::NotNow { reason: "later".into() });
     assert_eq!(parse_result(&frame(&error, b"")), Ok(refused), "an unknown error refuses too");
+}
+
+/// A hub that does not know conditions would carry such a change out without them.
+#[test]
+fn a_conditional_change_is_an_operation_of_its_own() {
+    let operation = |change: TopicChange| {
+        let bytes = write_unit(5, &Unit::Configure(topic("a"), change));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        ["configure", "compare_and_set"].map(|name| text.contains(&format!("\"op\":{{\"{name}\"")))
+    };
+    let nothing = TopicChange::default();
+    let expect = TopicChange { expect: Some(ExpectedLast::Empty), ..nothing.clone() };
+    let metadata = TopicChange { metadata: Some(MetadataChange::default()), ..nothing.clone() };
+    assert_eq!([nothing, expect, metadata].map(operation), [[true, false], [false, true], [false, true]]);
+    for metadata in ["", "AQ", "?"] {
+        let change = json!({"metadata": {"from": null, "to": metadata}});
+        let unit = json!({"n": 5, "op": {"compare_and_set": {"topic": "a", "change": change}}});
+        assert!(parse_unit(&frame(&unit, b"")).is_err(), "{metadata}");
+    }
 }
 
 #[test]

@@ -102,6 +102,7 @@ impl Table {
                     closed,
                     retention: Retention::default(),
                     retry: None,
+                    metadata: None,
                 }))
             }
             Unit::Delete(topic) => {

@@ -7,8 +7,8 @@ use crate::engine::jetstream::forward::{
     FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult,
 };
 use crate::{
-    engine::{Append, AppendError, IdempotencyKey, Receipt},
-    event::Seq,
+    engine::{Append, AppendError, ExpectedLast, IdempotencyKey, MetadataChange, Receipt, TopicChange},
+    event::{Metadata, Seq},
 };
 
 fn hub(name: &str) -> HubId {
@@ -321,6 +321,45 @@ fn an_append_that_the_feed_may_have_skipped_is_not_executed_twice() {
     let (2, UnitResult::Each(Ok(each))) = &pair.results[1] else { panic!("{:?}", pair.results) };
     assert!(matches!(each[..], [Ok(_), Err(AppendError::Unavailable { .. })]), "{each:?}");
     assert!(matches!(pair.results[2], (3, UnitResult::Append(Err(AppendError::Unavailable { .. })))));
+}
+
+#[test]
+fn a_conditional_change_that_was_sent_is_not_executed_twice() {
+    let mut pair = Pair::new(SMALL);
+    let metadata = Some(MetadataChange { from: None, to: Metadata::new(1, b"x").ok() });
+    let swap = TopicChange { metadata, ..TopicChange::default() };
+    let expect = TopicChange { expect: Some(ExpectedLast::Empty), ..TopicChange::default() };
+    for (caller, change) in (1..).zip([swap.clone(), expect, TopicChange::default()]) {
+        pair.push(caller, Unit::Configure(topic("a"), change));
+    }
+    assert_eq!(pair.open().len(), 3);
+    pair.push(4, Unit::Configure(topic("a"), swap));
+    let left = pair.follower.promoted(pair.now, Seq(70));
+    assert_eq!(left.iter().map(|(_, caller)| *caller).collect::<Vec<_>>(), [3, 4], "or it was not sent yet");
+    pair.poll();
+    for (at, (caller, result)) in pair.results.iter().enumerate() {
+        assert_eq!(*caller, [1, 2][at]);
+        assert!(matches!(result, UnitResult::Configure(Err(AppendError::Unavailable { .. }))), "{result:?}");
+    }
+    assert_eq!(pair.results.len(), 2);
+}
+
+#[test]
+fn metadata_counts_in_the_size_of_a_unit() {
+    let mut pair = Pair::new(ForwardLimits { unit_bytes: 8 << 10, ..SMALL });
+    let metadata = |bytes: usize| Metadata::new(1, &vec![7; bytes]).ok();
+    for (caller, from, to) in [(1, 9 << 10, 1), (2, 1, 9 << 10), (3, 5 << 10, 5 << 10)] {
+        let change = MetadataChange { from: metadata(from), to: metadata(to) };
+        pair.push(
+            caller,
+            Unit::Configure(topic("a"), TopicChange { metadata: Some(change), ..TopicChange::default() }),
+        );
+    }
+    pair.poll();
+    for (_, result) in &pair.results {
+        assert!(matches!(result, UnitResult::Configure(Err(AppendError::TooLarge { .. }))), "{result:?}");
+    }
+    assert_eq!(pair.results.len(), 3);
 }
 
 #[test]
