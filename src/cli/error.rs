@@ -35,6 +35,9 @@ pub enum CliError {
     /// `--key` with several files.
     #[error("--key is for one event; several files are published with keys of their own, so that a retry adds nothing")]
     KeyOfFiles,
+    /// `--content-type` with several files.
+    #[error("--content-type is for one event; publish one file at a time with it")]
+    TypeOfFiles,
     /// `--url` is not a valid URL of a hub.
     #[error("{url:?} is not a hub's URL: {problem}")]
     Url {
@@ -204,7 +207,7 @@ impl CliError {
         match self {
             Self::OutputClosed => 0,
             Self::Stopped(signal) => signal.exit_code(),
-            Self::KeyOfFiles | Self::KeepOfArchive | Self::RestoreIntoBackups { .. } => 2,
+            Self::KeyOfFiles | Self::TypeOfFiles | Self::KeepOfArchive | Self::RestoreIntoBackups { .. } => 2,
             Self::Backup(BackupError::InUse(_)) | Self::Export(ExportError::InUse(_)) => 75,
             Self::Refused(problem) if problem.code() == Some("backup-running") => 75,
             _ => 1,

@@ -5,6 +5,9 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 
+/// The `encoding` of an envelope with binary data.
+pub const BASE64: &str = "base64";
+
 /// An event's payload: UTF-8 text, as published, or binary data. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Data(DataForm);
@@ -18,7 +21,7 @@ enum DataForm {
 
 /// The payload is not UTF-8; the value is the offset of the first invalid byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the data is not UTF-8: invalid byte at offset {0}; encode binary data, for example as base64")]
+#[error("the data is not UTF-8: invalid byte at offset {0}")]
 pub struct NotUtf8(pub usize);
 
 impl Data {

@@ -5,15 +5,12 @@ use std::{borrow::Cow, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Data, Event, EventId, EventName, Metadata, Millis, NewEvent, TopicName, TraceParent, record::REMOVED,
+    Data, Event, EventId, EventName, Metadata, Millis, NewEvent, TopicName, TraceParent, data::BASE64, record::REMOVED,
 };
 
 /// The version of the format. Version 1 had neither `encoding` nor `metadata`: who reads only that one would take the base64
 /// of binary data for its text.
 pub const VERSION: u32 = 2;
-
-/// The `encoding` of binary data.
-pub const BASE64: &str = "base64";
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

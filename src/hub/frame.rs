@@ -98,7 +98,26 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::event::{Millis, NewEvent, Seq, TopicName};
+    use crate::event::{Data, Metadata, Millis, NewEvent, Seq, TopicName};
+
+    #[test]
+    fn the_base64_of_binary_data_is_cached_and_counts_with_the_metadata() {
+        static TEXT: EventEncoder =
+            EventEncoder { encode: |frame, out| out.extend_from_slice(&frame.event.new.data.text_bytes()) };
+        let epoch = Epoch::new("abcd").expect("valid");
+        let topic = TopicName::new("t").expect("valid");
+        let frame = |data, metadata| {
+            let new = NewEvent { metadata, ..NewEvent::new(topic.clone(), data) };
+            Frame::new(epoch, Arc::new(Event { seq: Seq(1), time: Millis(0), new }))
+        };
+        let bytes = vec![0xFF; 30_000];
+        let binary = frame(Data::binary(bytes.clone().into()), None);
+        binary.write(&TEXT, &mut Vec::new());
+        assert_eq!(binary.encoded.slot(&TEXT).get().map(Bytes::len), Some(40_000));
+        let own = frame(Data::default(), None).weight();
+        assert_eq!(binary.weight(), own + 30_000 + 40_000);
+        assert_eq!(frame(Data::default(), Metadata::stored(&[1; 500])).weight(), own + 500);
+    }
 
     #[test]
     fn a_frame_of_a_ring_is_encoded_once_in_each_encoding_and_one_of_a_page_each_time() {

@@ -57,14 +57,14 @@ pub struct Admitted {
 pub enum PublishRefused<R> {
     /// An event has too much data.
     EventTooLarge {
-        /// Bytes of its data.
+        /// Bytes of its data and metadata.
         bytes: usize,
         /// Bytes that are allowed.
         max: usize,
     },
     /// The events together have too much data.
     BatchTooLarge {
-        /// Bytes of their data.
+        /// Bytes of their data and metadata.
         bytes: usize,
         /// Bytes that are allowed.
         max: usize,
@@ -232,7 +232,7 @@ mod tests {
             log::{LogConfig, LogEngine},
             memory::MemoryStore,
         },
-        event::TopicName,
+        event::{Metadata, TopicName},
         hub::{HubConfig, broker::Broker},
     };
 
@@ -304,6 +304,9 @@ mod tests {
         let refused = |events: Vec<NewEvent>| publisher.admit(events, None, &share).expect_err("refused");
         let of = |count, data: &str| vec![event("mine/a", data); count];
         assert_eq!(refused(of(1, &over)), PublishRefused::EventTooLarge { bytes: 11, max: 10 });
+        let metadata = Metadata::new(1, b"three").expect("short");
+        let with_metadata = NewEvent { metadata: Some(metadata), ..event("mine/a", "12345") };
+        assert_eq!(refused(vec![with_metadata]), PublishRefused::EventTooLarge { bytes: 11, max: 10 });
         assert_eq!(refused(of(3, &full)), PublishRefused::BatchTooLarge { bytes: 30, max: 25 });
         assert_eq!(refused(of(MAX_EVENTS + 1, "")), PublishRefused::TooMany);
         assert_eq!(refused(vec![event("other", "x")]), PublishRefused::NotAllowed("not yours"));

@@ -25,6 +25,7 @@ const QUIET: Duration = Duration::from_millis(400);
 /// Files that the commands read, by name.
 const FILES: &[(&str, &str)] = &[
     ("today.md", "# Today\n"),
+    ("frame.png", "no picture\n"),
     ("app.log.1", "one\n"),
     ("app.log", "two\nthree\n"),
     ("dump.ndjson", "{\"topic\":\"a\",\"data\":\"x\"}\n"),

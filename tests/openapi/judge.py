@@ -20,6 +20,7 @@ UNSEEN = {
     "Removed.topic": "the data of an event, which is text",
     "Removed.id": "the same",
     "ServerSentEvent": "no JSON",
+    "EventEnvelope.metadata": "no event of these requests is published by another protocol",
 }
 
 

@@ -58,6 +58,7 @@ fn publish(record: &mut Recorder) {
     post("/publish", &[LINES], "{\"topic\":\"t\",\"data\":\"x\"}\n{\"topic\":\"t\"}\n");
     post("/publish?topic=t", &[("content-type", "text/event-stream")], "data: x\n\n");
     post("/publish?topic=k", &[("idempotency-key", "k"), ("if-match", "\"none\"")], "x");
+    post("/publish", &[], r#"{"topic":"t","data":"/w==","encoding":"base64"}"#);
     post("/publish?topic=t", &[("traceparent", TRACEPARENT)], "traced");
     post("/publish", &[], &format!(r#"{{"topic":"t","data":"traced","traceparent":"{TRACEPARENT}"}}"#));
 }
@@ -94,6 +95,7 @@ fn subscribe(record: &mut Recorder, hub: &Hub) {
     event(record.open(("POST", "/events", body), &[NDJSON], "\"end\":{\"topic\":\"u\""));
 
     ok(record.send("POST", "/events", &[JSON], body));
+    ok(record.send("POST", "/events", &[JSON], br#"{"topics":["t"],"from":"earliest","metadata":true}"#));
     let page = ok(record.get("/events?topic=t&from=earliest&limit=2", &[JSON])).json();
     let next = text(&page["next"]);
     ok(record.get(&format!("/events?topic=t&before={next}"), &[JSON]));

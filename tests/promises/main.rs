@@ -6,6 +6,7 @@ mod support;
 
 mod access;
 mod beginning;
+mod binary;
 mod bodies;
 mod clock;
 mod commands;

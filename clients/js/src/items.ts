@@ -1,7 +1,7 @@
 import type { EventSourceMessage } from 'eventsource-parser';
 import { foreign } from './problem.js';
 
-/** An event of a topic. `data` is the text as published; `event` is `message` if it has no name. */
+/** An event of a topic. `data` is the text as published, or binary data as base64; `event` is `message` if it has no name. */
 export interface EventItem {
   type: 'event';
   topic: string;
@@ -9,6 +9,8 @@ export interface EventItem {
   event: string;
   data: string;
   time: string;
+  /** `base64` if `data` is binary data in standard base64; absent for text. */
+  encoding?: 'base64';
   /** Where in a trace its publisher was (W3C Trace Context), if it said so. */
   traceparent?: string;
 }
@@ -86,8 +88,11 @@ function itemOf(name: string, data: string): Item | null {
     return { type: 'removed', topic, id: textOf(JSON.parse(inner), 'id'), position: id, time };
   }
   const traceparent = maybe(value, 'traceparent');
+  const encoding = maybe(value, 'encoding') as EventItem['encoding'] | null;
   const item: EventItem = { type: 'event', topic, id, event: textOf(value, 'event'), data: inner, time };
-  return traceparent === null ? item : { ...item, traceparent };
+  if (encoding !== null) item.encoding = encoding;
+  if (traceparent !== null) item.traceparent = traceparent;
+  return item;
 }
 
 /** A member that must be a text, of what must be an object. */

@@ -28,12 +28,14 @@ pub struct Event {
     pub id: String,
     /// Its name; `message` if it has none.
     pub event: String,
-    /// The text as published.
+    /// The text as published, or binary data as the [`encoding`](Self::encoding) says.
     pub data: String,
     /// When it was published: RFC 3339, in UTC.
     pub time: String,
     /// Where in a trace its publisher was: a W3C `traceparent`, if there was one.
     pub traceparent: Option<String>,
+    /// `base64` if `data` is binary data in standard base64; `None` for text.
+    pub encoding: Option<String>,
 }
 
 /// Events that are gone.

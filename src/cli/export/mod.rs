@@ -94,7 +94,11 @@ pub async fn run(args: ExportArgs) -> Result<(), CliError> {
         export.rest(&mut file, &header, None).await?
     };
     drop(line);
-    output::print_error(format_args!("{events} {} exported", if events == 1 { "event" } else { "events" }));
+    let lacking = match export.pages.lacks_metadata() {
+        true => "; what other protocols keep with events is not in it: that takes a token with admin",
+        false => "",
+    };
+    output::print_error(format_args!("{events} {} exported{lacking}", if events == 1 { "event" } else { "events" }));
     Ok(())
 }
 

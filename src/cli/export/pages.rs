@@ -74,6 +74,8 @@ struct PageRequest<'a> {
     since: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    metadata: bool,
 }
 
 /// A hub, of which topics are read.
@@ -81,6 +83,19 @@ pub(super) struct PageReader<'a, D> {
     connection: HubConnection<'a, D>,
     topics: &'a [String],
     selection: Selection,
+    metadata: MetadataPages,
+}
+
+/// Whether pages have the metadata of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MetadataPages {
+    /// They are asked for it; the hub has not answered yet.
+    Asked,
+    Given,
+    /// The token may not have it.
+    Withheld,
+    /// The hub does not know it: it is older, and has none.
+    Unknown,
 }
 
 impl EventPage {
@@ -123,7 +138,7 @@ impl<'a, D: Dial> PageReader<'a, D> {
         let filters = filters.map_err(|error| CliError::Nothing(error.to_string()))?;
         let selection = Selection::new(filters).ok_or_else(|| CliError::Nothing("no topic is named".into()))?;
         let connection = HubConnection::new(hub).with_max_response(MAX_PAGE_BYTES);
-        Ok(Self { connection, topics, selection })
+        Ok(Self { connection, topics, selection, metadata: MetadataPages::Asked })
     }
 
     /// Whether a topic is among those that are read.
@@ -134,7 +149,7 @@ impl<'a, D: Dial> PageReader<'a, D> {
     /// The newest id of the hub.
     pub(super) async fn newest(&mut self) -> Result<EventId, CliError> {
         let request = PageRequest { from: Some("now"), ..self.request() };
-        self.page(&request).await?.next()
+        self.page(request).await?.next()
     }
 
     /// A page of events.
@@ -143,7 +158,12 @@ impl<'a, D: Dial> PageReader<'a, D> {
             PageStart::After(id) => PageRequest { last_event_id: Some(id.to_string()), ..self.request() },
             PageStart::Since(since) => PageRequest { since: Some(since), ..self.request() },
         };
-        self.page(&request).await
+        self.page(request).await
+    }
+
+    /// Whether the hub has not given the metadata of events to this token.
+    pub(super) fn lacks_metadata(&self) -> bool {
+        self.metadata == MetadataPages::Withheld
     }
 
     /// A page of the list of topics.
@@ -163,12 +183,37 @@ impl<'a, D: Dial> PageReader<'a, D> {
     }
 
     fn request(&self) -> PageRequest<'a> {
-        PageRequest { topics: self.topics, limit: PAGE_EVENTS, last_event_id: None, since: None, from: None }
+        PageRequest {
+            topics: self.topics,
+            limit: PAGE_EVENTS,
+            last_event_id: None,
+            since: None,
+            from: None,
+            metadata: false,
+        }
     }
 
-    async fn page(&mut self, request: &PageRequest<'_>) -> Result<EventPage, CliError> {
-        let body = serde_json::to_vec(request).expect("text and numbers");
-        self.json(Method::POST, "/events", body.into()).await
+    /// A page; with metadata if the token may have it, which the first answer tells.
+    async fn page(&mut self, mut request: PageRequest<'_>) -> Result<EventPage, CliError> {
+        loop {
+            request.metadata = matches!(self.metadata, MetadataPages::Asked | MetadataPages::Given);
+            let body = serde_json::to_vec(&request).expect("text and numbers");
+            match self.json(Method::POST, "/events", body.into()).await {
+                Ok(page) if self.metadata == MetadataPages::Asked => {
+                    self.metadata = MetadataPages::Given;
+                    return Ok(page);
+                }
+                Err(CliError::Refused(problem)) if self.metadata == MetadataPages::Asked => {
+                    // If it is refused for another reason, it is refused again.
+                    self.metadata = match problem.status() {
+                        Some(401 | 403) => MetadataPages::Withheld,
+                        Some(400) => MetadataPages::Unknown,
+                        _ => return Err(CliError::Refused(problem)),
+                    };
+                }
+                answer => return answer,
+            }
+        }
     }
 
     async fn json<T: for<'de> Deserialize<'de>>(

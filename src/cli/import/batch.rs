@@ -7,10 +7,9 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::{
-    event::{Event, EventId, NewEvent, TopicName, record::REMOVED},
+    event::{Event, EventId, NewEvent, TopicName, data::BASE64, record::REMOVED},
     export::{
         ExportError,
-        line::BASE64,
         reader::{ExportItem, ExportReader},
     },
 };
@@ -37,6 +36,8 @@ pub(super) struct BatchReader<R> {
     pub(super) closed: Vec<TopicName>,
     /// Events that no publisher can send: those of the relay's runs, and removed ones.
     pub(super) left_out: u64,
+    /// Events with metadata, which no publisher can send.
+    pub(super) without_metadata: u64,
     pub(super) gaps: u64,
 }
 
@@ -78,7 +79,7 @@ impl ExportBatch {
 impl<R: BufRead> BatchReader<R> {
     /// All batches of an export.
     pub(super) fn new(reader: ExportReader<R>) -> Self {
-        Self { reader, next: None, closed: Vec::new(), left_out: 0, gaps: 0 }
+        Self { reader, next: None, closed: Vec::new(), left_out: 0, without_metadata: 0, gaps: 0 }
     }
 
     /// Bytes read.
@@ -117,7 +118,10 @@ impl<R: BufRead> BatchReader<R> {
                 ExportItem::Gap(_) => self.gaps += 1,
                 ExportItem::Closed(topic) => self.closed.push(topic),
                 ExportItem::Event(_, event) if is_reserved(&event) => self.left_out += 1,
-                ExportItem::Event(id, event) => return Ok(Some((id, event))),
+                ExportItem::Event(id, event) => {
+                    self.without_metadata += u64::from(event.new.metadata.is_some());
+                    return Ok(Some((id, event)));
+                }
             }
         }
         Ok(None)

@@ -85,6 +85,10 @@ pub async fn to_hub(args: ImportArgs) -> Result<(), CliError> {
             "{report}; {left_out} left out, which are removed or tell of the relay's runs: no publisher can send them"
         );
     }
+    if batches.without_metadata > 0 {
+        let count = batches.without_metadata;
+        report = format!("{report}; {count} without what another protocol kept with them: no publisher can send it");
+    }
     if batches.gaps > 0 {
         report = format!("{report}; {} gaps in the export", batches.gaps);
     }

@@ -27,6 +27,7 @@ exit code is 1 when a line was not published; the last message says which.
   gapless publish notices 'Backup done'
   date | gapless publish clock --event tick
   my-model | gapless publish jobs/42/tokens --lines --close
+  gapless publish frames --file frame.png --content-type image/png
   gapless publish logs/app --lines --file app.log.1 app.log
   gapless tail 'jobs/**' --json | gapless publish --ndjson --url https://other.example")]
 pub struct PublishArgs {
@@ -55,6 +56,9 @@ pub struct PublishArgs {
     /// Close the topic afterwards, which ends its streams
     #[arg(long, conflicts_with = "ndjson")]
     pub(super) close: bool,
+    /// Content-Type of the data, as in image/png: data of a type that is not text need not be UTF-8
+    #[arg(long, value_name = "TYPE", conflicts_with_all = ["lines", "ndjson"])]
+    pub(super) content_type: Option<HeaderValue>,
     /// Idempotency-Key: publishing again with the same key adds nothing
     #[arg(long, value_name = "KEY", conflicts_with_all = ["lines", "ndjson"])]
     pub(super) key: Option<HeaderValue>,

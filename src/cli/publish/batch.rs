@@ -32,11 +32,15 @@ struct EnvelopeLine<'a> {
     topic: &'a RawValue,
     data: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     close: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a RawValue>,
     #[serde(skip_serializing, default)]
     id: Option<IgnoredAny>,
     #[serde(skip_serializing, default, rename = "time")]
@@ -130,6 +134,10 @@ mod tests {
         let own = LineFormat(None);
         let tailed = r#"{"topic":"t","id":"abcd-1","time":"x","event":"e","data":"d"}"#;
         assert_eq!(item(&own, tailed).expect("an item").as_deref(), Ok(r#"{"topic":"t","data":"d","event":"e"}"#));
+        let binary =
+            r#"{"topic":"t","id":"abcd-1","time":"x","event":"e","traceparent":"p","encoding":"base64","data":"/w=="}"#;
+        let want = r#"{"topic":"t","data":"/w==","encoding":"base64","event":"e","traceparent":"p"}"#;
+        assert_eq!(item(&own, binary).expect("an item").as_deref(), Ok(want));
         let all = r#" {"topic":"t","data":{"n": 1.50},"retry":5,"close":true} "#;
         let want = r#"{"topic":"t","data":{"n": 1.50},"retry":5,"close":true}"#;
         assert_eq!(item(&own, all).expect("an item").as_deref(), Ok(want));

@@ -227,7 +227,7 @@ fn whole_file(input: impl Read) -> io::Result<InputLine> {
 
 fn not_utf8(error: std::str::Utf8Error) -> String {
     let at = error.valid_up_to() + 1;
-    format!("byte {at} is not UTF-8; encode binary data, for example as base64")
+    format!("byte {at} is not UTF-8; publish binary data by itself, with --content-type")
 }
 
 const TOO_LONG: &str = "the event has more than 64 MiB, the most that a hub can accept";

@@ -59,6 +59,9 @@ pub async fn run(args: PublishArgs) -> Result<(), CliError> {
     if args.key.is_some() && args.file.len() > 1 {
         return Err(CliError::KeyOfFiles);
     }
+    if args.content_type.is_some() && args.file.len() > 1 {
+        return Err(CliError::TypeOfFiles);
+    }
     let hub = args.hub.client()?;
     let mut out = output::stdout();
     let unit = if args.lines || args.ndjson { EventUnit::Line } else { EventUnit::File };
@@ -94,7 +97,8 @@ async fn one<D: Dial>(
     }
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, args.content_type.clone().unwrap_or(text));
     if let Some(key) = &args.key {
         headers.insert("idempotency-key", key.clone());
     }

@@ -357,7 +357,9 @@ impl From<NameError> for Problem {
 
 impl From<NotUtf8> for Problem {
     fn from(error: NotUtf8) -> Self {
-        Self::new(Code::DataNotUtf8, error.to_string())
+        let hint = "name the type of binary data, as in Content-Type: application/octet-stream, or send it in a JSON envelope as \
+                    base64 with \"encoding\":\"base64\"";
+        Self::new(Code::DataNotUtf8, format!("{error}; {hint}"))
     }
 }
 

@@ -18,7 +18,7 @@ fn an_export_has_the_envelopes_gaps_and_ends_of_its_topics_and_says_that_it_is_c
     let header = &all[0]["export"];
     assert_eq!(
         (&header["version"], &header["topics"], &header["from"]),
-        (&json!(1), &json!(["**"]), &json!("earliest"))
+        (&json!(2), &json!(["**"]), &json!("earliest"))
     );
     assert_eq!(header["through"], kept.last().unwrap()["id"]);
     assert_eq!(all.last().unwrap(), &json!({"complete": {"events": kept.len()}}));

@@ -1,6 +1,7 @@
 //! `gapless export`, and `gapless import` of what it has made.
 
 mod files;
+mod metadata;
 mod refused;
 mod to_hub;
 mod to_store;
@@ -56,6 +57,7 @@ fn filled() -> Hub {
         {"topic": "jobs/0", "event": "token", "data": "a"},
         {"topic": "other", "data": "", "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"},
         {"topic": "jobs/1", "event": "progress", "data": {"n": 1}},
+        {"topic": "other", "encoding": "base64", "data": "/wAB"},
     ]);
     assert_eq!(hub.post("/publish", &[("content-type", "application/json")], batch.to_string().as_bytes()).status, 200);
     hub.publish("trimmed", "1");

@@ -21,7 +21,10 @@ fn import(hub: &Hub, from: &Path, more: &[&str]) -> String {
 
 /// What a publisher sends of each event.
 fn contents(events: &[Value]) -> Vec<Value> {
-    events.iter().map(|event| json!([event["topic"], event["event"], event["data"], event["traceparent"]])).collect()
+    events
+        .iter()
+        .map(|event| json!([event["topic"], event["event"], event["encoding"], event["data"], event["traceparent"]]))
+        .collect()
 }
 
 fn without_removed(events: &[Value]) -> Vec<Value> {

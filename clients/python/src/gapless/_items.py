@@ -12,7 +12,7 @@ from ._sse import Block
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a topic. `data` is the text as published; `event` is `message` if it has no name."""
+    """An event of a topic. `data` is the text as published, or binary data as base64; `event` is `message` if it has no name."""
 
     topic: str
     id: str
@@ -22,6 +22,8 @@ class Event:
     time: str
     #: Where in a trace its publisher was (W3C Trace Context), if it said so.
     traceparent: str | None = None
+    #: `base64` if `data` is binary data in standard base64; None for text.
+    encoding: Literal["base64"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ def _item(name: str, data: str) -> Item | None:
     topic, id, time, inner = (text_of(value, field) for field in ("topic", "id", "time", "data"))
     if name == "hub.removed":
         return Removed(topic, text_of(json.loads(inner), "id"), id, time)
-    return Event(topic, id, text_of(value, "event"), inner, time, _maybe(value, "traceparent"))
+    encoding = cast(Any, _maybe(value, "encoding"))
+    return Event(topic, id, text_of(value, "event"), inner, time, _maybe(value, "traceparent"), encoding)
 
 
 def text_of(value: Any, field: str) -> str:

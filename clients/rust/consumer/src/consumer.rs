@@ -161,7 +161,7 @@ async fn consume(
 fn spelled(item: Item) -> Value {
     match item {
         Item::Event(event) => json!({"type": "event", "topic": event.topic, "id": event.id, "event": event.event,
-            "data": event.data, "time": event.time}),
+            "data": event.data, "time": event.time, "encoding": event.encoding}),
         Item::Gap(gap) => json!({"type": "gap", "topic": gap.topic, "reason": gap.reason, "after": gap.after,
             "resumes_at": gap.resumes_at}),
         Item::End(end) => json!({"type": "end", "topic": end.topic, "reason": end.reason, "last_id": end.last_id}),

@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 
 use super::{
+    super::metadata_text::{metadata_text, read_metadata},
     error::{BINARY_VERSION, FIRST_VERSION, WireError},
     fields::{
         FieldText, Fields, GL, GL_JOB, GL_METADATA, GL_TOPIC, GL_WRITE, HeaderLookup, HeaderText, decode, encode,
@@ -71,7 +72,7 @@ impl EventRecord {
             text = text.verbatim('w', &parent.to_string());
         }
         let mut headers = vec![(GL, text.finish())];
-        headers.extend(new.metadata.as_ref().map(|metadata| (GL_METADATA, Data::base64(metadata.bytes()))));
+        headers.extend(new.metadata.as_ref().map(|metadata| (GL_METADATA, metadata_text(metadata))));
         headers.extend(self.state.as_ref().map(|state| (GL_TOPIC, snapshot_text(state))));
         headers.extend(self.job.as_ref().map(|job| (GL_JOB, job.to_string())));
         headers
@@ -167,8 +168,7 @@ impl WriteId {
 
 fn metadata(headers: &(impl HeaderLookup + ?Sized)) -> Result<Option<Metadata>, WireError> {
     let Some(text) = headers.header(GL_METADATA) else { return Ok(None) };
-    let metadata = Data::from_base64(text).and_then(|bytes| Metadata::stored(&bytes));
-    metadata.map(Some).ok_or(WireError::Malformed("the metadata is not base64 of up to 16 KiB"))
+    read_metadata(text).map(Some).ok_or(WireError::Malformed("the metadata is not base64 of up to 16 KiB"))
 }
 
 /// The text of a topic's state.

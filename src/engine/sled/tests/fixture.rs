@@ -123,6 +123,16 @@ fn a_store_of_format_3_opens_with_everything() {
     opens_with_everything(FIXTURES[2]);
 }
 
+/// Only format 1 has no list of segments.
+#[test]
+fn a_missing_segment_of_a_store_of_format_2_is_detected_at_its_first_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    copy_dir(&fixture("0002"), dir.path());
+    std::fs::remove_dir_all(dir.path().join("seg/00000000000000000001")).expect("removed");
+    let (bench, recovered) = Bench::with(keep_keys(dir.path()));
+    assert_eq!((recovered.lost, bench.store.losses()), (vec![(Seq(1), Seq(5))], 1));
+}
+
 fn opens_with_everything((name_of_fixture, format): (&str, u64)) {
     let dir = tempfile::tempdir().expect("a directory");
     copy_dir(&fixture(name_of_fixture), dir.path());

@@ -49,6 +49,11 @@ pub enum ResponseMode {
         /// How long to wait for the first event.
         wait: Duration,
     },
+    /// One JSON document, at once, with the metadata of events: for an export.
+    Export {
+        /// Largest number of events.
+        limit: usize,
+    },
 }
 
 /// The selection of these topics and patterns, of which there may be `max`.

@@ -8,10 +8,19 @@ use serde_json::value::RawValue;
 use super::page::{Page, PageEdge, PageFormat};
 use crate::{
     http::{
-        api::{body, cursor_text::EVENT_IDS, envelope::ENVELOPE, stream::encoding::GapNotice},
+        api::{
+            body,
+            cursor_text::EVENT_IDS,
+            envelope::{ENVELOPE, EXPORTED_ENVELOPE},
+            stream::encoding::GapNotice,
+        },
         message::json_text,
+        net::response::Response,
     },
-    hub::{frame::Frame, subscription::Gap},
+    hub::{
+        frame::{EventEncoder, Frame},
+        subscription::Gap,
+    },
     quota::memory::BodyPermit,
 };
 
@@ -19,7 +28,14 @@ use crate::{
 pub(super) static FORMAT: PageFormat = PageFormat {
     event: &ENVELOPE,
     gap_bytes: |gap| json_text::bytes(&notice(gap)).len(),
-    response: |page| body::json_of(Bytes::from_owner(CountedPage { text: text(&page), _permit: page.permit })),
+    response: |page| response(page, &ENVELOPE),
+};
+
+/// A page of envelopes with metadata.
+pub(super) static EXPORT: PageFormat = PageFormat {
+    event: &EXPORTED_ENVELOPE,
+    gap_bytes: FORMAT.gap_bytes,
+    response: |page| response(page, &EXPORTED_ENVELOPE),
 };
 
 #[derive(Serialize)]
@@ -50,9 +66,13 @@ impl AsRef<[u8]> for CountedPage {
     }
 }
 
-fn text(page: &Page) -> Vec<u8> {
+fn response(page: Page, event: &'static EventEncoder) -> Response {
+    body::json_of(Bytes::from_owner(CountedPage { text: text(&page, event), _permit: page.permit }))
+}
+
+fn text(page: &Page, event: &'static EventEncoder) -> Vec<u8> {
     let body = PageBody {
-        events: page.frames.iter().map(|frame| raw_envelope(frame)).collect(),
+        events: page.frames.iter().map(|frame| raw_envelope(frame, event)).collect(),
         next: EVENT_IDS.text(page.next),
         gaps: page.gaps.iter().map(notice).collect(),
         edge: match page.edge {
@@ -69,9 +89,9 @@ fn notice(gap: &Gap) -> GapNotice {
     GapNotice::new(gap, &EVENT_IDS)
 }
 
-fn raw_envelope(frame: &Frame) -> Box<RawValue> {
+fn raw_envelope(frame: &Frame, event: &'static EventEncoder) -> Box<RawValue> {
     let mut text = Vec::new();
-    frame.write(&ENVELOPE, &mut text);
+    frame.write(event, &mut text);
     let text = String::from_utf8(text).expect("JSON is UTF-8");
     RawValue::from_string(text).expect("an envelope is JSON")
 }

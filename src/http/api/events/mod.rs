@@ -115,6 +115,9 @@ async fn response(
 ) -> Result<Response, Problem> {
     request_log::set_topic(TopicList(&events_request.selection));
     caller.authorization.subscribe(&events_request.selection)?;
+    if matches!(events_request.mode, ResponseMode::Export { .. }) {
+        caller.authorization.require_admin("read the metadata of events")?;
+    }
     if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
         let problem = Problem::new(reason, "retry in a moment, with the same cursor");
         return refuse_transiently(events, &events_request, problem).await;
@@ -127,7 +130,9 @@ async fn response(
         ResponseMode::Older { before, limit } => {
             return older(events, &events_request.selection, before, limit, caller, protocol).await;
         }
-        ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..events.stream.limit },
+        ResponseMode::Page { limit, .. } | ResponseMode::Export { limit } => {
+            ReadLimit { events: limit, ..events.stream.limit }
+        }
         ResponseMode::Stream(_) => events.stream.limit,
     };
     let retry = events.stream.hub.retry_for(events_request.selection.names());
@@ -143,6 +148,9 @@ async fn response(
     match events_request.mode {
         ResponseMode::Page { limit, wait } => {
             page::response(events, subscription, caller, protocol.page, limit, wait).await
+        }
+        ResponseMode::Export { limit } => {
+            page::response(events, subscription, caller, &json_page::EXPORT, limit, Duration::ZERO).await
         }
         ResponseMode::Older { .. } => unreachable!("answered above"),
         ResponseMode::Stream(_) if subscription.is_exhausted() => {

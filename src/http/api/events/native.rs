@@ -52,6 +52,8 @@ struct EventsBody {
     wait: Option<String>,
     before: Option<String>,
     keepalive: Option<String>,
+    #[serde(default)]
+    metadata: bool,
 }
 
 /// The parameters before validation: the common form of a query and a JSON body.
@@ -63,6 +65,7 @@ struct RawParameters<'a> {
     wait: Option<&'a str>,
     before: Option<&'a str>,
     keepalive: Option<&'a str>,
+    metadata: bool,
 }
 
 /// Parses the query and the headers.
@@ -77,6 +80,7 @@ fn from_head(parts: &Parts, filters: usize) -> Result<EventsRequest, Problem> {
         wait: query.one("wait")?,
         before: query.one("before")?,
         keepalive: query.one("keepalive")?,
+        metadata: false,
     };
     request(&raw, &parts.headers, filters)
 }
@@ -107,6 +111,7 @@ fn from_body(parts: &Parts, body: &[u8], filters: usize) -> Result<EventsRequest
         wait: body.wait.as_deref(),
         before: body.before.as_deref(),
         keepalive: body.keepalive.as_deref(),
+        metadata: body.metadata,
     };
     request(&raw, &parts.headers, filters)
 }
@@ -128,8 +133,21 @@ fn request(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Resu
             return Err(Problem::new(Code::QueryInvalid, detail));
         }
     };
+    let mode = if raw.metadata { export(mode)? } else { mode };
     let eventsource = accept::names(headers, "text/event-stream");
     Ok(EventsRequest { selection, begin, mode, keepalive, eventsource })
+}
+
+/// The mode of a request that asks for metadata.
+fn export(mode: ResponseMode) -> Result<ResponseMode, Problem> {
+    match mode {
+        ResponseMode::Page { limit, wait: Duration::ZERO } => Ok(ResponseMode::Export { limit }),
+        _ => {
+            let detail =
+                "'metadata' is for pages without 'before' and 'wait'; ask for one with 'Accept: application/json'";
+            Err(Problem::new(Code::QueryInvalid, detail))
+        }
+    }
 }
 
 fn older(text: &str, limit: usize) -> Result<ResponseMode, Problem> {

@@ -167,12 +167,17 @@ mod tests {
         assert!(ALL.iter().all(|encoding| encoding.framed(&batch(&["x"; 500])).is_some()));
         assert!(ALL.iter().all(|encoding| encoding.framed(&batch(&[&text])).is_none()), "read for one stream");
         assert!(ALL.iter().any(|encoding| encoding.framed(&batch(&[&breaks])).is_none()));
-        let live = |data: &str| {
-            let event = Arc::clone(&batch(&[data]).frames()[0].event);
+        let live = |data: Data| {
+            let event = Arc::clone(&batch_of([data]).frames()[0].event);
             let frame = Arc::new(Frame::new(Epoch::new("abcd").expect("valid"), event));
             FrameBatch::new(HubCursor::first(0), vec![frame], false)
         };
-        assert!(ALL.iter().all(|encoding| encoding.framed(&live(&text)).is_some()), "shared by all who follow");
-        assert!(ALL.iter().all(|encoding| encoding.framed(&live(&"\n\"".repeat(1 << 19))).is_none()));
+        assert!(
+            ALL.iter().all(|encoding| encoding.framed(&live(text.as_str().into())).is_some()),
+            "shared by all who follow"
+        );
+        let zeros = || Data::binary(vec![0; 1 << 20].into());
+        assert!(ALL.iter().all(|encoding| encoding.framed(&live(zeros())).is_some()), "base64 has no escapes");
+        assert!(ALL.iter().all(|encoding| encoding.framed(&live("\n\"".repeat(1 << 19).into())).is_none()));
     }
 }

@@ -1,4 +1,4 @@
-//! Parses envelopes: events that name their topic, `{"topic","data","event"?,"retry"?,"close"?,"traceparent"?}`.
+//! Parses envelopes: events that name their topic, `{"topic","data","encoding"?,"event"?,"retry"?,"close"?,"traceparent"?}`.
 //!
 //! Parsing is strict: an unknown or repeated field is refused, because an ignored typo in `retry` or `close` would be
 //! noticed too late.
@@ -27,6 +27,8 @@ struct PublishEnvelope<'a> {
     #[serde(borrow)]
     topic: Option<JsonText<'a>>,
     data: &'a RawValue,
+    #[serde(borrow)]
+    encoding: Option<JsonText<'a>>,
     #[serde(borrow)]
     event: Option<JsonText<'a>>,
     retry: Option<u32>,
@@ -76,7 +78,11 @@ pub(super) fn one(
     }
     let envelope: PublishEnvelope<'_> = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
     let topic = envelope.topic.ok_or_else(|| Problem::new(Code::TopicInvalid, NO_TOPIC))?;
-    let mut event = options.event(interner.topic(&topic.0)?, sized(json::data(envelope.data)?, event_bytes)?);
+    let data = match envelope.encoding {
+        None => json::data(envelope.data)?,
+        Some(JsonText(encoding)) => json::encoded(envelope.data, &encoding)?,
+    };
+    let mut event = options.event(interner.topic(&topic.0)?, sized(data, event_bytes)?);
     if let Some(JsonText(name)) = envelope.event {
         event.name = EventName::new(&name)?;
     }
@@ -279,6 +285,20 @@ mod tests {
             let (got, detail) = refused(body);
             assert_eq!(got, code, "{body}: {detail}");
             assert!(detail.contains(hint), "{body}: {detail}");
+        }
+        for (data, encoding) in [
+            (r#""YQ""#, r#""base64""#),
+            (r#""YR==""#, r#""base64""#),
+            (r#""_w==""#, r#""base64""#),
+            (r#""YQ==\n""#, r#""base64""#),
+            ("7", r#""base64""#),
+            ("null", r#""base64""#),
+            (r#""YQ==""#, r#""base64url""#),
+            (r#""YQ==""#, r#""""#),
+            (r#""YQ==""#, "7"),
+        ] {
+            let body = format!(r#"{{"topic":"t","data":{data},"encoding":{encoding}}}"#);
+            assert_eq!(refused(&body).0, Code::BodyInvalid, "{body}");
         }
         let options = PublishOptions::of("/publish", &[]).expect("valid");
         let problem = parse(b"{\"topic\":\"\xff", &options, 16).expect_err("not UTF-8");

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::fast_path;
 use crate::{
-    event::Data,
+    event::{Data, data::BASE64},
     http::message::problem::{Code, Problem},
 };
 
@@ -21,6 +21,27 @@ pub(super) fn data(value: &RawValue) -> Result<Data, Problem> {
         Some(text) => Ok(text.into()),
         None if json.starts_with('"') => text(json).map(Data::from),
         None => compact(json).map(Data::from),
+    }
+}
+
+/// The data of an event whose envelope says how it is encoded: binary data as base64.
+pub(super) fn encoded(value: &RawValue, encoding: &str) -> Result<Data, Problem> {
+    let invalid = |detail| Err(Problem::new(Code::BodyInvalid, detail));
+    if encoding != BASE64 {
+        return invalid("'encoding' must be \"base64\", for binary data; leave it out for text");
+    }
+    let json = value.get();
+    let bytes = match fast_path::string(json) {
+        Some(text) => Data::from_base64(text),
+        None if json.starts_with('"') => Data::from_base64(&text(json)?),
+        None => return invalid("the 'data' of an envelope with 'encoding' must be a string of base64"),
+    };
+    match bytes {
+        Some(bytes) => Ok(Data::binary(bytes.into())),
+        None => invalid(
+            "'data' is not base64, as 'encoding' says; use the standard alphabet (+ and /) with its padding, \
+                         without line breaks",
+        ),
     }
 }
 

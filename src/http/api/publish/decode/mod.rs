@@ -3,6 +3,7 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | a whole body becomes events |
+//! | `media_type` | whether a Content-Type says text |
 //! | [`options`] | the format of the body, defaults, condition and key |
 //! | `envelope` | a JSON envelope, or an array of them |
 //! | [`event_reader`] | the events of a stream, one by one |
@@ -26,6 +27,7 @@ pub(super) mod interner;
 mod json;
 pub(super) mod key;
 mod line_splitter;
+mod media_type;
 pub(super) mod options;
 
 /// The events of a whole body, each with at most `event_bytes` bytes of data.
@@ -38,7 +40,10 @@ pub(super) fn whole(
     event_bytes: usize,
 ) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
     match &options.topic {
-        Some(topic) => Ok((vec![options.event(topic.clone(), Data::new(body)?)], BatchShape::One)),
+        Some(topic) => {
+            let data = if options.binary { Data::any(body) } else { Data::new(body)? };
+            Ok((vec![options.event(topic.clone(), data)], BatchShape::One))
+        }
         // The events have copies of what they need of the body.
         None => envelope::parse(&body, options, event_bytes),
     }

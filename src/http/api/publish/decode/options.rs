@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 
-use super::interner::TopicInterner;
+use super::{interner::TopicInterner, media_type};
 use crate::{
     engine::ExpectedLast,
     event::{Data, EventId, EventName, NewEvent, TopicName, TraceParent, record::MAX_RETRY_MS},
@@ -41,6 +41,8 @@ pub(in crate::http::api::publish) enum BodyFormat {
 #[derive(Debug, Clone)]
 pub(in crate::http::api::publish) struct PublishOptions {
     pub(in crate::http::api::publish) format: BodyFormat,
+    /// Whether the body may be binary data, which its type says.
+    pub(in crate::http::api::publish) binary: bool,
     /// The topic in the query.
     pub(in crate::http::api::publish) topic: Option<TopicName>,
     pub(in crate::http::api::publish) name: EventName,
@@ -58,8 +60,10 @@ impl PublishOptions {
         keys::PUBLISH.check(&query)?;
         let topic = query.one("topic")?.map(|text| interner.topic(text)).transpose()?;
         let retry = query.number("retry", 0, MAX_RETRY_MS.into())?;
+        let essence = media_type::essence(&head.headers);
         let options = Self {
-            format: format(&head.headers, topic.is_some())?,
+            format: format(&head.headers, essence, topic.is_some())?,
+            binary: !media_type::says_text(essence),
             topic,
             name: EventName::new(query.one("event")?.unwrap_or_default())?,
             retry: retry.map(|ms| u32::try_from(ms).expect("at most MAX_RETRY_MS")),
@@ -112,10 +116,8 @@ impl PublishOptions {
 /// The format that follows from the Content-Type and the topic. With a topic in the query everything but the two stream
 /// formats is data, including JSON; without one only JSON can name the topic. A multipart form is refused, because its
 /// sender (`curl -F`, a page's `FormData`) means the fields and not the boundaries around them.
-fn format(headers: &HeaderMap, has_topic: bool) -> Result<BodyFormat, Problem> {
+fn format(headers: &HeaderMap, essence: &[u8], has_topic: bool) -> Result<BodyFormat, Problem> {
     headers::uncompressed(headers)?;
-    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    let essence = content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
     Ok(if essence.eq_ignore_ascii_case(b"application/x-ndjson") {
         BodyFormat::Lines
     } else if essence.eq_ignore_ascii_case(b"text/event-stream") {

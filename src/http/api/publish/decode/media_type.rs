@@ -1,0 +1,98 @@
+//! Whether the Content-Type of a body says that it is text.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// Subtypes of text that are not below `text/`, beside those that end in a [suffix](TEXT_SUFFIXES) of text.
+const TEXT_SUBTYPES: [&[u8]; 14] = [
+    b"ecmascript",
+    b"graphql",
+    b"javascript",
+    b"json",
+    b"jsonl",
+    b"sql",
+    b"toml",
+    b"x-javascript",
+    b"x-ndjson",
+    b"x-sh",
+    b"x-www-form-urlencoded",
+    b"x-yaml",
+    b"xml",
+    b"yaml",
+];
+
+/// Suffixes (RFC 6839, RFC 8091, RFC 9512) of subtypes whose content is text.
+const TEXT_SUFFIXES: [&[u8]; 4] = [b"+json", b"+json-seq", b"+xml", b"+yaml"];
+
+/// The type without its parameters; empty when there is none.
+pub(super) fn essence(headers: &HeaderMap) -> &[u8] {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    content_type.split(|&b| b == b';').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether a body of this type must be UTF-8: `text/…`, the [types](TEXT_SUBTYPES) of text below `application/` and others, and
+/// what is no type. Any other type may be of binary data.
+pub(super) fn says_text(essence: &[u8]) -> bool {
+    let Some(slash) = essence.iter().position(|&b| b == b'/') else { return true };
+    let (kind, subtype) = (&essence[..slash], &essence[slash + 1..]);
+    let is_token = |text: &[u8]| !text.is_empty() && text.iter().all(|b| b.is_ascii_graphic() && *b != b'/');
+    if !is_token(kind) || !is_token(subtype) || kind.eq_ignore_ascii_case(b"text") {
+        return true;
+    }
+    let subtype = subtype.to_ascii_lowercase();
+    TEXT_SUBTYPES.contains(&&*subtype) || TEXT_SUFFIXES.iter().any(|suffix| subtype.ends_with(suffix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_binary_data_are_told_from_those_of_text_and_from_none() {
+        for text in [
+            "",
+            "complete junk",
+            "octet-stream",
+            "/",
+            "application/",
+            "/pdf",
+            "a/b/c",
+            "image/pn g",
+            "text/plain",
+            "Text/CSV",
+            "application/json",
+            "application/x-www-form-urlencoded",
+            "application/ld+json",
+            "image/svg+xml",
+            "application/Atom+XML",
+            "application/x-ndjson",
+        ] {
+            assert!(says_text(text.as_bytes()), "{text}");
+        }
+        for binary in [
+            "application/octet-stream",
+            "Application/PDF",
+            "application/gzip",
+            "application/zip",
+            "application/wasm",
+            "application/cbor",
+            "application/msgpack",
+            "application/x-protobuf",
+            "application/vnd.apache.arrow.stream",
+            "image/png",
+            "audio/ogg",
+            "video/mp4",
+            "font/woff2",
+            "application/xmlx",
+        ] {
+            assert!(!says_text(binary.as_bytes()), "{binary}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_no_part_of_the_type() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(essence(&headers), b"");
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(" image/png ; charset=binary"));
+        assert_eq!(essence(&headers), b"image/png");
+    }
+}
