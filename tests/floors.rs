@@ -134,6 +134,9 @@ const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "std:
 /// Most lines of a file without its tests: a longer one holds two ideas.
 const MOST_LINES: usize = 400;
 
+/// Tables of one idea, which grow by an entry for each thing that they list.
+const LONG_TABLES: &[&str] = &["config/keys"];
+
 struct Source {
     /// Below `src/`, without `.rs`.
     path: String,
@@ -397,7 +400,11 @@ fn only_tests_use_the_fixture_of_a_configuration() {
 fn a_file_holds_one_idea() {
     let long = |source: &Source| -> Vec<String> {
         let length = source.length;
-        if length > MOST_LINES { vec![format!("{length} lines without its tests")] } else { vec![] }
+        if length > MOST_LINES && !LONG_TABLES.contains(&&*source.path) {
+            vec![format!("{length} lines without its tests")]
+        } else {
+            vec![]
+        }
     };
     assert_eq!(violations(long), [""; 0]);
 }

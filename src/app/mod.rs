@@ -33,14 +33,18 @@ use self::{
     service::{Reporter, ServiceManager, ServiceState},
 };
 use crate::{
-    config::{Config, kinds::EngineKind},
+    config::{
+        Config,
+        kinds::{EngineKind, ProtocolKind},
+    },
     engine::{Engine, log::LOOKUPS},
     http::{
         api::{
+            durable_streams::state::DurableStreams,
             operators::metrics,
             server::{self, Listeners},
             site::reads::SITE_READS,
-            state::{AppState, Instruments, Limits},
+            state::{AppState, Instruments, Limits, Protocols, Services},
         },
         auth::{authenticator::AuthState, policy::Policies},
         net::{
@@ -181,7 +185,8 @@ fn start_reporting(
         tracer: otlp.as_ref().and_then(Otlp::tracer),
         otlp: otlp.as_ref().map(Otlp::stats),
     };
-    let app = Arc::new(AppState::new(hub, relay, net, auth, config.hub.site.clone(), limits(config), instruments));
+    let services = Services { relay, protocols: protocols(config, &hub), site: config.hub.site.clone() };
+    let app = Arc::new(AppState::new(hub, services, net, auth, limits(config), instruments));
     let export = otlp.map(|otlp| {
         let operators = Arc::clone(&app.operators);
         otlp.start(move || {
@@ -263,6 +268,13 @@ fn shard(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<(
     // Dropping the runtime would wait for every blocking read, also on a disk that does not respond.
     runtime.shutdown_timeout(LAST_READS);
     served
+}
+
+fn protocols(config: &Config, hub: &Arc<Hub>) -> Protocols {
+    let is_on = |protocol| config.hub.protocols.contains(&protocol);
+    let durable_streams = is_on(ProtocolKind::DurableStreams)
+        .then(|| Arc::new(DurableStreams::new(Arc::clone(hub), config.durable_streams.long_poll)));
+    Protocols { durable_streams }
 }
 
 fn hub_config(config: &Config) -> HubConfig {

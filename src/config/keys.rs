@@ -8,8 +8,8 @@
 use super::{
     access::{IssuerList, TokenList, TopicFilter},
     kinds::{
-        Count, DurationText, EngineKind, FilePath, LogFilter, LogFormat, Maybe, Milliseconds, Path, PlainText, Shards,
-        Size, Switch, ValueKind,
+        Count, DurationText, EngineKind, FilePath, LogFilter, LogFormat, Maybe, Milliseconds, Path, PlainText,
+        ProtocolKind, Shards, Size, Switch, ValueKind,
     },
     list::ListOf,
     listen::{Listen, Mode},
@@ -40,6 +40,10 @@ settings! {
         ///
         /// With jetstream the log is in a NATS JetStream stream, and many hubs serve it. With memory nothing is durable.
         engine: EngineKind = "sled";
+        /// Further protocols: durable-streams
+        ///
+        /// Each on the same topics, at paths of its own. One that is not named is not there.
+        protocols: ListOf<ProtocolKind> = "none";
         /// Allow every request, without authentication
         ///
         /// Required beyond the loopback, and behind a proxy, when no credential is configured; the hub then accepts
@@ -169,6 +173,14 @@ settings! {
         query_subscribe: Switch = "true";
         /// Accept ?access_token= to publish
         query_publish: Switch = "false";
+    }
+
+    /// Durable Streams
+    durable_streams: DurableStreams {
+        /// Time that a long poll waits for data
+        ///
+        /// As the protocol proposes. Below the 60 s after which stock proxies time out.
+        long_poll: DurationText = "30s", "100ms"..="55s";
     }
 
     /// Other sites

@@ -93,6 +93,13 @@ impl EngineKind {
     }
 }
 
+/// A protocol beside the hub's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProtocolKind {
+    /// Durable Streams 1.0.
+    DurableStreams,
+}
+
 /// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -267,6 +274,18 @@ impl ValueKind for EngineKind {
             "jetstream" => Ok(Self::JetStream),
             "memory" => Ok(Self::Memory),
             _ => problem("is not an engine; choose sled, jetstream or memory"),
+        }
+    }
+}
+
+impl ValueKind for ProtocolKind {
+    type Value = Self;
+    const METAVAR: &'static str = "NAMES";
+
+    fn parse(text: &str) -> Result<Self, Vec<String>> {
+        match text {
+            "durable-streams" => Ok(Self::DurableStreams),
+            _ => problem("is not a protocol; choose durable-streams"),
         }
     }
 }

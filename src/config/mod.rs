@@ -24,7 +24,7 @@
 use std::path::PathBuf;
 
 use environment::Environment;
-use kinds::EngineKind;
+use kinds::{EngineKind, ProtocolKind};
 use listen::Listen;
 use providers::ProviderSettings;
 use resolve::Resolver;
@@ -196,6 +196,11 @@ impl Config {
                 resolver.require(!list[..index].contains(address), &keys[..1], format_args!("has {address} twice"));
             }
         }
+        resolver.require(
+            hub.engine != EngineKind::JetStream || !hub.protocols.contains(&ProtocolKind::DurableStreams),
+            &["protocols", "engine"],
+            "durable-streams is not served from jetstream: each hub keeps the order of producers in its own memory; use sled",
+        );
         resolver.require(
             tls.cert.is_some() == tls.key.is_some(),
             &["tls.cert", "tls.key"],

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     api::{
         request_log::RequestScope,
-        state::{AppState, Instruments, Limits},
+        state::{AppState, Instruments, Limits, Services},
     },
     auth::{
         Authorization, Caller, CallerQuotas,
@@ -109,7 +109,7 @@ pub(super) fn app_of(hub: Arc<Hub>, limits: Limits) -> Arc<AppState> {
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
     let instruments = Instruments { log_dropped: || 0, log_requests: false, tracer: None, otlp: None };
-    Arc::new(AppState::new(hub, None, net, auth, None, limits, instruments))
+    Arc::new(AppState::new(hub, Services::default(), net, auth, limits, instruments))
 }
 
 /// A policy with these access settings.

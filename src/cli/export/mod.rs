@@ -94,9 +94,10 @@ pub async fn run(args: ExportArgs) -> Result<(), CliError> {
         export.rest(&mut file, &header, None).await?
     };
     drop(line);
-    let lacking = match export.pages.lacks_metadata() {
-        true => "; what other protocols keep with events is not in it: that takes a token with admin",
-        false => "",
+    let lacking = if export.pages.lacks_metadata() {
+        "; what other protocols keep with events is not in it: that takes a token with admin"
+    } else {
+        ""
     };
     output::print_error(format_args!("{events} {} exported{lacking}", if events == 1 { "event" } else { "events" }));
     Ok(())

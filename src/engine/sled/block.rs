@@ -196,6 +196,7 @@ pub(super) struct Block {
 
 /// One event of a block. Its name, metadata and data are ranges of the block's bytes.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of the entry")]
 pub(super) struct BlockEvent {
     pub(super) header: EventHeader,
     pub(super) closes: bool,

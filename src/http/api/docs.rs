@@ -12,12 +12,13 @@ use crate::http::{
 };
 
 /// Name and text of each document. Links to other files become plain text, and so do images.
-const DOCUMENTS: [(&str, &str); 8] = [
+const DOCUMENTS: [(&str, &str); 9] = [
     ("PROTOCOL.md", include_str!("../../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../../docs/CLIENTS.md")),
     ("PRODUCERS.md", include_str!("../../../docs/PRODUCERS.md")),
     ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
     ("RELAY.md", include_str!("../../../docs/RELAY.md")),
+    ("DURABLE-STREAMS.md", include_str!("../../../docs/DURABLE-STREAMS.md")),
     ("JETSTREAM.md", include_str!("../../../docs/JETSTREAM.md")),
     ("SCALING.md", include_str!("../../../docs/SCALING.md")),
     ("CONSOLE.md", include_str!("../../../docs/CONSOLE.md")),

@@ -181,6 +181,9 @@ pub const END_STREAMS: Keys = Keys {
 pub const END_STREAM: Keys =
     Keys { known: &[CREDENTIAL], aliases: &[("holder", "DELETE /admin/streams?holder=H for all of a holder")] };
 
+/// `GET /v1/stream/NAME`, whose protocol asks that others are ignored.
+pub const STREAM_READ: Keys = Keys { known: &["offset", "live", "cursor", CREDENTIAL], aliases: &[] };
+
 /// The cursor: the first value that is not empty of `last_event_id`, `lastEventId`, `Last-Event-ID` or another spelling
 /// that differs in case, hyphens and underscores only.
 pub fn cursor<'a>(query: &'a Query<'_>) -> Option<&'a str> {
@@ -216,7 +219,7 @@ fn normalized(key: &str) -> String {
 
 /// The keys of every route, and its methods.
 #[cfg(test)]
-pub(super) const ALL: [(&str, &[&str], &Keys); 17] = [
+pub(super) const ALL: [(&str, &[&str], &Keys); 18] = [
     ("/events", &["get"], &EVENTS),
     ("/events", &["post"], &EVENTS_BY_BODY),
     ("/publish", &["post"], &PUBLISH),
@@ -234,6 +237,7 @@ pub(super) const ALL: [(&str, &[&str], &Keys); 17] = [
     ("/admin/streams", &["get"], &STREAMS),
     ("/admin/streams", &["delete"], &END_STREAMS),
     ("/admin/streams/{id}", &["delete"], &END_STREAM),
+    ("/v1/stream/{name}", &["get"], &STREAM_READ),
 ];
 
 #[cfg(test)]

@@ -6,11 +6,14 @@
 //! | [`state`] | the state of the process and of one core |
 //! | [`admission`] | whether a new request is processed at the moment |
 //! | [`routes`] | the routing table, and the headers of every response |
+//! | [`head_checks`] | what the head of every request must satisfy |
 //! | [`request_log`] | the span of a request, and its line in the log |
 //! | [`request_span`] | the span of a request for the OTLP export |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
+//! | [`durable_streams`] | `/v1/stream/NAME`: Durable Streams |
+//! | [`topic_guard`] | what a protocol forbids publishers by other doors |
 //! | [`backup`] | `POST /backup`: a copy of everything, while the hub goes on |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
 //! | [`console`] | the web page at `/` |
@@ -33,8 +36,10 @@ pub mod body;
 pub mod console;
 pub mod cursor_text;
 pub mod docs;
+pub mod durable_streams;
 pub mod envelope;
 pub mod events;
+pub mod head_checks;
 pub mod keys;
 pub mod openapi;
 pub mod operators;
@@ -48,5 +53,6 @@ pub mod server;
 pub mod site;
 pub mod state;
 pub mod stream;
+pub mod topic_guard;
 pub mod topics;
 pub mod whoami;

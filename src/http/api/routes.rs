@@ -2,12 +2,13 @@
 
 use std::{future::poll_fn, pin::pin, sync::atomic::Ordering::Relaxed};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use matchit::Router;
 
 use super::{
-    backup, console, docs,
+    backup, console, docs, durable_streams,
     events::{self, native::NATIVE},
+    head_checks::{check_framing, check_headers},
     openapi, operators, publish,
     relay::{
         drop_in::{self, RelayPath},
@@ -15,13 +16,13 @@ use super::{
     },
     request_log::RequestScope,
     site,
-    state::{Limits, ShardState},
+    state::ShardState,
     topics, whoami,
 };
 use crate::http::{
     auth::{Caller, cors::Cors},
     message::{
-        accept, headers,
+        accept,
         problem::{Code, Problem},
         query::Query,
         request_id::REQUEST_ID,
@@ -60,10 +61,11 @@ pub(super) enum Route {
     OpenApi,
     Site,
     Backup,
+    DurableStream,
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-pub(super) const TABLE: [(&str, Route, &str); 27] = [
+pub(super) const TABLE: [(&str, Route, &str); 28] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
@@ -89,6 +91,7 @@ pub(super) const TABLE: [(&str, Route, &str); 27] = [
     ("/admin/streams/{id}", Route::Stream, "DELETE, OPTIONS"),
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/backup", Route::Backup, "POST, OPTIONS"),
+    ("/v1/stream/{*name}", Route::DurableStream, durable_streams::METHODS),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
@@ -203,12 +206,16 @@ impl Routes {
             | Route::Streams
             | Route::Stream
             | Route::Metrics
-            | Route::Backup => {}
+            | Route::Backup
+            | Route::DurableStream => {}
         }
         let (head, body) = request.into_parts();
         let caller = match shard.auth.caller(&head) {
             Ok(caller) => caller,
             Err(problem) if matches!(route, Route::Events | Route::RunEvents | Route::Stats) => {
+                return events::refuse_unparsed(&shard.events, &head.headers, problem);
+            }
+            Err(problem) if route == Route::DurableStream && head.method == Method::GET => {
                 return events::refuse_unparsed(&shard.events, &head.headers, problem);
             }
             Err(problem) => {
@@ -230,22 +237,21 @@ impl Routes {
 
     /// The route of the path, if the listener that accepted the request serves it.
     fn at(&self, shard: &ShardState, request: &IncomingRequest) -> Result<(Route, &'static str), Problem> {
-        let (route, methods) = *self
-            .0
-            .at(request.uri().path())
-            .map_err(|_| Problem::new(Code::NotFound, "no such path; GET /docs/PROTOCOL.md lists them"))?
-            .value;
+        let (route, methods) = *self.0.at(request.uri().path()).map_err(|_| no_such_path())?.value;
         let listener = listener(request);
         let here = match route {
             Route::Health | Route::Ready | Route::Docs | Route::OpenApi | Route::Whoami => true,
             Route::Stats | Route::History | Route::Streams | Route::Stream | Route::Metrics => {
                 shard.app.auth.serves_operators(listener)
             }
+            // A protocol that is off is not there.
+            Route::DurableStream if shard.app.protocols.durable_streams.is_none() => return Err(no_such_path()),
             Route::Publish
             | Route::Events
             | Route::Event
             | Route::Topics
             | Route::Relay
+            | Route::DurableStream
             | Route::Runs
             | Route::Run
             | Route::RunEvents
@@ -261,6 +267,10 @@ impl Routes {
     }
 }
 
+fn no_such_path() -> Problem {
+    Problem::new(Code::NotFound, "no such path; GET /docs/PROTOCOL.md lists them")
+}
+
 fn listener<B>(request: &Request<B>) -> ListenerRole {
     request.extensions().get::<Peer>().map_or(ListenerRole::Public, |peer| peer.listener)
 }
@@ -269,45 +279,6 @@ fn listener<B>(request: &Request<B>) -> ListenerRole {
 /// browser on this machine could use it.
 fn allows_cross_origin(shard: &ShardState, listener: ListenerRole) -> bool {
     !shard.app.auth.is_unauthenticated(listener)
-}
-
-/// Checks the size of each header line and of all headers. hyper has its own bound, but a coarse one, and none for a
-/// line.
-fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Problem> {
-    let mut total = 0;
-    for (name, value) in headers {
-        let size = name.as_str().len() + value.len();
-        total += size;
-        if size > limits.header_line_bytes {
-            let detail = format!("the header '{name}' has more than {} bytes; shorten it", limits.header_line_bytes);
-            return Err(Problem::new(Code::HeadersTooLarge, detail));
-        }
-    }
-    if total > limits.headers_bytes {
-        let detail = format!("the headers have more than {} bytes together; send fewer", limits.headers_bytes);
-        return Err(Problem::new(Code::HeadersTooLarge, detail));
-    }
-    Ok(())
-}
-
-/// Checks what RFC 9112 requires beyond hyper: one `Host` (3.2), and no transfer coding but `chunked` (6.1). hyper
-/// passes bodies of other codings on undecoded.
-fn check_framing<B>(request: &Request<B>) -> Result<(), Problem> {
-    let headers = request.headers();
-    if headers::one(headers, &header::HOST)?.is_none() && request.version() == Version::HTTP_11 {
-        return Err(Problem::new(Code::HeaderInvalid, "the header Host is missing; HTTP/1.1 needs it"));
-    }
-    let lines = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
-    let mut codings = codings.map(<[u8]>::trim_ascii).filter(|coding| !coding.is_empty());
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(only), None) if only.eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Problem::new(
-            Code::TransferEncodingUnsupported,
-            "send the body with Content-Length, or with Transfer-Encoding: chunked and nothing else",
-        )),
-    }
 }
 
 async fn handle(
@@ -336,6 +307,10 @@ async fn handle(
         Route::Streams | Route::Stream => {
             Box::pin(operators::streams::handle(&app.operators, &caller.authorization, request)).await
         }
+        Route::DurableStream => match shard.stream_context(scope) {
+            Some(context) => Box::pin(durable_streams::handle(&context, caller, request)).await,
+            None => Err(no_such_path()),
+        },
         Route::Backup => Box::pin(backup::handle(&app.backup, caller, request)).await,
         Route::Metrics => operators::metrics::handle(&app.operators, &caller.authorization, request.headers()).await,
         Route::Runs if request.method() == Method::POST => {

@@ -5,6 +5,7 @@ use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::task::spawn_local;
 
 use super::{
+    durable_streams::expiry,
     operators::state::OperatorsState,
     routes::Routes,
     state::{AppState, ShardState},
@@ -74,6 +75,11 @@ pub async fn serve(app: Arc<AppState>, index: usize, listeners: Listeners) -> io
         && let Some(relay) = &handler.state.app.relay
     {
         spawn_local(follow(Arc::clone(relay)));
+    }
+    if index == 0
+        && let Some(streams) = &handler.state.app.protocols.durable_streams
+    {
+        spawn_local(expiry::run(Arc::clone(streams)));
     }
     if index == 0 && net.tls.is_some() {
         spawn_local(watch_certificate(Arc::clone(&net)));

@@ -11,12 +11,15 @@ use std::{
 use super::{
     backup::BackupState,
     body::{Bodies, MIN_DISCARD_BYTES},
+    durable_streams::{StreamContext, guard::StreamGuard, state::DurableStreams},
     events::{page, state::EventsState},
     operators::{history::History, rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
     relay::state::RelayState,
+    request_log::RequestScope,
     site::SiteState,
     stream::{mailbox::StreamMailboxes, record::start_clock, shard::StreamShard},
+    topic_guard::TopicGuards,
     topics::state::TopicsState,
 };
 use crate::{
@@ -48,6 +51,8 @@ pub struct AppState {
     pub relay: Option<Arc<Relay>>,
     /// Of `/publish`.
     pub publish: PublishState,
+    /// The protocols beside the hub's own.
+    pub protocols: Protocols,
     /// Of `/topics`.
     pub topics: TopicsState,
     /// Of `/backup`.
@@ -82,6 +87,33 @@ pub struct ShardState {
     pub site: SiteState,
     /// Makes the ids of this core's requests.
     pub request_ids: RequestIds,
+}
+
+/// What a process serves beside the hub.
+#[derive(Default)]
+pub struct Services {
+    /// The relay; `None` when no provider is configured.
+    pub relay: Option<Arc<Relay>>,
+    /// The protocols beside the hub's own.
+    pub protocols: Protocols,
+    /// The directory of the site; `None` when the hub serves none.
+    pub site: Option<PathBuf>,
+}
+
+/// The protocols beside the hub's own; `None` for one that is off.
+#[derive(Debug, Default)]
+pub struct Protocols {
+    /// Durable Streams.
+    pub durable_streams: Option<Arc<DurableStreams>>,
+}
+
+impl Protocols {
+    /// What they forbid publishers by other doors.
+    fn guards(&self) -> TopicGuards {
+        let durable_streams =
+            self.durable_streams.iter().map(|streams| Arc::new(StreamGuard(Arc::clone(streams))) as _);
+        TopicGuards::new(durable_streams.collect())
+    }
 }
 
 /// What observes a process, and is not of its state.
@@ -126,15 +158,15 @@ impl AppState {
     #[must_use]
     pub fn new(
         hub: Arc<Hub>,
-        relay: Option<Arc<Relay>>,
+        Services { relay, protocols, site }: Services,
         net: NetState,
         auth: AuthState,
-        site: Option<PathBuf>,
         limits: Limits,
         instruments: Instruments,
     ) -> Self {
         let heartbeats = Heartbeats::new(hub.broker().shards().len());
         let (net, auth) = (Arc::new(net), Arc::new(auth));
+        let guards = protocols.guards();
         let bodies = Arc::new(Bodies {
             memory: BodyMemory::new(HeldMemory::Bodies, limits.inflight_bytes),
             timeout: limits.body_timeout,
@@ -147,11 +179,13 @@ impl AppState {
                 hub: Arc::clone(&hub),
                 bodies: Arc::clone(&bodies),
                 policies: Arc::clone(&auth.policies),
+                guards: guards.clone(),
                 drain: net.drain.clone(),
                 limits: PublishLimits { event_bytes: limits.event_bytes, batch_bytes: limits.batch_bytes },
             },
             topics: TopicsState {
                 hub: Arc::clone(&hub),
+                guards,
                 bodies: Arc::clone(&bodies),
                 policies: Arc::clone(&auth.policies),
             },
@@ -172,6 +206,7 @@ impl AppState {
             tracer: instruments.tracer,
             hub,
             relay,
+            protocols,
             net,
             auth,
             bodies,
@@ -184,6 +219,19 @@ impl AppState {
 }
 
 impl ShardState {
+    /// What a request for a stream of Durable Streams needs; `None` when the protocol is off.
+    pub fn stream_context<'a>(&'a self, scope: &'a RequestScope) -> Option<StreamContext<'a>> {
+        let app = &self.app;
+        Some(StreamContext {
+            streams: app.protocols.durable_streams.as_ref()?,
+            publisher: &self.publish.publisher,
+            events: &self.events,
+            bodies: &app.bodies,
+            policies: &app.auth.policies,
+            scope,
+        })
+    }
+
     /// The state of the core with this index, before its first connection.
     #[must_use]
     pub fn new(app: Arc<AppState>, index: usize) -> Self {

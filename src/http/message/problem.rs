@@ -72,6 +72,13 @@ codes! {
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
     IdempotencyConflict, "idempotency-conflict", CONFLICT, "The Idempotency-Key was used for another request";
     TopicClosed, "topic-closed", CONFLICT, "The topic is closed";
+    StreamExists, "stream-exists", CONFLICT, "There is a stream of this name with another configuration";
+    ContentTypeMismatch, "content-type-mismatch", CONFLICT, "The stream has another content type";
+    StreamSeqConflict, "stream-seq-conflict", CONFLICT, "The Stream-Seq is not above the last one";
+    ProducerGap, "producer-gap", CONFLICT, "Appends of the producer are missing";
+    ProducerFenced, "producer-fenced", FORBIDDEN, "A later producer with this id has taken over";
+    StreamDeleted, "stream-deleted", GONE, "The stream was deleted";
+    OffsetGone, "offset-gone", GONE, "Events after the offset are gone";
     BackupRunning, "backup-running", CONFLICT, "Another backup is being made";
     BackupUnsupported, "backup-unsupported", NOT_IMPLEMENTED, "The engine has no backups of its own";
     TopicBusy, "topic-busy", CONFLICT, "The topic has a running run";

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::{client_watch::ClientWatch, connection::stall_handle, tracked_socket::StallHandle};
 
 /// Cuts a response that is being sent by hyper: over HTTP/1 its connection, over HTTP/2 its stream.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Cutter {
     /// Of a connection.
     Connection(ClientWatch),

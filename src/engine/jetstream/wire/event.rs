@@ -96,9 +96,10 @@ impl EventRecord {
         } else {
             EventName::stored(&fields.text('n')?).map_err(|_| WireError::Malformed("the name is not an event's"))?
         };
-        let data = match flags.contains('b') {
-            true => Data::binary(payload),
-            false => Data::new(payload).map_err(|_| WireError::Malformed("the data is not UTF-8"))?,
+        let data = if flags.contains('b') {
+            Data::binary(payload)
+        } else {
+            Data::new(payload).map_err(|_| WireError::Malformed("the data is not UTF-8"))?
         };
         let new = NewEvent {
             topic,

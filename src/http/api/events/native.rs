@@ -140,14 +140,11 @@ fn request(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Resu
 
 /// The mode of a request that asks for metadata.
 fn export(mode: ResponseMode) -> Result<ResponseMode, Problem> {
-    match mode {
-        ResponseMode::Page { limit, wait: Duration::ZERO } => Ok(ResponseMode::Export { limit }),
-        _ => {
-            let detail =
-                "'metadata' is for pages without 'before' and 'wait'; ask for one with 'Accept: application/json'";
-            Err(Problem::new(Code::QueryInvalid, detail))
-        }
-    }
+    let ResponseMode::Page { limit, wait: Duration::ZERO } = mode else {
+        let detail = "'metadata' is for pages without 'before' and 'wait'; ask for one with 'Accept: application/json'";
+        return Err(Problem::new(Code::QueryInvalid, detail));
+    };
+    Ok(ResponseMode::Export { limit })
 }
 
 fn older(text: &str, limit: usize) -> Result<ResponseMode, Problem> {

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `decode` | bytes and options become events; no I/O |
 //! | `flow` | the body is read, its events are published through the hub's [`Publisher`], and the receipts are sent |
+//! | [`allowance`] | what a caller may publish, and what it is charged for |
 //! | `receipt` | receipts as JSON |
 //! | [`shard`], [`state`] | what the publishes of a core share, and those of the process |
 //!
@@ -36,6 +37,7 @@ use crate::{
     http::{auth::Caller, message::problem::Problem, net::response::Response},
 };
 
+pub mod allowance;
 mod decode;
 mod flow;
 mod receipt;

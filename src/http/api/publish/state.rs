@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    http::{api::body::Bodies, auth::policy::Policies},
+    http::{
+        api::{body::Bodies, topic_guard::TopicGuards},
+        auth::policy::Policies,
+    },
     hub::{Hub, publisher::PublishLimits},
     lifecycle::Drain,
 };
@@ -16,6 +19,8 @@ pub struct PublishState {
     pub bodies: Arc<Bodies>,
     /// The policy that long publishes are authorized by again.
     pub policies: Arc<Policies>,
+    /// What protocols forbid.
+    pub guards: TopicGuards,
     /// The state of the shutdown.
     pub drain: Drain,
     /// Bytes of one event's data, and of a batch's body, at most.

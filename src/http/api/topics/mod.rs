@@ -135,7 +135,9 @@ where
     let authorization = &mut caller.authorization;
     // The credential may have expired while the body arrived.
     authorization.renew(&state.policies).and_then(|()| authorization.require_admin(CHANGE))?;
-    let view = state.hub.configure(name, settings::parse(&bytes)?).await?;
+    let change = settings::parse(&bytes)?;
+    state.guards.check_change(&name, &change)?;
+    let view = state.hub.configure(name, change).await?;
     Ok(json(&TopicBody::new(&view)))
 }
 

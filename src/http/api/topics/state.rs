@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    http::{api::body::Bodies, auth::policy::Policies},
+    http::{
+        api::{body::Bodies, topic_guard::TopicGuards},
+        auth::policy::Policies,
+    },
     hub::Hub,
 };
 
@@ -13,6 +16,8 @@ pub struct TopicsState {
     pub hub: Arc<Hub>,
     /// Reads the settings.
     pub bodies: Arc<Bodies>,
+    /// What protocols forbid.
+    pub guards: TopicGuards,
     /// The policy that a change is authorized by again after its body has arrived.
     pub policies: Arc<Policies>,
 }

@@ -19,7 +19,10 @@ use super::body_reader::BodyReader;
 use crate::{
     event::{NewEvent, TopicName},
     http::{
-        api::publish::{decode::event_reader::ParsedItem, state::PublishState},
+        api::{
+            publish::{decode::event_reader::ParsedItem, state::PublishState},
+            topic_guard::TopicGuards,
+        },
         auth::{Caller, policy::Policies},
         message::problem::Problem,
     },
@@ -30,6 +33,7 @@ pub(super) struct RateGate {
     caller: Caller,
     hub: Arc<Hub>,
     policies: Arc<Policies>,
+    guards: TopicGuards,
     /// How long a line may wait before it is refused.
     timeout: Duration,
     delayed: Option<DelayedEvent>,
@@ -45,8 +49,8 @@ struct DelayedEvent {
 impl RateGate {
     /// A gate for the stream of `caller`.
     pub(super) fn new(state: &PublishState, caller: Caller) -> Self {
-        let (hub, policies) = (Arc::clone(&state.hub), Arc::clone(&state.policies));
-        Self { caller, hub, policies, timeout: state.bodies.timeout, delayed: None }
+        let (hub, policies, guards) = (Arc::clone(&state.hub), Arc::clone(&state.policies), state.guards.clone());
+        Self { caller, hub, policies, guards, timeout: state.bodies.timeout, delayed: None }
     }
 
     /// Whether a line waits.
@@ -86,7 +90,9 @@ impl RateGate {
                 other => return Poll::Ready(other),
             },
         };
-        if let Err(problem) = self.caller.authorization.publish(&event.topic) {
+        let authorized = self.caller.authorization.publish(&event.topic);
+        let allowed = authorized.and_then(|()| self.guards.check_publish(std::slice::from_ref(&event)));
+        if let Err(problem) = allowed {
             return Poll::Ready(Some(Err(problem)));
         }
         let Err(exceeded) = self.caller.quotas.publish(&self.hub, std::slice::from_ref(&event)) else {

@@ -3,31 +3,25 @@
 use bytes::Bytes;
 use http::request::Parts;
 
-use crate::{
-    event::NewEvent,
-    http::{
-        api::{
-            body,
-            publish::{
-                decode::{
-                    self,
-                    batch_shape::BatchShape,
-                    key,
-                    options::{BodyFormat, PublishOptions},
-                },
-                receipt::ReceiptWriter,
-                shard::PublishShard,
-                state::PublishState,
+use crate::http::{
+    api::{
+        body,
+        publish::{
+            allowance::CallerAllowance,
+            decode::{
+                self,
+                batch_shape::BatchShape,
+                key,
+                options::{BodyFormat, PublishOptions},
             },
+            receipt::ReceiptWriter,
+            shard::PublishShard,
+            state::PublishState,
         },
-        auth::Caller,
-        message::problem::{Code, Problem},
-        net::response::Response,
     },
-    hub::{
-        Hub,
-        publisher::{Allowance, PublishRefused},
-    },
+    auth::Caller,
+    message::problem::Problem,
+    net::response::Response,
 };
 
 /// Memory that an event of a batch takes besides its data, in bytes.
@@ -59,6 +53,7 @@ where
     }
     // The credential may have expired while the body was read.
     caller.authorization.renew(&state.policies)?;
+    state.guards.check_publish(&events)?;
     let allowance = CallerAllowance { caller: &caller, hub: &state.hub };
     let admitted = shard.publisher.admit(events, options.expect, &allowance)?;
     let (holder, owner) = (caller.authorization.holder(), caller.quotas.owner);
@@ -73,40 +68,4 @@ where
     };
     drop(permit);
     Ok(body::json(json))
-}
-
-/// What a caller may publish: its grant, and the accounts that it is charged to.
-struct CallerAllowance<'a> {
-    caller: &'a Caller,
-    hub: &'a Hub,
-}
-
-impl Allowance for CallerAllowance<'_> {
-    type Refusal = Problem;
-
-    fn charge(&self, events: &[NewEvent]) -> Result<(), Problem> {
-        let mut previous = None;
-        for event in events {
-            // The events of a batch often go to one topic.
-            if previous != Some(&event.topic) {
-                self.caller.authorization.publish(&event.topic)?;
-            }
-            previous = Some(&event.topic);
-        }
-        Ok(self.caller.quotas.publish(self.hub, events)?)
-    }
-}
-
-impl From<PublishRefused<Self>> for Problem {
-    fn from(refused: PublishRefused<Self>) -> Self {
-        match refused {
-            PublishRefused::EventTooLarge { .. } | PublishRefused::BatchTooLarge { .. } | PublishRefused::TooMany => {
-                Self::new(Code::TooLarge, refused.to_string())
-            }
-            PublishRefused::SeveralTopics => {
-                Self::new(Code::HeaderInvalid, "If-Match needs a batch of one topic; publish each topic by itself")
-            }
-            PublishRefused::NotAllowed(problem) => problem,
-        }
-    }
 }

@@ -1,0 +1,310 @@
+//! `POST`: appends to a stream, closes it, or both.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
+
+use super::{
+    append_state::{AppendRecord, AppendState, MAX_STREAM_SEQ_BYTES},
+    content_type::{self, DataFormat},
+    context::StreamContext,
+    headers, lookup, messages,
+    offset::Offset,
+    producer::{PRODUCER_EPOCH, PRODUCER_SEQ, ProducerAppend, ProducerVerdict},
+    refusal::StreamRefusal,
+    state::{DurableStreams, StreamSnapshot},
+    writer::{StreamWriter, to_its_end},
+};
+use crate::{
+    engine::{ReadLimit, TopicChange},
+    event::{Data, EventId, NewEvent, Selection, TopicName},
+    http::{
+        auth::Caller,
+        message::{
+            headers::one,
+            problem::{Code, Problem},
+        },
+        net::response::{Response, full},
+    },
+};
+
+/// Events that are read in one step to find the state of a stream's appends.
+const STATE_PAGE: ReadLimit = ReadLimit { events: 256, bytes: 1 << 20 };
+
+/// What an append asks for beside its data.
+#[derive(Debug)]
+struct AppendOptions {
+    content_type: Option<String>,
+    closes: bool,
+    producer: Option<ProducerAppend>,
+    stream_seq: Option<Vec<u8>>,
+}
+
+impl AppendOptions {
+    fn of(request: &HeaderMap) -> Result<Self, Problem> {
+        let stream_seq = one(request, &headers::SEQ)?.map(|value| value.as_bytes().to_vec());
+        if stream_seq.as_ref().is_some_and(|text| text.is_empty() || text.len() > MAX_STREAM_SEQ_BYTES) {
+            let detail = format!("Stream-Seq must have 1 to {MAX_STREAM_SEQ_BYTES} bytes");
+            return Err(Problem::new(Code::HeaderInvalid, detail));
+        }
+        let closes = headers::closes(request);
+        // A request that only closes may have any type.
+        let content_type =
+            content_type::of_request(request).or_else(|problem| if closes { Ok(None) } else { Err(problem) })?;
+        let producer = ProducerAppend::of_request(request)?;
+        Ok(Self { content_type: content_type.map(str::to_owned), closes, producer, stream_seq })
+    }
+}
+
+/// Appends the body to the stream of `topic`. A dropped future does not cancel an append that has begun.
+///
+/// # Errors
+/// Why nothing was appended.
+pub async fn handle<B>(
+    context: &StreamContext<'_>,
+    mut caller: Caller,
+    topic: TopicName,
+    head: Parts,
+    body: B,
+) -> Result<Response, StreamRefusal>
+where
+    B: http_body::Body<Data = Bytes>,
+{
+    let checked = || {
+        caller.authorization.publish(&topic)?;
+        lookup::open(context.streams, &topic)?;
+        Ok::<_, StreamRefusal>(AppendOptions::of(&head.headers)?)
+    };
+    let options = match checked() {
+        Ok(options) => options,
+        Err(refusal) => {
+            context.bodies.discard(&head.headers, body).await;
+            return Err(refusal);
+        }
+    };
+    let limits = context.publisher.limits();
+    let (bytes, permit) = context.bodies.read(&caller.quotas, &head.headers, body, limits.batch_bytes).await?;
+    caller.authorization.renew(context.policies)?;
+    caller.authorization.publish(&topic)?;
+    let writer = context.writer(caller);
+    to_its_end(async move {
+        let _permit = permit;
+        append(&writer, topic, options, bytes).await
+    })
+    .await
+}
+
+async fn append(
+    writer: &StreamWriter,
+    topic: TopicName,
+    options: AppendOptions,
+    body: Bytes,
+) -> Result<Response, StreamRefusal> {
+    let _lifecycle = writer.streams.lifecycle.read().await;
+    let view = writer.open(&topic)?;
+    writer.streams.registry.touch(&topic);
+    if body.is_empty() {
+        if !options.closes {
+            let detail = "the body is empty; send data, or close the stream with Stream-Closed: true";
+            return Err(Problem::new(Code::BodyInvalid, detail).into());
+        }
+        return close(writer, view, options).await;
+    }
+    let Some(content_type) = &options.content_type else {
+        return Err(Problem::new(Code::HeaderInvalid, "send the stream's Content-Type with each append").into());
+    };
+    if view.closed {
+        // An append of a producer may be one that was accepted before.
+        return if options.producer.is_some() {
+            append_in_order(writer, view, Vec::new(), options).await
+        } else {
+            Err(StreamRefusal::closed(&view))
+        };
+    }
+    if !content_type::is_same(content_type, &view.definition.content_type) {
+        let detail = format!("the stream is of {}, the append of {content_type}", view.definition.content_type);
+        return Err(Problem::new(Code::ContentTypeMismatch, detail).into());
+    }
+    let events = events(&topic, view.format(), body)?;
+    if options.producer.is_none() && options.stream_seq.is_none() {
+        let next = writer.publish(&topic, events, options.closes, None).await?;
+        return Ok(accepted(next, None, options.closes));
+    }
+    append_in_order(writer, view, events, options).await
+}
+
+/// The events of a body.
+///
+/// # Errors
+/// When it is not what a stream of this format takes.
+pub fn events(topic: &TopicName, format: DataFormat, body: Bytes) -> Result<Vec<NewEvent>, Problem> {
+    let messages = match format {
+        DataFormat::Json => messages::split(&body)?,
+        DataFormat::Text | DataFormat::Bytes => vec![body],
+    };
+    if messages.is_empty() {
+        return Err(Problem::new(Code::BodyInvalid, "the array is empty; append at least one message"));
+    }
+    Ok(messages.into_iter().map(|data| NewEvent::new(topic.clone(), Data::any(data))).collect())
+}
+
+/// Appends with producer headers or `Stream-Seq`, one request of a stream after the other. Without events the stream was
+/// closed when it was looked at.
+async fn append_in_order(
+    writer: &StreamWriter,
+    view: StreamSnapshot,
+    events: Vec<NewEvent>,
+    options: AppendOptions,
+) -> Result<Response, StreamRefusal> {
+    let cell = writer.streams.registry.append_state(&view.topic);
+    let mut cell = cell.lock().await;
+    let mut view = writer.open(&view.topic)?;
+    // Taken, so that it is read from the log again unless this append ends well.
+    let mut state = present_state(&writer.streams, cell.take(), &view).await?;
+    let answer = answer_without_append(&state, &view, &options);
+    if events.is_empty() || !matches!(answer, Ok(None)) {
+        *cell = Some(state);
+        return answer?.ok_or_else(|| StreamRefusal::closed(&view));
+    }
+    if !view.definition.has_append_state {
+        view = writer.redefine(view, TopicChange::default(), |definition| definition.has_append_state = true).await?;
+    }
+    let AppendOptions { closes, producer, stream_seq, .. } = options;
+    let metadata = state.advance(producer, stream_seq, view.kept);
+    if closes {
+        state.closed_by = producer;
+    }
+    let next = writer.publish(&view.topic, events, closes, Some(metadata)).await?;
+    *cell = Some(state);
+    Ok(accepted(next, producer, closes))
+}
+
+/// The answer to an append that changes nothing; `None` for one that is to be done.
+fn answer_without_append(
+    state: &AppendState,
+    view: &StreamSnapshot,
+    options: &AppendOptions,
+) -> Result<Option<Response>, StreamRefusal> {
+    let Some(append) = options.producer else {
+        return if view.closed { Err(StreamRefusal::closed(view)) } else { check_stream_seq(state, options) };
+    };
+    let verdict = state.producers.check(append);
+    match verdict {
+        ProducerVerdict::Fenced { epoch } => Err(StreamRefusal::fenced(epoch)),
+        _ if view.closed => {
+            let has_closed = state.closed_by == Some(append) || view.definition.closed_by == Some(append.into());
+            if has_closed { Ok(Some(duplicate(view, append, append.seq))) } else { Err(StreamRefusal::closed(view)) }
+        }
+        ProducerVerdict::New => check_stream_seq(state, options),
+        ProducerVerdict::Duplicate { highest } => Ok(Some(duplicate(view, append, highest))),
+        ProducerVerdict::NotFromZero => {
+            Err(Problem::new(Code::HeaderInvalid, "the first Producer-Seq of a Producer-Epoch is 0").into())
+        }
+        ProducerVerdict::Gap { expected } => Err(StreamRefusal::producer_gap(expected, append.seq)),
+    }
+}
+
+fn check_stream_seq(state: &AppendState, options: &AppendOptions) -> Result<Option<Response>, StreamRefusal> {
+    if let (Some(asked), Some(last)) = (&options.stream_seq, &state.stream_seq)
+        && asked <= last
+    {
+        let detail = format!("Stream-Seq must be above the last one, '{}'", last.escape_ascii());
+        return Err(Problem::new(Code::StreamSeqConflict, detail).into());
+    }
+    Ok(None)
+}
+
+/// Closes a stream without an event.
+async fn close(writer: &StreamWriter, view: StreamSnapshot, options: AppendOptions) -> Result<Response, StreamRefusal> {
+    let closing = TopicChange { closed: Some(true), ..TopicChange::default() };
+    let Some(append) = options.producer else {
+        let view = if view.closed { view } else { writer.redefine(view, closing, |_| {}).await? };
+        return Ok(closed(&view));
+    };
+    let cell = writer.streams.registry.append_state(&view.topic);
+    let mut cell = cell.lock().await;
+    let view = writer.open(&view.topic)?;
+    let mut state = present_state(&writer.streams, cell.take(), &view).await?;
+    let answer = answer_without_append(&state, &view, &options);
+    if !matches!(answer, Ok(None)) {
+        *cell = Some(state);
+        return answer?.ok_or_else(|| StreamRefusal::closed(&view));
+    }
+    let view = writer.redefine(view, closing, |definition| definition.closed_by = Some(append.into())).await?;
+    state.producers.accept(append);
+    *cell = Some(state);
+    let mut response = closed(&view);
+    set_producer(response.headers_mut(), append, append.seq);
+    Ok(response)
+}
+
+/// The state of a stream's appends: the one in memory, else what the stream's newest events tell.
+async fn present_state(
+    streams: &DurableStreams,
+    in_memory: Option<AppendState>,
+    view: &StreamSnapshot,
+) -> Result<AppendState, StreamRefusal> {
+    if !view.definition.has_append_state {
+        // What is in memory would be of another topic that had this name.
+        return Ok(AppendState::default());
+    }
+    if let Some(state) = in_memory {
+        return Ok(state);
+    }
+    let (mut before, mut records, mut closed_by) = (view.tail.seq.next(), Vec::new(), None);
+    loop {
+        let selection = Selection::from(view.topic.clone());
+        let page = streams.hub.older(&selection, before, STATE_PAGE).await?;
+        for frame in page.frames.iter().rev() {
+            let new = &frame.event.new;
+            let Some(record) = new.metadata.as_ref().and_then(AppendRecord::read) else { continue };
+            if new.close {
+                closed_by = record.producer;
+            }
+            let is_whole = record.whole.is_some();
+            records.push(record);
+            if is_whole {
+                return Ok(AppendState::of(&records, closed_by));
+            }
+        }
+        match page.previous {
+            Some(previous) => before = previous.seq,
+            None => return Ok(AppendState::of(&records, closed_by)),
+        }
+    }
+}
+
+fn accepted(next: EventId, producer: Option<ProducerAppend>, closes: bool) -> Response {
+    let mut response = empty(if producer.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT }, next);
+    let headers = response.headers_mut();
+    if let Some(append) = producer {
+        set_producer(headers, append, append.seq);
+    }
+    if closes {
+        headers.insert(headers::CLOSED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn duplicate(view: &StreamSnapshot, append: ProducerAppend, highest: u64) -> Response {
+    let mut response = if view.closed { closed(view) } else { empty(StatusCode::NO_CONTENT, view.tail) };
+    set_producer(response.headers_mut(), append, highest);
+    response
+}
+
+fn closed(view: &StreamSnapshot) -> Response {
+    let mut response = empty(StatusCode::NO_CONTENT, view.tail);
+    response.headers_mut().insert(headers::CLOSED, HeaderValue::from_static("true"));
+    response
+}
+
+fn set_producer(headers: &mut HeaderMap, append: ProducerAppend, seq: u64) {
+    headers.insert(PRODUCER_EPOCH, append.epoch.into());
+    headers.insert(PRODUCER_SEQ, seq.into());
+}
+
+fn empty(status: StatusCode, next: EventId) -> Response {
+    let mut response = Response::new(full(""));
+    *response.status_mut() = status;
+    response.headers_mut().insert(headers::NEXT_OFFSET, headers::value(Offset(next)));
+    response
+}
