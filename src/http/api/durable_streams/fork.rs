@@ -104,8 +104,9 @@ pub async fn resolve(
         }
         FoundStream::Missing => return Err(StreamRefusal::missing()),
     };
-    if chain::runs(streams, &source)?.len() >= MAX_DEPTH {
-        let detail = format!("the source is a fork of a fork, {MAX_DEPTH} times; fork one of its sources");
+    // The source's own part is one of them.
+    if chain::runs(streams, &source)?.len() > MAX_DEPTH {
+        let detail = format!("the source is the {MAX_DEPTH}th in a line of forks; fork one of its sources");
         return Err(Problem::new(Code::HeaderInvalid, detail).into());
     }
     let beyond = |detail: &'static str| Err(Problem::new(Code::HeaderInvalid, detail).into());

@@ -1,0 +1,129 @@
+//! Bounds, each reached and told.
+
+use crate::{
+    stream::{BYTES, JSON, PROTOCOL, ProducerHeaders, Stream, TEXT},
+    support::{assert_problem, hub::Hub, wire::Upload},
+};
+
+/// As `fork::MAX_DEPTH`.
+const FORKS: usize = 32;
+
+/// As `producer::MAX_PRODUCERS`.
+const PRODUCERS: u64 = 500;
+
+#[test]
+fn it_is_off_by_default() {
+    let hub = Hub::start();
+    hub.publish("x", "y");
+    let stream = Stream::at(&hub, "x");
+    for method in ["GET", "PUT", "POST", "DELETE"] {
+        assert_problem(&stream.send(method, "", &[("content-type", TEXT)], b""), 404, "not-found");
+    }
+    assert_eq!(stream.head().status, 404);
+}
+
+#[test]
+fn it_is_not_served_from_jetstream() {
+    let (code, log) = Hub::refused(&["--engine", "jetstream", "--protocols", "durable-streams"]);
+    assert_ne!(code, Some(0));
+    assert!(log.contains("durable-streams is not served from jetstream"), "{log}");
+    assert!(log.contains("use sled"), "{log}");
+}
+
+#[test]
+fn a_body_that_is_too_large_is_refused_when_it_was_sent() {
+    let hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::create(&hub, "s", BYTES);
+    let bytes = [("content-type", BYTES)];
+    assert_eq!(stream.post(&bytes, &vec![b'x'; 1 << 20]).status, 204, "the most that an event may have");
+    // More than an event, and more than a batch: each is written to its end before the answer is read.
+    for size in [(1 << 20) + 1, 10 << 20, (16 << 20) + 1] {
+        let body = vec![b'x'; size];
+        for method in ["POST", "PUT"] {
+            let other = Stream::at(&hub, "other");
+            let stream = if method == "POST" { &stream } else { &other };
+            let answer = stream.send(method, "", &bytes, &body);
+            assert_problem(&answer, 413, "too-large");
+        }
+    }
+    assert_eq!(Stream::at(&hub, "other").head().status, 404, "a refused creation leaves nothing");
+    let mut upload = Upload::open(hub.address, "/v1/stream/s", &bytes);
+    for _ in 0..160 {
+        upload.send(&"x".repeat(100_000));
+    }
+    upload.finish();
+    assert_eq!(upload.answer().status, 413);
+    let missing = Stream::at(&hub, "missing");
+    assert_eq!(missing.send("POST", "", &bytes, &vec![b'x'; 10 << 20]).status, 404, "also when it is refused at once");
+    assert_eq!(stream.read().len(), 1 << 20);
+
+    let messages = Stream::create(&hub, "json", JSON);
+    let large = format!("[\"{}\"]", "x".repeat(1 << 20));
+    assert_problem(&messages.post(&[("content-type", JSON)], large.as_bytes()), 413, "too-large");
+    let many = format!("[{}]", vec!["0"; 100_001].join(","));
+    assert_problem(&messages.post(&[("content-type", JSON)], many.as_bytes()), 413, "too-large");
+    assert_eq!(messages.text(), "[]");
+}
+
+#[test]
+fn headers_have_a_greatest_length() {
+    let hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::create(&hub, "s", TEXT);
+    let (longest, long) = ("p".repeat(255), "p".repeat(256));
+    let append = |id: &str| stream.post(&ProducerHeaders::new(id, 0, 0).with(TEXT, &[]), b"x");
+    assert_eq!(append(&longest).status, 200);
+    assert_problem(&append(&long), 400, "header-invalid");
+    let append = |seq: &str| stream.post(&[("content-type", TEXT), ("stream-seq", seq)], b"y");
+    assert_eq!(append(&longest).status, 204);
+    assert_problem(&append(&long), 400, "header-invalid");
+    let typed = format!("text/plain; x={long}");
+    assert_problem(&Stream::at(&hub, "t").put(&[("content-type", &typed)], b""), 400, "header-invalid");
+    assert_eq!(stream.text(), "xy");
+}
+
+#[test]
+fn of_too_many_producers_the_one_that_is_idle_for_the_longest_time_is_forgotten() {
+    let mut hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::create(&hub, "s", TEXT);
+    let append = |number: u64, seq: u64| {
+        let id = format!("producer {number}");
+        stream.post(&ProducerHeaders::new(&id, 0, seq).with(TEXT, &[]), b"x").status
+    };
+    for number in 0..PRODUCERS {
+        assert_eq!(append(number, 0), 200, "{number}");
+    }
+    assert_eq!(append(0, 0), 204, "all are known");
+    assert_eq!(append(0, 1), 200, "now another one is idle for the longest time");
+    assert_eq!(append(PRODUCERS, 0), 200);
+    for restarted in [false, true] {
+        if restarted {
+            hub.kill();
+            hub = hub.again();
+        }
+        for number in [0, 2, 3, PRODUCERS / 2, PRODUCERS - 1, PRODUCERS] {
+            assert_eq!(append(number, 0), 204, "{number} is known; restarted: {restarted}");
+        }
+    }
+    assert_eq!(append(1, 0), 200, "forgotten");
+}
+
+#[test]
+fn forks_of_forks_have_a_greatest_depth() {
+    let hub = Hub::start_with(&PROTOCOL);
+    let mut source = Stream::create(&hub, "0", TEXT);
+    source.append(TEXT, "0.");
+    let mut all = "0.".to_owned();
+    for depth in 1..=FORKS {
+        let fork = Stream::at(&hub, &depth.to_string());
+        let own = format!("{depth}.");
+        let answer = fork.fork_of(&source, &[], own.as_bytes());
+        assert_eq!(answer.status, 201, "{depth}: {}", answer.text());
+        all.push_str(&own);
+        assert_eq!(fork.text(), all);
+        source = fork;
+    }
+    let answer = Stream::at(&hub, "deeper").fork_of(&source, &[], b"");
+    assert_problem(&answer, 400, "header-invalid");
+    assert_eq!(source.sse("-1", None).data(FORKS + 1).concat(), all);
+    assert_eq!(Stream::at(&hub, "deeper").head().status, 404);
+}
