@@ -17,20 +17,24 @@ use super::{
     state::{DurableStreams, FoundStream, StreamSnapshot},
 };
 use crate::{
-    engine::ReadError,
+    engine::{ReadError, ReadLimit},
     event::{Event, EventId, Selection, Seq, TopicName, position::Cursor},
     http::{
         api::stream::shard::StreamShard,
         message::problem::{Code, Problem},
     },
     hub::{
+        Hub,
         frame::Frame,
         subscription::{Delivery, Gap, Start, Subscription},
     },
 };
 
-/// Forks of forks at most: a read looks at each source.
+/// Longest line of forks, each one of the one before: a read looks at each source.
 pub const MAX_DEPTH: usize = 32;
+
+/// Events that are read in one step to find the last bytes before a position.
+const BACKWARD_PAGE: ReadLimit = ReadLimit { events: 4, bytes: 1 << 20 };
 
 /// A part of a stream: the events of one topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,6 +209,39 @@ impl ChainReader {
         }
         self.state = ReaderState::Between;
     }
+}
+
+/// The last bytes of a stream up to a position, at most `most`. Dropping the future ends the reading.
+///
+/// # Errors
+/// When the log cannot be read now.
+pub async fn bytes_before(
+    hub: &Hub,
+    mut runs: VecDeque<ChainPart>,
+    mut position: Seq,
+    most: usize,
+) -> Result<Vec<u8>, ReadError> {
+    let mut bytes = Vec::new();
+    while let Some(ChainPart { topic, through }) = runs.pop_back() {
+        position = through.map_or(position, |through| through.min(position));
+        let (selection, mut before) = (Selection::from(topic), position.next());
+        loop {
+            let page = hub.older(&selection, before, BACKWARD_PAGE).await?;
+            for frame in page.frames.iter().rev().filter(|frame| !frame.event.new.name.is_removed()) {
+                let data = frame.event.new.data.bytes();
+                let last = &data[data.len() - data.len().min(most - bytes.len())..];
+                bytes.splice(..0, last.iter().copied());
+                if bytes.len() == most {
+                    return Ok(bytes);
+                }
+            }
+            match page.previous {
+                Some(previous) => before = previous.seq,
+                None => break,
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 /// Passes the events of a stream after a position to `each`, until that breaks or there are no more.

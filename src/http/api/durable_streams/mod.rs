@@ -10,6 +10,7 @@
 //! | [`definition`] | what a stream was created with, as metadata of its topic |
 //! | `create`, `append`, `read`, `removal` | `PUT`, `POST`, `GET` and `HEAD`, `DELETE` |
 //! | `sse`, [`sse_encoder`] | a stream as it comes |
+//! | [`lead`] | the beginning of a character that two appends have cut |
 //! | `chain` | reads a stream and what it has from its sources |
 //! | `fork` | where a fork begins |
 //! | [`append_state`] | producers and `Stream-Seq`, as metadata of events |
@@ -46,6 +47,7 @@ pub mod expiry;
 pub mod fork;
 pub mod guard;
 pub mod headers;
+pub mod lead;
 pub mod lifetime;
 pub mod lookup;
 pub mod messages;

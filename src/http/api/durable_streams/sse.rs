@@ -19,12 +19,14 @@ use super::{
     content_type::DataFormat,
     context::StreamContext,
     headers,
+    lead::{CharacterLead, LEAD_BYTES, LeadReading},
     offset::{Offset, ReadOffset},
     refusal::StreamRefusal,
     sse_encoder::{ReaderPosition, SseEncoder},
     state::{DurableStreams, FoundStream, StreamSnapshot},
 };
 use crate::{
+    engine::ReadError,
     event::{Epoch, EventId, Selection, Seq, sse},
     http::{
         api::stream::{
@@ -109,6 +111,7 @@ pub async fn response(
         cutter: Cutter::of(context.scope.watch.as_ref()),
         record,
         retry,
+        lead: CharacterLead::new(after.is_none()),
         greeted: false,
         told_end: false,
         over: false,
@@ -159,6 +162,7 @@ struct SseBody {
     cutter: Option<Cutter>,
     record: Rc<StreamRecord>,
     retry: Duration,
+    lead: CharacterLead,
     greeted: bool,
     /// The client knows that it has everything.
     told_end: bool,
@@ -180,7 +184,7 @@ impl SseBody {
             out.extend_from_slice(&self.end(outcome));
             return Poll::Ready(Some(out));
         }
-        let polled = self.reader.poll_next(cx);
+        let polled = self.poll_item(cx);
         // Another part may have begun.
         self.register(cx);
         if let Some(subscription) = self.reader.subscription() {
@@ -192,7 +196,9 @@ impl SseBody {
             Poll::Ready(ChainItem::Gap(gap)) => self.gap(&mut out, gap),
             Poll::Ready(ChainItem::Ended) => self.ended(&mut out),
             Poll::Ready(ChainItem::Unreadable) => out.extend_from_slice(&self.end(StreamOutcome::StoreUnreadable)),
-            Poll::Pending if self.reader.caught_up() && !self.told_end => self.tell_end(&mut out),
+            Poll::Pending if !self.lead.is_reading() && self.reader.caught_up() && !self.told_end => {
+                self.tell_end(&mut out);
+            }
             Poll::Pending if keepalive_due && out.is_empty() => {
                 // An open stream is in use.
                 self.streams.registry.touch(&self.view.topic);
@@ -210,6 +216,17 @@ impl SseBody {
             (true, true) => Poll::Ready(None),
             (true, false) => Poll::Pending,
         }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<ChainItem> {
+        let Self { lead, reader, encoder, streams, view, position, .. } = self;
+        lead.poll_next(cx, reader, encoder, || -> LeadReading {
+            let (runs, streams, through) = (chain::runs(streams, view), Arc::clone(streams), position.seq);
+            Box::pin(async move {
+                let runs = runs.map_err(|refusal| ReadError { reason: refusal.problem.to_string().into() })?;
+                chain::bytes_before(&streams.hub, runs, through, LEAD_BYTES).await
+            })
+        })
     }
 
     /// Registers the task with the feed of the part that is read. Returns whether a keepalive is due.

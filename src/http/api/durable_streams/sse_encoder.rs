@@ -42,6 +42,18 @@ impl SseEncoder {
         Self { format, cursor, incomplete: Vec::new() }
     }
 
+    /// Whether data begins within a character whose beginning this encoder has not seen.
+    #[must_use]
+    pub fn continues_character(&self, data: &[u8]) -> bool {
+        let is_continuation = data.first().is_some_and(|byte| (0x80..=0xBF).contains(byte));
+        self.format == DataFormat::Text && self.incomplete.is_empty() && is_continuation
+    }
+
+    /// Goes on after this data, which was sent already, apart from an incomplete character at its end.
+    pub fn resume(&mut self, before: &[u8]) {
+        self.incomplete = before[before.len() - incomplete_at_end(before)..].to_vec();
+    }
+
     /// Writes an event with data, and the one that tells the position after it.
     pub fn pair(&mut self, out: &mut Vec<u8>, data: &[u8], position: ReaderPosition) {
         write!(out, "id: {}\nevent: data\ndata:", position.offset).expect("writing to memory");
@@ -178,6 +190,24 @@ mod tests {
         assert_eq!(text(&[b"\xf0", b"\x9d", b"\x84", b"\x9e"]), "𝄞");
         assert_eq!(text(&[b"a\xffb", b"c"]), "a\u{fffd}bc");
         assert_eq!(text(&[b"a\xe2", b"b"]), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_character_is_whole_after_a_break_within_it() {
+        let whole = "a€𝄞ü".as_bytes();
+        for at in 1..whole.len() {
+            let (sent, rest) = whole.split_at(at);
+            let mut encoder = SseEncoder::new(DataFormat::Text, 5);
+            let within = std::str::from_utf8(sent).is_err();
+            assert_eq!(encoder.continues_character(rest), within, "{at}");
+            encoder.resume(&sent[sent.len().saturating_sub(3)..]);
+            let mut out = Vec::new();
+            encoder.pair(&mut out, rest, position(7));
+            let valid = std::str::from_utf8(sent).map_or_else(|error| error.valid_up_to(), str::len);
+            let want = String::from_utf8(whole[valid..].to_vec()).expect("whole characters");
+            let text = String::from_utf8(out).expect("UTF-8");
+            assert!(text.contains(&format!("\ndata:{want}\n\n")), "{at}: {text}");
+        }
     }
 
     proptest! {
