@@ -1,6 +1,6 @@
 //! The protocol's own clients, unchanged, over hubs that are killed and hubs that are stopped.
 
-use std::{process::Command, thread, time::Duration};
+use std::{path::Path, process::Command, thread, time::Duration};
 
 use serde_json::Value;
 
@@ -12,7 +12,11 @@ use crate::{
 
 /// A script of this place, run by what runs its kind.
 fn script(name: &str, arguments: &[&str]) -> Child {
-    let program = if name.ends_with(".py") { here("target/durable-streams-venv/bin/python") } else { tool("node") };
+    let program = if Path::new(name).extension().is_some_and(|kind| kind == "py") {
+        here("target/durable-streams-venv/bin/python")
+    } else {
+        tool("node")
+    };
     Child::spawn(Command::new(program).arg(here(&format!("tests/durable_streams/{name}"))).args(arguments))
 }
 
@@ -108,15 +112,13 @@ fn chat(child: &Child, name: &str) -> (String, Vec<String>, bool) {
         if line[0] != name {
             continue;
         }
-        match line[1].as_str() {
-            Some(_) => over = true,
-            None => {
-                let kind = line[1]["type"].as_str().unwrap();
-                text.push_str(line[1]["delta"].as_str().unwrap_or_default());
-                if kinds.last().is_none_or(|last| last != kind) {
-                    kinds.push(kind.to_owned());
-                }
-            }
+        let Some(kind) = line[1]["type"].as_str() else {
+            over = true;
+            continue;
+        };
+        text.push_str(line[1]["delta"].as_str().unwrap_or_default());
+        if kinds.last().is_none_or(|last| last != kind) {
+            kinds.push(kind.to_owned());
         }
     }
     (text, kinds, over)

@@ -1,9 +1,9 @@
 //! A hub that is stopped lets its readers go on at the next one.
 
-use std::{io::Write, thread};
+use std::{io::Write, thread, time::Duration};
 
 use crate::{
-    stream::{JSON, PROTOCOL, Stream, TEXT, next_offset},
+    stream::{JSON, PROTOCOL, ProducerHeaders, Stream, TEXT, next_offset},
     support::{
         assert_problem, eventually,
         hub::Hub,
@@ -17,7 +17,9 @@ fn open_streams_end_with_a_delay_and_polls_are_answered() {
     let stream = Stream::create(&hub, "s", TEXT);
     let tail = stream.append(TEXT, "before");
     let mut readers: Vec<_> = (0..5).map(|_| stream.sse("-1", None)).collect();
-    readers.iter_mut().for_each(|reader| assert_eq!(reader.data(1), ["before"]));
+    for reader in &mut readers {
+        assert_eq!(reader.data(1), ["before"]);
+    }
     let (poll, other) = thread::scope(|scope| {
         let poll = scope.spawn(|| stream.get(&format!("?offset={tail}&live=long-poll")));
         let other = scope.spawn(|| stream.get("?offset=now&live=long-poll"));
@@ -87,13 +89,13 @@ fn a_producer_that_goes_on_after_a_stop_has_everything_once() {
     let copy = stream.clone();
     let producer = thread::spawn(move || {
         for seq in 0..400_u64 {
-            let headers = crate::stream::ProducerHeaders::new("p", 0, seq);
+            let headers = ProducerHeaders::new("p", 0, seq);
             let sent = || copy.try_send("POST", "", &headers.with(JSON, &[]), seq.to_string().as_bytes());
             while !sent().is_ok_and(|answer| matches!(answer.status, 200 | 204)) {}
         }
     });
     for _ in 0..3 {
-        thread::sleep(std::time::Duration::from_millis(150));
+        thread::sleep(Duration::from_millis(150));
         hub = hub.again_after_end();
     }
     producer.join().unwrap();

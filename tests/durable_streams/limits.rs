@@ -5,7 +5,7 @@ use crate::{
     support::{assert_problem, hub::Hub, wire::Upload},
 };
 
-/// As `fork::MAX_DEPTH`.
+/// As `chain::MAX_DEPTH`.
 const FORKS: usize = 32;
 
 /// As `producer::MAX_PRODUCERS`.
