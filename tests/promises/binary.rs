@@ -1,5 +1,7 @@
 //! Binary data: kept byte by byte, and base64 for readers of text, who are told.
 
+use std::{fs, process::Command};
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
@@ -185,10 +187,36 @@ fn nothing_is_left_of_binary_data_that_was_removed() {
     assert!(removed.status < 300, "{}", removed.text());
     for _ in 0..2 {
         let page = hub.page("topic=t&from=earliest");
-        assert!(page["events"][0]["encoding"].is_null() && page["events"][0]["event"] == "hub.removed", "{page}");
+        assert!(
+            !page.to_string().contains("secret")
+                && page["events"][0]["encoding"].is_null()
+                && page["events"][0]["event"] == "hub.removed",
+            "{page}"
+        );
     }
     assert_eq!(
         hub.topic("t")["bytes"],
         hub.page("topic=t&from=earliest")["events"][1]["data"].as_str().expect("JSON").len()
     );
+}
+
+#[test]
+fn the_command_publishes_a_file_as_it_is_when_its_type_is_named() {
+    let (hub, dir) = (Hub::start(), tempfile::tempdir().expect("a directory"));
+    let file = dir.path().join("frame.png");
+    let bytes = &samples()[0];
+    fs::write(&file, bytes).expect("written");
+    let publish = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gapless"));
+        command.args(["publish", "t", "--url", &hub.url(), "--file"]).arg(&file).args(more).env_remove("GAPLESS_TOKEN");
+        let output = command.output().expect("it starts");
+        (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    assert_eq!(publish(&["--content-type", "image/png"]), (Some(0), String::new()));
+    assert_eq!(page(&hub), [(json!("base64"), BASE64_STANDARD.encode(bytes))]);
+    let (code, said) = publish(&[]);
+    assert!(code == Some(1) && said.contains("Content-Type"), "{said}");
+    let (code, said) = publish(&["-", "--content-type", "image/png"]);
+    assert!(code == Some(2) && said.contains("one file at a time"), "{said}");
+    assert_eq!(page(&hub).len(), 1);
 }
