@@ -20,6 +20,7 @@
 //! | [`record`] | an event, before and after the log has assigned its position |
 //! | [`removal`] | the tombstone of a removed event, and the notice of a removal |
 //! | [`retention`] | retention limits, and rules by pattern |
+//! | [`rule`] | a rule of a protocol that narrows a selection down |
 //! | [`time`] | time stamps: milliseconds since 1970, as RFC 3339 |
 //! | [`traceparent`] | where in a trace an event was published |
 //! | [`json_text`] | JSON on one line, whatever splits it into lines |
@@ -39,6 +40,7 @@ pub mod position;
 pub mod record;
 pub mod removal;
 pub mod retention;
+pub mod rule;
 pub mod selection;
 pub mod shape;
 pub mod sse;
@@ -54,6 +56,7 @@ pub use id::{Epoch, EventId, Seq};
 pub use metadata::Metadata;
 pub use record::{Event, EventName, NewEvent};
 pub use retention::Retention;
+pub use rule::{EventRule, SelectionRule};
 pub use selection::{Filter, Pattern, Selection};
 pub use time::Millis;
 pub use topic::TopicName;

@@ -3,6 +3,8 @@
 use std::{borrow::Borrow, collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
+    record::NewEvent,
+    rule::SelectionRule,
     shape::Shape,
     topic::{TopicError, TopicName, check_text},
 };
@@ -26,6 +28,8 @@ pub struct Selection {
     filters: Arc<[Filter]>,
     /// The distinct shapes of its patterns: they determine the cost of matching a topic.
     shapes: Arc<[Shape]>,
+    /// What narrows it down; `None` for all that the filters match.
+    rule: Option<SelectionRule>,
 }
 
 /// Number of filters up to which they are tried one by one.
@@ -133,7 +137,25 @@ impl Selection {
             return None;
         }
         let shapes: BTreeSet<Shape> = filters.iter().filter_map(Filter::shape).collect();
-        Some(Self { filters: filters.into(), shapes: shapes.into_iter().collect() })
+        Some(Self { filters: filters.into(), shapes: shapes.into_iter().collect(), rule: None })
+    }
+
+    /// The same, narrowed down by `rule`.
+    #[must_use]
+    pub fn with_rule(self, rule: SelectionRule) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+
+    /// Whether its rule admits a topic that the filters match.
+    #[must_use]
+    pub fn admits_topic(&self, topic: &TopicName) -> bool {
+        self.rule.as_ref().is_none_or(|rule| rule.admits_topic(topic))
+    }
+
+    /// Whether its rule admits an event of a topic that it matches.
+    #[must_use]
+    pub fn admits(&self, event: &NewEvent) -> bool {
+        self.rule.as_ref().is_none_or(|rule| rule.admits(event))
     }
 
     /// The filters, sorted.
@@ -151,6 +173,10 @@ impl Selection {
     /// Whether it matches `topic`.
     #[must_use]
     pub fn matches(&self, topic: &TopicName) -> bool {
+        self.filters_match(topic) && self.admits_topic(topic)
+    }
+
+    fn filters_match(&self, topic: &TopicName) -> bool {
         if self.filters.len() <= LINEAR_MAX {
             return self.filters.iter().any(|filter| filter.matches(topic));
         }
@@ -188,6 +214,13 @@ impl Selection {
         }
     }
 
+    /// Whether more can follow when all topics that it names are closed: with a pattern, and with a rule, whose protocol
+    /// knows no end of a topic.
+    #[must_use]
+    pub fn never_ends(&self) -> bool {
+        self.is_open_ended() || self.rule.is_some()
+    }
+
     /// Whether topics created later can match: true with any pattern.
     #[must_use]
     pub fn is_open_ended(&self) -> bool {
@@ -197,7 +230,7 @@ impl Selection {
 
 impl From<TopicName> for Selection {
     fn from(name: TopicName) -> Self {
-        Self { filters: [Filter::Topic(name)].into(), shapes: [].into() }
+        Self { filters: [Filter::Topic(name)].into(), shapes: [].into(), rule: None }
     }
 }
 

@@ -286,7 +286,7 @@ impl Observer for Broker {
             }
             for event in group {
                 let frame = Arc::new(Frame::new(epoch, Arc::clone(event)));
-                for feed in &*feeds {
+                for feed in feeds.iter().filter(|feed| feed.selection.admits(&event.new)) {
                     feed.push(Arc::clone(&frame));
                 }
             }

@@ -43,7 +43,7 @@ impl DeletionMarks {
 /// The names of the selection that are not in use, when all others are closed. `None` when an event may follow without
 /// the reuse of a name: a topic is open, or the selection has a pattern.
 pub(super) fn reusable(selection: &Selection, catalog: &dyn Catalog) -> Option<Vec<TopicName>> {
-    if selection.is_open_ended() {
+    if selection.never_ends() {
         return None;
     }
     let mut unused = Vec::new();

@@ -110,6 +110,7 @@ impl FeedDirectory {
                 found.extend(self.patterns.get(text.as_str()).into_iter().flatten());
             }
         }
+        found.retain(|feed| feed.selection.admits_topic(topic));
         found.sort_unstable_by_key(|feed| feed.id);
         found.dedup_by_key(|feed| feed.id);
         found.into_iter().cloned().collect()

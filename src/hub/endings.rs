@@ -169,7 +169,7 @@ impl Endings {
     /// Whether the end of every topic of the selection was reported; never true with a pattern.
     pub(super) fn all_reported(&self, selection: &Selection) -> bool {
         self.found.as_ref().is_some_and(|found| {
-            !selection.is_open_ended() && selection.names().all(|name| found.reported.contains_key(name))
+            !selection.never_ends() && selection.names().all(|name| found.reported.contains_key(name))
         })
     }
 
@@ -177,7 +177,7 @@ impl Endings {
     pub(super) fn all_ended_by(&self, selection: &Selection, position: Seq) -> bool {
         self.found.as_ref().is_some_and(|found| {
             let ended = |name| found.pending.get(name).is_some_and(|ending| ending.last <= position);
-            !selection.is_open_ended() && selection.names().all(|name| found.reported.contains_key(name) || ended(name))
+            !selection.never_ends() && selection.names().all(|name| found.reported.contains_key(name) || ended(name))
         })
     }
 }

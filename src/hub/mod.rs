@@ -32,7 +32,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     engine::{
-        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, ReadError,
+        Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, PageItem, ReadError,
         ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
@@ -313,6 +313,7 @@ impl Hub {
             if let Some(page) = hub.cached_page(&key) {
                 return Ok(PageRead::Cached(page));
             }
+            let selection = request.selection.clone();
             let reading = hub.engine.read(request);
             // In a task, so that the permit is held until the read has ended, also when this future is dropped.
             let page = spawn(async move {
@@ -321,7 +322,13 @@ impl Hub {
                 page
             });
             let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }));
-            page.map(PageRead::Page)
+            page.map(|mut page| {
+                page.items.retain(|item| match item {
+                    PageItem::Event(event) => selection.admits(&event.new),
+                    PageItem::Gap(_) => true,
+                });
+                PageRead::Page(page)
+            })
         }
     }
 

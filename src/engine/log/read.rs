@@ -350,8 +350,12 @@ impl<S: Store> LogShared<S> {
             return BTreeMap::new();
         }
         let marks = |pattern: &Pattern| self.store.marks(pattern.literal_prefix(), start);
-        let matching =
-            |pattern: &Pattern| marks(pattern).into_iter().filter(|(name, _)| pattern.matches(name)).collect();
+        let matching = |pattern: &Pattern| {
+            marks(pattern)
+                .into_iter()
+                .filter(|(name, _)| pattern.matches(name) && selection.admits_topic(name))
+                .collect()
+        };
         selection.patterns().flat_map(|pattern| -> Vec<_> { matching(pattern) }).collect()
     }
 }
