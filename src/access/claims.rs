@@ -173,7 +173,7 @@ const NOT_A_TIME: &str = "must be a number of seconds since 1970";
 
 /// A NumericDate (RFC 7519): seconds since 1970, perhaps with a fraction. Times before 1970 are clamped to 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates, as intended")]
-fn seconds(value: &Value, whole: fn(f64) -> f64) -> Option<u64> {
+pub(super) fn seconds(value: &Value, whole: fn(f64) -> f64) -> Option<u64> {
     let Value::Number(number) = value else { return None };
     let seconds = number.as_u64().or_else(|| number.as_f64().map(|seconds| whole(seconds) as u64))?;
     Some(seconds.min(END_OF_TIME))

@@ -14,6 +14,8 @@ use super::{Refusal, algorithms, json};
 pub(super) struct Jwt<'t> {
     /// The header's `alg`; `None` when it is unknown.
     pub algorithm: Option<Algorithm>,
+    /// The header's `typ`, if it is a string.
+    pub kind: Option<String>,
     /// The header's `kid`.
     pub key_id: Option<String>,
     /// The signed text: all before the last dot.
@@ -67,8 +69,8 @@ pub(super) fn parse(token: &[u8]) -> Result<Jwt<'_>, Refusal> {
         Some(Value::String(id)) => Some(id.clone()),
         Some(_) => return Err(malformed("header", "has a kid that is not a string")),
     };
-    let message = front.as_bytes();
-    Ok(Jwt { algorithm: algorithms::named(algorithm), key_id, message, signature, claims })
+    let (message, kind) = (front.as_bytes(), header.get("typ").and_then(Value::as_str).map(Into::into));
+    Ok(Jwt { algorithm: algorithms::named(algorithm), kind, key_id, message, signature, claims })
 }
 
 fn malformed(part: &'static str, problem: &'static str) -> Refusal {

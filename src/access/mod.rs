@@ -12,6 +12,7 @@
 //! | [`refusal`] | why a credential was refused, in words for the client |
 //! | [`settings`] | the configuration of this module |
 //! | [`mint`] | signs tokens, for `gapless token` |
+//! | [`signed`] | tokens of another protocol, with keys and claims of its own |
 //! | `tokens` | static tokens, by their hashes |
 //! | `issuers` | trusted JWT issuers; verifies a JWT's signature |
 //! | `jwt`, `claims`, `json` | a JWT's header, its claims, and strict JSON parsing |
@@ -39,6 +40,7 @@ pub mod refusal;
 pub mod relay_grant;
 mod revoked;
 pub mod settings;
+pub mod signed;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -53,6 +55,7 @@ pub use self::{
     refusal::{MAX_CREDENTIAL_BYTES, Refusal},
     relay_grant::RelayGrant,
     settings::AccessSettings,
+    signed::TokenIdentity,
 };
 use issuers::Issuers;
 use jwks::{Timing, fetch::FetchConfig};
@@ -193,6 +196,15 @@ impl Access {
                     Ok(principal)
                 }
             }
+            CredentialKind::Protocol(token) => {
+                if let Some(at) = principal.expires.filter(|expires| *expires <= now) {
+                    return Err(Refusal::Expired { at: at.saturating_sub(self.leeway) });
+                }
+                match token {
+                    Some(token) if self.is_revoked(token) => Err(Refusal::Revoked),
+                    _ => Ok(Arc::clone(principal)),
+                }
+            }
             CredentialKind::Jwt { key, sha256, id, subject } => {
                 if let Some(at) = principal.expires.filter(|expires| *expires <= now) {
                     return Err(Refusal::Expired { at: at.saturating_sub(self.leeway) });
@@ -207,6 +219,18 @@ impl Access {
                 }
             }
         }
+    }
+
+    /// Whether the operator has revoked this token of another protocol.
+    #[must_use]
+    pub fn is_revoked(&self, token: &TokenIdentity) -> bool {
+        self.revoked.jwt(&token.sha256, token.id.as_deref(), token.subject.as_deref())
+    }
+
+    /// Tolerated clock difference, in seconds.
+    #[must_use]
+    pub fn leeway(&self) -> u64 {
+        self.leeway
     }
 
     /// Refreshes the keys at URLs, on a thread for each issuer; the threads end when this is dropped. They call

@@ -1,8 +1,9 @@
 //! The identity and permissions of an authenticated request.
 
-use super::Grant;
+use super::{Grant, signed::TokenIdentity};
 
-/// The holder of a credential, and its permissions. Created only by [`Access`](super::Access).
+/// The holder of a credential, and its permissions. Created only by [`Access`](super::Access), and for tokens of another protocol by
+/// [`Principal::of_protocol`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     /// The holder's name, at most [`MAX_HOLDER_BYTES`]: the static token's name, or the JWT's `sub` and issuer. `None`
@@ -34,6 +35,8 @@ pub enum CredentialKind {
         /// Its hash.
         sha256: [u8; 32],
     },
+    /// That of another protocol, which has authenticated it by itself; `None` when it needs none.
+    Protocol(Option<TokenIdentity>),
     /// A JWT.
     Jwt {
         /// A hash of the key that signed it, the algorithm, the issuer and the audience. When one of them is removed
@@ -84,6 +87,15 @@ impl Principal {
     pub(super) fn operator() -> Self {
         let grant = Grant { admin: true, ..Grant::default() };
         Self { holder: None, grant, expires: None, credential: CredentialKind::Operator }
+    }
+
+    /// For a request of another protocol, which may do what `grant` says. `token` is that of the request, if it has one, and
+    /// `expires` its end in seconds since 1970. `protocol` names it, and has white space, so that no issuer has its name.
+    #[must_use]
+    pub fn of_protocol(protocol: &str, grant: Grant, expires: Option<u64>, token: Option<TokenIdentity>) -> Self {
+        debug_assert!(protocol.contains(' '), "an issuer could have the name {protocol}");
+        let holder = token.as_ref().map(|token| holder(token.subject.as_deref(), protocol));
+        Self { holder, grant, expires, credential: CredentialKind::Protocol(token) }
     }
 
     /// For a request without a credential.

@@ -88,7 +88,7 @@ fn name(credential: &CredentialKind) -> &'static str {
         CredentialKind::Open | CredentialKind::Operator => "open",
         CredentialKind::Anonymous => "anonymous",
         CredentialKind::Token { .. } => "token",
-        CredentialKind::Jwt { .. } => "jwt",
+        CredentialKind::Jwt { .. } | CredentialKind::Protocol(_) => "jwt",
     }
 }
 
