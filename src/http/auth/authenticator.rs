@@ -13,11 +13,12 @@ use super::{
     policy::{Policies, Policy},
 };
 use crate::{
+    access::Principal,
     http::{
         message::problem::{Code, Problem},
         net::peer::{ListenerRole, Peer},
     },
-    quota::{self, ConnectionPermit, Exceeded, Quotas},
+    quota::{self, Account, ConnectionPermit, Exceeded, Quotas},
 };
 
 /// What authenticates requests on all cores.
@@ -31,6 +32,31 @@ pub struct AuthState {
     pub operators: AdminListener,
     /// The credentials that any core has authenticated.
     pub credentials: Arc<SharedLevel>,
+}
+
+/// The sender of a request, before its credential is known.
+#[derive(Debug)]
+pub struct Visit {
+    /// The account of the client's address.
+    pub address: Arc<Account>,
+    /// The page that it is of.
+    pub origin: RequestOrigin,
+    client: IpAddr,
+    generation: u64,
+    shared: Arc<AuthState>,
+}
+
+impl Visit {
+    /// The sender as a caller who is `principal`.
+    #[must_use]
+    pub fn caller(&self, principal: &Arc<Principal>) -> Caller {
+        let owner = quota::owner(principal.holder.as_deref(), self.client);
+        let holder = principal.holder.as_deref().map(|holder| self.shared.quotas.holder(holder));
+        Caller {
+            authorization: Authorization::new(principal, self.generation),
+            quotas: CallerQuotas { address: Arc::clone(&self.address), holder, owner },
+        }
+    }
 }
 
 /// Authenticates the requests of one core. It has no locks of its own: a connection stays on its core.
@@ -76,6 +102,31 @@ impl Authenticator {
     pub fn connect(&self, address: IpAddr) -> Result<Option<ConnectionPermit>, Exceeded> {
         let proxy = self.policy().proxies.trusts(address);
         if proxy { Ok(None) } else { self.shared.quotas.address(address).connect().map(Some) }
+    }
+
+    /// The sender of a request of a protocol that has credentials of its own.
+    ///
+    /// # Errors
+    /// When the request's `Host` or `Origin` is not permitted.
+    ///
+    /// # Panics
+    /// When the request has no [`Peer`] among its extensions.
+    pub fn visit(&self, head: &Parts) -> Result<Visit, Problem> {
+        let policy = self.policy();
+        let peer = head.extensions.get::<Peer>().expect("every connection inserts its peer");
+        let client = policy.proxies.client(peer.address.ip(), &head.headers);
+        if policy.loopback_names {
+            check_host(head)?;
+        }
+        let origin = RequestOrigin::of(&head.headers, &head.uri, peer.secure, &policy.cors)?;
+        let address = self.shared.quotas.address(client);
+        Ok(Visit {
+            address,
+            origin,
+            client,
+            generation: self.credentials.generation(),
+            shared: Arc::clone(&self.shared),
+        })
     }
 
     /// Authenticates the sender of a request with this head.

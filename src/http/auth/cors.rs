@@ -14,10 +14,10 @@ use crate::http::{
 const MAX_LISTED_BYTES: usize = 1024;
 
 /// Response headers that a script may read besides the safelisted ones (`Cache-Control`, `Content-Type`).
-const EXPOSED_HEADERS: &str = "allow, etag, gapless-run, gapless-topic, location, producer-epoch, producer-expected-seq, \
-     producer-received-seq, producer-seq, retry-after, stream-closed, stream-cursor, stream-expires-at, stream-keepalive, \
-     stream-next-offset, stream-sse-data-encoding, stream-ttl, stream-up-to-date, www-authenticate, x-request-id, \
-     x-vercel-ai-ui-message-stream";
+const EXPOSED_HEADERS: &str = "allow, etag, gapless-run, gapless-topic, last-event-id, link, location, mercure-last-event-id, producer-epoch, \
+     producer-expected-seq, producer-received-seq, producer-seq, retry-after, stream-closed, stream-cursor, stream-expires-at, \
+     stream-keepalive, stream-next-offset, stream-sse-data-encoding, stream-ttl, stream-up-to-date, www-authenticate, \
+     x-request-id, x-vercel-ai-ui-message-stream";
 
 /// The operator's settings for other origins.
 #[derive(Debug, Clone, Default)]

@@ -71,18 +71,18 @@ pub fn find<'r>(
     let authorization = headers::one(headers, &header::AUTHORIZATION)?;
     let proxy_scheme = authorization.is_some_and(is_proxy_scheme);
     if let Some(value) = authorization.filter(|_| !proxy_scheme) {
-        return Ok(Some((from_header(value)?.into(), Carrier::Header)));
+        return Ok(Some((bearer(value)?.into(), Carrier::Header)));
     }
     if let Some(token) = from_query(sources, action, uri)? {
         return Ok(Some((token, Carrier::Query)));
     }
-    let cookie = sources.cookie.as_deref().map(|name| from_cookie(headers, name)).transpose()?.flatten();
-    if cookie.is_none() && proxy_scheme {
+    let found = sources.cookie.as_deref().map(|name| cookie(headers, name)).transpose()?.flatten();
+    if found.is_none() && proxy_scheme {
         let detail = "the scheme of the Authorization header is not Bearer, and no other source has a token; if a proxy before the \
                       hub asks for passwords, let it remove the header";
         return Err(Problem::unauthorized(detail));
     }
-    Ok(cookie.map(|token| (token.into(), Carrier::Cookie)))
+    Ok(found.map(|token| (token.into(), Carrier::Cookie)))
 }
 
 fn is_proxy_scheme(value: &HeaderValue) -> bool {
@@ -90,7 +90,11 @@ fn is_proxy_scheme(value: &HeaderValue) -> bool {
     scheme.is_some_and(|scheme| PROXY_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
-fn from_header(value: &HeaderValue) -> Result<&str, Problem> {
+/// The token of an `Authorization` header.
+///
+/// # Errors
+/// When it is not `Bearer TOKEN`.
+pub fn bearer(value: &HeaderValue) -> Result<&str, Problem> {
     let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
     let token = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim_ascii());
     let problem =
@@ -115,9 +119,12 @@ fn from_query<'r>(sources: &CredentialSources, action: Action, uri: &'r Uri) -> 
     Ok(Some(token.to_owned().into()))
 }
 
-/// HTTP/2 may split cookies into several headers. Of two cookies with one name, one may be set by another site: both
-/// are refused.
-fn from_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Problem> {
+/// The token in the cookie with this name. HTTP/2 may split cookies into several headers. Of two cookies with one name, one
+/// may be set by another site: both are refused.
+///
+/// # Errors
+/// When it is malformed, or there are two.
+pub fn cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>, Problem> {
     // Bytes, because other cookies of the header may not be ASCII, and must not hide the token.
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     let named = |pair: &'r [u8]| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
@@ -133,7 +140,8 @@ fn from_cookie<'r>(headers: &'r HeaderMap, name: &str) -> Result<Option<&'r str>
 }
 
 /// Whether this is a `b64token` of RFC 6750: what may follow `Bearer`.
-fn is_token(text: &str) -> bool {
+#[must_use]
+pub fn is_token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     !body.is_empty() && body.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b))
 }
