@@ -15,6 +15,8 @@
 //! | [`durable_streams`] | `/v1/stream/NAME`: Durable Streams |
 //! | [`topic_guard`] | what a protocol forbids publishers by other doors |
 //! | [`backup`] | `POST /backup`: a copy of everything, while the hub goes on |
+//! | [`mercure`] | Mercure's protocol, where it is on |
+//! | [`mercure_log`] | updates of Mercure in the log, and in streams |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |
 //! | [`console`] | the web page at `/` |
 //! | [`whoami`] | `GET /whoami`: the caller, and what it may do |
@@ -41,6 +43,8 @@ pub mod envelope;
 pub mod events;
 pub mod head_checks;
 pub mod keys;
+pub mod mercure;
+pub mod mercure_log;
 pub mod openapi;
 pub mod operators;
 pub mod pace;

@@ -76,7 +76,7 @@ pub async fn get<B>(
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let events_request = (protocol.from_head)(&parts, events.filters)?;
-    response(events, scope, protocol, caller, &parts, events_request).await
+    respond(events, scope, protocol, caller, &parts, events_request).await
 }
 
 /// Answers a request whose parameters are in its body, as those of `POST /events`: for clients with long lists of
@@ -102,10 +102,14 @@ where
     }
     let (body, _permit) = events.bodies.read(&caller.quotas, &parts.headers, body, protocol.max_body_bytes).await?;
     let events_request = (protocol.from_body)(&parts, &body, events.filters)?;
-    response(events, scope, protocol, caller, &parts, events_request).await
+    respond(events, scope, protocol, caller, &parts, events_request).await
 }
 
-async fn response(
+/// Answers a request for events, which `parts` is the head of.
+///
+/// # Errors
+/// A problem that says what the client must change or when to retry.
+pub async fn respond(
     events: &EventsState,
     scope: &RequestScope,
     protocol: &Protocol,
