@@ -24,7 +24,7 @@ const MAX_ISSUERS: usize = 16;
 /// three keys without a `kid`.
 const MAX_CHECKS: usize = 8;
 /// Largest key file, in bytes: the same as the largest fetched JWK set.
-pub(super) const MAX_FILE_BYTES: u64 = 256 << 10;
+pub(crate) const MAX_FILE_BYTES: u64 = 256 << 10;
 
 /// All trusted issuers, in the order of the configuration.
 #[derive(Debug, Default)]

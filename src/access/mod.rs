@@ -47,7 +47,6 @@ mod testing;
 mod tests;
 mod tokens;
 
-pub(crate) use self::bytes::{read_file, sha256};
 pub use self::{
     bytes::{from_hex, hex},
     grant::Grant,
@@ -56,6 +55,10 @@ pub use self::{
     relay_grant::RelayGrant,
     settings::AccessSettings,
     signed::TokenIdentity,
+};
+pub(crate) use self::{
+    bytes::{read_file, sha256},
+    issuers::MAX_FILE_BYTES as MAX_KEY_FILE_BYTES,
 };
 use issuers::Issuers;
 use jwks::{Timing, fetch::FetchConfig};

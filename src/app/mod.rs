@@ -12,6 +12,7 @@
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
 //! | `otlp` | the export of traces and metrics |
+//! | `mercure` | Mercure's settings from the configuration |
 //! | `policy` | access policy and quotas from the configuration |
 //! | `certificate` | the TLS certificate: from files or by ACME |
 //! | [`greeting`] | the text on stdout after the start |
@@ -70,6 +71,7 @@ pub mod greeting;
 pub mod import;
 pub mod jetstream;
 mod listening;
+mod mercure;
 mod otlp;
 mod policy;
 mod relay;
@@ -185,7 +187,7 @@ fn start_reporting(
         tracer: otlp.as_ref().and_then(Otlp::tracer),
         otlp: otlp.as_ref().map(Otlp::stats),
     };
-    let services = Services { relay, protocols: protocols(config, &hub), site: config.hub.site.clone() };
+    let services = Services { relay, protocols: protocols(config, &hub)?, site: config.hub.site.clone() };
     let app = Arc::new(AppState::new(hub, services, net, auth, limits(config), instruments));
     let export = otlp.map(|otlp| {
         let operators = Arc::clone(&app.operators);
@@ -270,11 +272,12 @@ fn shard(app: Arc<AppState>, index: usize, listeners: Listeners) -> io::Result<(
     served
 }
 
-fn protocols(config: &Config, hub: &Arc<Hub>) -> Protocols {
+fn protocols(config: &Config, hub: &Arc<Hub>) -> Result<Protocols, AppError> {
     let is_on = |protocol| config.hub.protocols.contains(&protocol);
     let durable_streams = is_on(ProtocolKind::DurableStreams)
         .then(|| Arc::new(DurableStreams::new(Arc::clone(hub), config.durable_streams.long_poll)));
-    Protocols { durable_streams }
+    let mercure = is_on(ProtocolKind::Mercure).then(|| mercure::open(config)).transpose()?;
+    Ok(Protocols { durable_streams, mercure })
 }
 
 fn hub_config(config: &Config) -> HubConfig {

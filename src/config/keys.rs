@@ -13,6 +13,7 @@ use super::{
     },
     list::ListOf,
     listen::{Listen, Mode},
+    mercure::MercureUrl,
     names::{AcmeDirectory, AllowedOrigin, Contact, Domain, Forwarded, Network, Token},
     nats::{HubName, MonitorUrl, NatsServer, SubjectToken},
     otlp::{CollectorUrl, SampledShare},
@@ -40,7 +41,7 @@ settings! {
         ///
         /// With jetstream the log is in a NATS JetStream stream, and many hubs serve it. With memory nothing is durable.
         engine: EngineKind = "sled";
-        /// Further protocols: durable-streams
+        /// Further protocols: durable-streams, mercure
         ///
         /// Each on the same topics, at paths of its own. One that is not named is not there.
         protocols: ListOf<ProtocolKind> = "none";
@@ -181,6 +182,26 @@ settings! {
         ///
         /// As the protocol proposes. Below the 60 s after which stock proxies time out.
         long_poll: DurationText = "30s", "100ms"..="55s";
+    }
+
+    /// Mercure
+    mercure: Mercure {
+        /// URL of the hub
+        ///
+        /// What relative topics and patterns are relative to, and the claim aud of tokens of dialect 1.
+        url: MercureUrl = "http://localhost/.well-known/mercure";
+        /// File with the key of publishers' tokens
+        publisher_key: Maybe<FilePath> = "none";
+        /// Algorithms of publishers' tokens
+        publisher_algorithms: ListOf<PlainText> = "HS256";
+        /// File with the key of subscribers' tokens
+        subscriber_key: Maybe<FilePath> = "none";
+        /// Algorithms of subscribers' tokens
+        subscriber_algorithms: ListOf<PlainText> = "HS256";
+        /// Issuer of tokens of dialect 1, their claim iss
+        issuer: Maybe<PlainText> = "none";
+        /// Let anyone read public updates
+        anonymous: Switch = "false";
     }
 
     /// Other sites

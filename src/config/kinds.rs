@@ -98,6 +98,8 @@ impl EngineKind {
 pub enum ProtocolKind {
     /// Durable Streams 1.0.
     DurableStreams,
+    /// Mercure, in both dialects.
+    Mercure,
 }
 
 /// The format of the log.
@@ -285,7 +287,8 @@ impl ValueKind for ProtocolKind {
     fn parse(text: &str) -> Result<Self, Vec<String>> {
         match text {
             "durable-streams" => Ok(Self::DurableStreams),
-            _ => problem("is not a protocol; choose durable-streams"),
+            "mercure" => Ok(Self::Mercure),
+            _ => problem("is not a protocol; choose durable-streams or mercure"),
         }
     }
 }

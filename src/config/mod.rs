@@ -9,6 +9,7 @@
 //! | `credential` | files that the service manager has passed on |
 //! | [`list`], [`names`] | lists; origins, domains, networks |
 //! | [`listen`] | listen addresses, and Unix sockets |
+//! | [`mercure`] | the URL and the keys of Mercure |
 //! | [`nats`], [`nats_login`] | servers of NATS; how the hub logs in to them |
 //! | [`otlp`], [`otlp_headers`] | where traces and metrics are exported, and with which headers |
 //! | [`rules`] | retention by topic or pattern |
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use environment::Environment;
 use kinds::{EngineKind, ProtocolKind};
 use listen::Listen;
+use mercure::{KeyFile, MercureKeys};
 use providers::ProviderSettings;
 use resolve::Resolver;
 
@@ -40,6 +42,7 @@ pub mod keys;
 pub mod kinds;
 pub mod list;
 pub mod listen;
+pub mod mercure;
 pub mod names;
 pub mod nats;
 pub mod nats_login;
@@ -128,6 +131,18 @@ impl Config {
         })
     }
 
+    /// Reads the keys of Mercure.
+    ///
+    /// # Errors
+    /// All mistakes, each as (configuration key, problem).
+    pub fn mercure_keys(&self) -> Result<MercureKeys, Vec<(&'static str, String)>> {
+        let keys::Mercure { publisher_key, publisher_algorithms, subscriber_key, subscriber_algorithms, .. } =
+            &self.mercure;
+        let publishers = KeyFile { file: publisher_key.as_deref(), algorithms: publisher_algorithms };
+        let subscribers = KeyFile { file: subscriber_key.as_deref(), algorithms: subscriber_algorithms };
+        MercureKeys::read(publishers, subscribers)
+    }
+
     /// Whether connections use TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
@@ -211,6 +226,18 @@ impl Config {
             &["tls.acme", "tls.cert", "tls.key"],
             "a certificate comes either from files or from ACME; leave out one of the two",
         );
+        if hub.protocols.contains(&ProtocolKind::Mercure) {
+            let Self { mercure, .. } = self;
+            resolver.require(
+                mercure.publisher_key.is_some() || mercure.subscriber_key.is_some() || mercure.anonymous,
+                &["protocols", "mercure.publisher_key", "mercure.subscriber_key", "mercure.anonymous"],
+                "nobody could publish or subscribe by mercure; name the file with the key of publishers' tokens in \
+                 mercure.publisher_key, and one for subscribers, or set mercure.anonymous",
+            );
+            for (key, problem) in self.mercure_keys().err().unwrap_or_default() {
+                resolver.require(false, &[key], problem);
+            }
+        }
         // Their content is checked when it is used.
         for (key, file) in [("tls.cert", &tls.cert), ("tls.key", &tls.key), ("tls.acme_roots", &tls.acme_roots)] {
             let Some(path) = file else { continue };

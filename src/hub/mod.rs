@@ -15,6 +15,7 @@
 //! | [`subscription`] | the cursor: log pages, ring, gaps |
 //! | [`older`] | pages that end before a position |
 //! | `removals` | recently removed events |
+//! | `scan` | reads of the log by the protocols themselves |
 //! | `large` | deduplicates large events that several readers hold |
 //! | `lingering` | feeds without streams, kept for clients that reconnect |
 //! | `pages` | cache of log pages, for clients that reconnect together |
@@ -57,6 +58,7 @@ pub mod older;
 mod pages;
 pub mod publisher;
 mod removals;
+mod scan;
 pub mod shard;
 pub mod stats;
 pub mod subscription;

@@ -12,13 +12,14 @@ use crate::http::{
 };
 
 /// Name and text of each document. Links to other files become plain text, and so do images.
-const DOCUMENTS: [(&str, &str); 9] = [
+const DOCUMENTS: [(&str, &str); 10] = [
     ("PROTOCOL.md", include_str!("../../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../../docs/CLIENTS.md")),
     ("PRODUCERS.md", include_str!("../../../docs/PRODUCERS.md")),
     ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
     ("RELAY.md", include_str!("../../../docs/RELAY.md")),
     ("DURABLE-STREAMS.md", include_str!("../../../docs/DURABLE-STREAMS.md")),
+    ("MERCURE.md", include_str!("../../../docs/MERCURE.md")),
     ("JETSTREAM.md", include_str!("../../../docs/JETSTREAM.md")),
     ("SCALING.md", include_str!("../../../docs/SCALING.md")),
     ("CONSOLE.md", include_str!("../../../docs/CONSOLE.md")),

@@ -9,6 +9,7 @@ use super::{
     backup, console, docs, durable_streams,
     events::{self, native::NATIVE},
     head_checks::{check_framing, check_headers},
+    mercure::{self, settings::DISCOVERY_PATH, topic_rules::HUB_PATH},
     openapi, operators, publish,
     relay::{
         drop_in::{self, RelayPath},
@@ -62,6 +63,7 @@ pub(super) enum Route {
     Site,
     Backup,
     DurableStream,
+    Mercure,
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
@@ -96,6 +98,10 @@ pub(super) const TABLE: [(&str, Route, &str); 28] = [
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
 
+/// Paths of protocols whose own texts describe them, so that the OpenAPI document does not.
+const PROTOCOL_TABLE: [(&str, Route, &str); 2] =
+    [(HUB_PATH, Route::Mercure, mercure::METHODS), (DISCOVERY_PATH, Route::Mercure, mercure::DISCOVERY_METHODS)];
+
 /// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
 /// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
 /// token). No Strict-Transport-Security: it would apply to all ports of the name.
@@ -113,7 +119,7 @@ pub struct Routes(Router<(Route, &'static str)>);
 impl Default for Routes {
     fn default() -> Self {
         let mut router = Router::new();
-        for (path, route, methods) in TABLE {
+        for (path, route, methods) in TABLE.into_iter().chain(PROTOCOL_TABLE) {
             router.insert(path, (route, methods)).expect("the table's paths are distinct");
         }
         Self(router)
@@ -191,6 +197,7 @@ impl Routes {
             Route::OpenApi => return Ok(openapi::document(request.headers()).await),
             Route::Site => return site::handle(&shard.site, request.uri(), request.headers()).await,
             Route::Relay => return relay(shard, scope, request).await,
+            Route::Mercure => return by_mercure(shard, scope, request).await,
             Route::Publish
             | Route::Events
             | Route::Event
@@ -246,6 +253,7 @@ impl Routes {
             }
             // A protocol that is off is not there.
             Route::DurableStream if shard.app.protocols.durable_streams.is_none() => return Err(no_such_path()),
+            Route::Mercure if shard.mercure.is_none() => return Err(no_such_path()),
             Route::Publish
             | Route::Events
             | Route::Event
@@ -259,7 +267,8 @@ impl Routes {
             | Route::ActiveRun
             | Route::Console
             | Route::Backup
-            | Route::Site => listener == ListenerRole::Public,
+            | Route::Site
+            | Route::Mercure => listener == ListenerRole::Public,
         };
         here.then_some((route, methods)).ok_or_else(|| {
             Problem::new(Code::NotFound, "this listener does not serve this path; the hub's other listener does")
@@ -335,7 +344,14 @@ async fn handle(
                 _ => runs::show(&shard.relay, &caller, id, &query).await,
             }
         }
-        Route::Health | Route::Ready | Route::Console | Route::Docs | Route::OpenApi | Route::Site | Route::Relay => {
+        Route::Health
+        | Route::Ready
+        | Route::Console
+        | Route::Docs
+        | Route::OpenApi
+        | Route::Site
+        | Route::Relay
+        | Route::Mercure => {
             unreachable!("they authenticate nobody, or by themselves")
         }
     }
@@ -349,6 +365,11 @@ fn follows_a_run(route: Route, request: &IncomingRequest) -> bool {
         Route::Runs => request.method() == Method::POST && accept::names(request.headers(), "text/event-stream"),
         _ => false,
     }
+}
+
+async fn by_mercure(shard: &ShardState, scope: &RequestScope, request: IncomingRequest) -> Result<Response, Problem> {
+    let context = shard.mercure_context(scope).ok_or_else(no_such_path)?;
+    Box::pin(mercure::handle(context, request)).await
 }
 
 /// Answers a request for a provider. The hub's token may be where the provider's SDKs put theirs.

@@ -13,6 +13,11 @@ use super::{
     body::{Bodies, MIN_DISCARD_BYTES},
     durable_streams::{StreamContext, guard::StreamGuard, state::DurableStreams},
     events::{page, state::EventsState},
+    mercure::{
+        context::MercureContext,
+        guard::MercureGuard,
+        state::{MercureShard, MercureState},
+    },
     operators::{history::History, rates::Rates, state::OperatorsState},
     publish::{shard::PublishShard, state::PublishState},
     relay::state::RelayState,
@@ -85,6 +90,8 @@ pub struct ShardState {
     pub relay: RelayState,
     /// Of `/site`.
     pub site: SiteState,
+    /// Of Mercure; `None` when it is off.
+    pub mercure: Option<MercureShard>,
     /// Makes the ids of this core's requests.
     pub request_ids: RequestIds,
 }
@@ -105,6 +112,8 @@ pub struct Services {
 pub struct Protocols {
     /// Durable Streams.
     pub durable_streams: Option<Arc<DurableStreams>>,
+    /// Mercure.
+    pub mercure: Option<Arc<MercureState>>,
 }
 
 impl Protocols {
@@ -112,7 +121,8 @@ impl Protocols {
     fn guards(&self) -> TopicGuards {
         let durable_streams =
             self.durable_streams.iter().map(|streams| Arc::new(StreamGuard(Arc::clone(streams))) as _);
-        TopicGuards::new(durable_streams.collect())
+        let mercure = self.mercure.iter().map(|_| Arc::new(MercureGuard) as _);
+        TopicGuards::new(durable_streams.chain(mercure).collect())
     }
 }
 
@@ -232,6 +242,12 @@ impl ShardState {
         })
     }
 
+    /// What a request of Mercure needs; `None` when the protocol is off.
+    pub fn mercure_context<'a>(&'a self, scope: &'a RequestScope) -> Option<MercureContext<'a>> {
+        let mercure = self.mercure.as_ref()?;
+        Some(MercureContext { mercure, events: &self.events, authenticator: &self.auth, scope })
+    }
+
     /// The state of the core with this index, before its first connection.
     #[must_use]
     pub fn new(app: Arc<AppState>, index: usize) -> Self {
@@ -245,6 +261,16 @@ impl ShardState {
             limit: app.limits.limit,
         };
         let stream = Rc::new(stream);
+        let publish = PublishShard::new(&app.publish);
+        let mercure = app.protocols.mercure.as_ref().map(|state| MercureShard {
+            state: Arc::clone(state),
+            hub: Arc::clone(&app.hub),
+            publisher: Rc::clone(&publish.publisher),
+            bodies: Arc::clone(&app.bodies),
+            policies: Arc::clone(&app.auth.policies),
+            drain: app.net.drain.clone(),
+            selectors: app.limits.filters,
+        });
         Self {
             auth: Authenticator::new(Arc::clone(&app.auth)),
             relay: RelayState {
@@ -253,7 +279,8 @@ impl ShardState {
                 bodies: Arc::clone(&app.bodies),
             },
             site: SiteState { directory: app.site.clone(), reads: Arc::default() },
-            publish: PublishShard::new(&app.publish),
+            publish,
+            mercure,
             request_ids: RequestIds::new(index),
             events: EventsState {
                 stream,

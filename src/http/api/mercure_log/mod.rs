@@ -7,6 +7,10 @@
 //! |---|---|
 //! | [`log_topic`] | the topic of the log that holds the updates of a topic |
 //! | [`update_note`] | what an event knows of its update: the topics, its place, the publisher's id |
+//! | [`update_id`] | the ids of updates, which are the cursors of streams |
+//! | [`update_event`] | an update as an event of a stream |
 
 pub mod log_topic;
+pub mod update_event;
+pub mod update_id;
 pub mod update_note;

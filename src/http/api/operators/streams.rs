@@ -192,6 +192,7 @@ fn dialect(encoding: Option<Encoding>) -> &'static str {
         Some(Encoding::SseEnvelope) => "sse-json",
         Some(Encoding::SseMessage) => "sse-message",
         Some(Encoding::Ndjson) => "ndjson",
+        Some(Encoding::Mercure) => "mercure",
         None => "relay",
     }
 }

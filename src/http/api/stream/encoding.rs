@@ -1,6 +1,6 @@
 //! Events, gaps, ends, cursors and keepalives in each encoding that a stream can have.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,6 +12,11 @@ use crate::{
         api::{
             cursor_text::{CursorText, EVENT_IDS},
             envelope::{self, ENVELOPE},
+            mercure_log::{
+                log_topic::public_name,
+                update_event::{self, UPDATE_EVENT},
+                update_id::UPDATE_IDS,
+            },
         },
         message::json_text,
     },
@@ -44,6 +49,8 @@ pub enum Encoding {
     SseMessage,
     /// `application/x-ndjson`; each line is a JSON envelope.
     Ndjson,
+    /// `text/event-stream`; updates of Mercure, with their own ids.
+    Mercure,
 }
 
 /// What a stream sends after a keepalive interval without events.
@@ -62,7 +69,7 @@ impl Encoding {
     pub fn content_type(self) -> &'static str {
         match self {
             // The standard needs no parameter; plain HTTP clients read `text/*` without it as Latin-1.
-            Self::Sse | Self::SseEnvelope | Self::SseMessage => SSE_TYPE,
+            Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::Mercure => SSE_TYPE,
             Self::Ndjson => "application/x-ndjson",
         }
     }
@@ -71,6 +78,7 @@ impl Encoding {
     fn cursor_text(self) -> &'static CursorText {
         match self {
             Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::Ndjson => &EVENT_IDS,
+            Self::Mercure => &UPDATE_IDS,
         }
     }
 
@@ -82,11 +90,13 @@ impl Encoding {
         static SSE_ENVELOPE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseEnvelope.encode(frames) };
         static SSE_MESSAGE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseMessage.encode(frames) };
         static NDJSON: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Ndjson.encode(frames) };
+        static MERCURE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Mercure.encode(frames) };
         batch.encoded(match self {
             Self::Sse => &SSE,
             Self::SseEnvelope => &SSE_ENVELOPE,
             Self::SseMessage => &SSE_MESSAGE,
             Self::Ndjson => &NDJSON,
+            Self::Mercure => &MERCURE,
         })
     }
 
@@ -113,14 +123,19 @@ impl Encoding {
             return data.text_len();
         }
         let more = |byte: u8| match (self, byte) {
-            (Self::Sse, b'\n' | b'\r') => 6,
-            (Self::Sse, _) => 0,
+            (Self::Sse | Self::Mercure, b'\n' | b'\r') => 6,
+            (Self::Sse | Self::Mercure, _) => 0,
             (_, b'"' | b'\\') => 1,
             // The first byte of the line ends that are escaped in JSON, and of other characters.
             (_, 0xC2 | 0xE2) => 4,
             (_, byte) => 5 * usize::from(byte < b' '),
         };
         data.len() + data.bytes().iter().map(|&byte| more(byte)).sum::<usize>()
+    }
+
+    /// Whether the data is sent as it was published, in no envelope.
+    pub(super) fn is_plain(self) -> bool {
+        matches!(self, Self::Sse | Self::Mercure)
     }
 
     /// Writes an event up to its data.
@@ -130,7 +145,7 @@ impl Encoding {
         if self != Self::Ndjson {
             sse::begin(out, name, &frame.event);
         }
-        if self != Self::Sse {
+        if !self.is_plain() {
             out.extend_from_slice(&envelope::begin(frame));
         }
     }
@@ -138,19 +153,20 @@ impl Encoding {
     /// Writes a part of an event's data.
     pub(super) fn data(self, out: &mut Vec<u8>, part: &str) {
         match self {
-            Self::Sse => sse::data_part(out, part.as_bytes()),
+            Self::Sse | Self::Mercure => sse::data_part(out, part.as_bytes()),
             _ => envelope::escaped(out, part),
         }
     }
 
     /// Writes what follows an event's data.
-    pub(super) fn finish(self, out: &mut Vec<u8>, id: EventId) {
-        if self != Self::Sse {
+    pub(super) fn finish(self, out: &mut Vec<u8>, frame: &Frame) {
+        if !self.is_plain() {
             out.extend_from_slice(envelope::END);
         }
         match self {
             Self::Ndjson => out.push(b'\n'),
-            _ => sse::end(out, self.cursor_text().display(id)),
+            Self::Mercure => update_event::end(frame, out),
+            _ => sse::end(out, self.cursor_text().display(frame.id)),
         }
     }
 
@@ -166,6 +182,7 @@ impl Encoding {
             for frame in frames {
                 match self {
                     Self::Sse => frame.write(&SSE_EVENT, out),
+                    Self::Mercure => frame.write(&UPDATE_EVENT, out),
                     Self::SseEnvelope => self.write_in_sse(out, frame, &frame.event.new.name),
                     Self::SseMessage => self.write_in_sse(out, frame, &EventName::default()),
                     Self::Ndjson => {
@@ -187,12 +204,20 @@ impl Encoding {
     /// A `hub.gap` notice.
     #[must_use]
     pub fn gap(self, gap: &Gap) -> Chunk {
-        self.notice("gap", &GapNotice::new(gap, self.cursor_text()))
+        let mut notice = GapNotice::new(gap, self.cursor_text());
+        if self == Self::Mercure {
+            // Its readers know the topic by its own name, and a private one by none.
+            notice.topic = gap.topic.as_ref().and_then(public_name).map(Cow::into_owned);
+        }
+        self.notice("gap", &notice)
     }
 
     /// A `hub.end` notice; `last` is the topic's newest event.
     #[must_use]
     pub fn end(self, ending: &Ending, last: Option<EventId>) -> Chunk {
+        if self == Self::Mercure {
+            return self.keepalive(Keepalive::Comment); // its topics have no end
+        }
         let reason = if ending.deleted { "deleted" } else { "closed" };
         let last_id = last.map(|id| self.cursor_text().text(id));
         self.notice("end", &EndNotice { topic: ending.topic.as_str(), reason, last_id })

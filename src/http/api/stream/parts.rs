@@ -57,7 +57,7 @@ impl BatchParts {
         if to < data.len() {
             self.sent = Some(to);
         } else {
-            self.encoding.finish(out, frame.id);
+            self.encoding.finish(out, frame);
             (self.next_frame, self.sent) = (self.next_frame + 1, None);
         }
     }
@@ -92,7 +92,8 @@ mod tests {
         hub::{epoch::HubCursor, frame::Frame},
     };
 
-    const ALL: [Encoding; 4] = [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson];
+    const ALL: [Encoding; 5] =
+        [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson, Encoding::Mercure];
 
     fn batch(all: &[&str]) -> Arc<FrameBatch> {
         batch_of(all.iter().map(|data| Data::from(*data)))
@@ -146,7 +147,7 @@ mod tests {
             assert!(joined(&batch, encoding) == whole, "{encoding:?}");
             let text = String::from_utf8(whole).expect("UTF-8");
             assert!(lengths.iter().all(|length| text.contains(&*binary(*length).text())), "{encoding:?}");
-            let told = if encoding == Encoding::Sse { 0 } else { lengths.len() };
+            let told = if encoding.is_plain() { 0 } else { lengths.len() };
             assert_eq!(text.matches(r#","encoding":"base64","data":""#).count(), told, "{encoding:?}");
         }
     }

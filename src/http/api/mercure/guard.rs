@@ -1,0 +1,42 @@
+//! What nobody may do to topics of Mercure by other doors: publish to them, because they have rules of their own.
+
+use crate::{
+    engine::TopicChange,
+    event::{NewEvent, TopicName},
+    http::{
+        api::{mercure_log::log_topic::Audience, topic_guard::TopicGuard},
+        message::problem::{Code, Problem},
+    },
+};
+
+/// Keeps `mercure/…` and `mercure-private/…` for the protocol.
+#[derive(Debug, Clone, Copy)]
+pub struct MercureGuard;
+
+impl TopicGuard for MercureGuard {
+    fn check_publish(&self, events: &[NewEvent]) -> Result<(), Problem> {
+        let foreign = events.iter().find(|event| Audience::of(&event.topic).is_some());
+        foreign.map_or(Ok(()), |event| {
+            let detail = format!("'{}' is a topic of Mercure; publish to it at /.well-known/mercure", event.topic);
+            Err(Problem::new(Code::TopicInvalid, detail))
+        })
+    }
+
+    fn check_change(&self, _topic: &TopicName, _change: &TopicChange) -> Result<(), Problem> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topics_of_the_protocol_are_its_own() {
+        let event = |topic: &str| NewEvent::new(TopicName::new(topic).expect("valid"), "x");
+        assert!(MercureGuard.check_publish(&[event("a"), event("mercure"), event("mercure-x/a")]).is_ok());
+        for topic in ["mercure/a", "mercure-private/a", "mercure/a/b"] {
+            assert!(MercureGuard.check_publish(&[event("a"), event(topic)]).is_err(), "{topic}");
+        }
+    }
+}
