@@ -10,6 +10,12 @@ mod credentials;
 mod forwarded;
 #[path = "../fuzz/properties/last_event_id.rs"]
 mod last_event_id;
+#[path = "../fuzz/properties/mercure_claims.rs"]
+mod mercure_claims;
+#[path = "../fuzz/properties/mercure_forms.rs"]
+mod mercure_forms;
+#[path = "../fuzz/properties/mercure_selectors.rs"]
+mod mercure_selectors;
 #[path = "../fuzz/properties/publish_envelopes.rs"]
 mod publish_envelopes;
 #[path = "../fuzz/properties/relay_anthropic.rs"]
@@ -107,4 +113,19 @@ fn no_control_or_format_character_of_unicode_is_in_a_name() {
     for c in char::MIN..=char::MAX {
         topic_names::holds_for(format!("x{c}y").as_bytes());
     }
+}
+
+#[test]
+fn no_selector_of_mercure_panics_and_a_name_and_its_topic_are_one_to_one() {
+    try_each("mercure_selectors", mercure_selectors::holds_for);
+}
+
+#[test]
+fn what_is_taken_as_an_update_of_mercure_is_taken_again() {
+    try_each("mercure_forms", mercure_forms::holds_for);
+}
+
+#[test]
+fn no_claims_but_mercures_grant_anything_of_it() {
+    try_each("mercure_claims", mercure_claims::holds_for);
 }

@@ -22,6 +22,7 @@ for pair in "${wanted[@]}"; do
   have "${pair%%:*}" || missing+=("${pair##*:}")
 done
 if have python3 && ! python3 -c 'import ensurepip' 2>/dev/null; then missing+=(python3-venv); fi
+if [ ! -e /usr/share/php/Symfony/Component/Mercure/autoload.php ]; then missing+=(php-symfony-mercure); fi
 if have php && ! php -r 'exit((int) !extension_loaded("curl"));'; then missing+=(php-curl); fi
 # Debian keeps PostgreSQL's programs out of the PATH.
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || have postgres || missing+=(postgresql)
@@ -71,6 +72,7 @@ pip_install tests/producers/requirements.txt target/producers-venv
 pip_install clients/python/requirements-dev.txt target/python-venv
 pip_install tests/openapi/requirements.txt target/openapi-venv
 pip_install tests/durable_streams/requirements.txt target/durable-streams-venv
+pip_install tests/mercure/requirements.txt target/mercure-venv
 if have python3 && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   complain "$(python3 --version) is too old for the clients: 3.10 or newer is needed"
 fi

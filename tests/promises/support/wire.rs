@@ -129,13 +129,7 @@ fn try_watch_with(
     let mut headers = [&[("accept", "text/event-stream")], headers].concat();
     headers.extend(last_event_id.map(|id| ("last-event-id", id)));
     let incoming = try_open(address, "GET", &format!("/events?{query}"), &headers, b"")?;
-    Ok(EventStream {
-        incoming,
-        parser: Parser::new(1 << 24),
-        ready: std::collections::VecDeque::new(),
-        last_id: last_event_id.map(Into::into),
-        retry: None,
-    })
+    Ok(EventStream::of(incoming, last_event_id))
 }
 
 /// Connects and sends these bytes unchanged.
@@ -332,6 +326,17 @@ impl Read for Incoming {
 }
 
 impl EventStream {
+    /// Reads a stream whose head has been read.
+    pub(crate) fn of(incoming: Incoming, last_event_id: Option<&str>) -> Self {
+        Self {
+            incoming,
+            parser: Parser::new(1 << 24),
+            ready: std::collections::VecDeque::new(),
+            last_id: last_event_id.map(Into::into),
+            retry: None,
+        }
+    }
+
     /// The id with which an EventSource would reconnect.
     pub(crate) fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
