@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use super::AppError;
 use crate::{
     config::{Config, ConfigErrors, mercure::MercureKeys},
     http::api::mercure::{claims::ExpectedIssuer, settings::MercureSettings, state::MercureState},
 };
+
+/// The URL of a hub that is not told its own: topics and patterns that are relative need one.
+const UNKNOWN_URL: &str = "http://localhost/.well-known/mercure";
 
 /// The state of the protocol.
 ///
@@ -21,7 +26,8 @@ pub(super) fn open(config: &Config) -> Result<Arc<MercureState>, AppError> {
         }
         errors
     })?;
-    let expected = ExpectedIssuer { issuer: settings.issuer.as_deref().map(Into::into), hub: settings.url.clone() };
+    let hub = settings.url.clone().unwrap_or_else(|| Url::parse(UNKNOWN_URL).expect("a URL"));
+    let expected = ExpectedIssuer { issuer: settings.issuer.as_deref().map(Into::into), hub };
     let MercureKeys { publishers, subscribers } = keys;
     let settings = MercureSettings::new(expected, publishers, subscribers, settings.anonymous);
     Ok(Arc::new(MercureState::new(settings)))

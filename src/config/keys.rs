@@ -189,7 +189,7 @@ settings! {
         /// URL of the hub
         ///
         /// What relative topics and patterns are relative to, and the claim aud of tokens of dialect 1.
-        url: MercureUrl = "http://localhost/.well-known/mercure";
+        url: Maybe<MercureUrl> = "none";
         /// File with the key of publishers' tokens
         publisher_key: Maybe<FilePath> = "none";
         /// Algorithms of publishers' tokens

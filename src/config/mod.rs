@@ -234,6 +234,11 @@ impl Config {
                 "nobody could publish or subscribe by mercure; name the file with the key of publishers' tokens in \
                  mercure.publisher_key, and one for subscribers, or set mercure.anonymous",
             );
+            resolver.require(
+                mercure.issuer.is_none() || mercure.url.is_some(),
+                &["mercure.issuer", "mercure.url"],
+                "tokens of dialect 1 are for the URL of the hub; name it in mercure.url",
+            );
             for (key, problem) in self.mercure_keys().err().unwrap_or_default() {
                 resolver.require(false, &[key], problem);
             }

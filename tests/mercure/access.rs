@@ -175,6 +175,9 @@ fn a_hub_that_nobody_could_use_or_whose_key_is_weak_does_not_start() {
     let (code, log) = Hub::refused(&["--protocols=mercure"]);
     assert_eq!(code, Some(78), "{log}");
     assert!(log.contains("mercure.publisher_key"), "{log}");
+    let (code, log) = Hub::refused(&["--protocols=mercure", "--mercure-anonymous", "--mercure-issuer=https://x"]);
+    assert_eq!(code, Some(78), "{log}");
+    assert!(log.contains("mercure.url"), "{log}");
     let keys = tempfile::tempdir().unwrap();
     let file = keys.path().join("key");
     std::fs::write(&file, "too short").unwrap();

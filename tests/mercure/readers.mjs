@@ -13,6 +13,8 @@ if (name === '@microsoft/fetch-event-source') {
   const { fetchEventSource } = require(name);
   fetchEventSource(url, {
     onmessage: ({ event, id, data }) => hear({ type: event || 'message', lastEventId: id, data }),
+    // A server that closes is an end, unless this says otherwise.
+    onclose() { throw new Error('closed'); },
     onerror: () => 50,
   });
 } else {
