@@ -190,15 +190,15 @@ settings! {
         ///
         /// What relative topics and patterns are relative to, and the claim aud of tokens of dialect 1.
         url: Maybe<MercureUrl> = "none";
-        /// File with the key of publishers' tokens
+        /// Key of publishers' tokens, a file
         publisher_key: Maybe<FilePath> = "none";
         /// Algorithms of publishers' tokens
         publisher_algorithms: ListOf<PlainText> = "HS256";
-        /// File with the key of subscribers' tokens
+        /// Key of subscribers' tokens, a file
         subscriber_key: Maybe<FilePath> = "none";
         /// Algorithms of subscribers' tokens
         subscriber_algorithms: ListOf<PlainText> = "HS256";
-        /// Issuer of tokens of dialect 1, their claim iss
+        /// Issuer of tokens of dialect 1
         issuer: Maybe<PlainText> = "none";
         /// Let anyone read public updates
         anonymous: Switch = "false";
