@@ -111,6 +111,11 @@ fn the_topics_of_the_protocol_are_published_to_by_it_alone_and_read_by_all_doors
         let lines = [("content-type", "application/x-ndjson")];
         let streamed = hub.post("/publish", &lines, format!("{{\"topic\":\"{topic}\",\"data\":\"x\"}}\n").as_bytes());
         assert!(streamed.text().contains("topic-invalid"), "{}", streamed.text());
+        let path = format!("/v1/stream/{topic}");
+        let text = [("content-type", "text/plain")];
+        for method in ["PUT", "POST"] {
+            assert_problem(&wire::request(hub.address, method, &path, &text, b"x"), 400, "topic-invalid");
+        }
     }
     let read = |filter: &str| wire::watch(hub.address, &format!("topic={filter}&from=earliest"), None).data(1);
     assert_eq!(read("mercure/*"), ["public"], "a private update is in a topic of its own");

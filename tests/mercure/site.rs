@@ -52,8 +52,15 @@ impl MercureHub {
         let file = file.to_str().unwrap();
         let url = format!("--mercure-url={URL}");
         let issuer = format!("--mercure-issuer={ISSUER}");
-        let own =
-            ["--protocols=mercure", "--mercure-publisher-key", file, "--mercure-subscriber-key", file, &url, &issuer];
+        let own = [
+            "--protocols=mercure,durable-streams",
+            "--mercure-publisher-key",
+            file,
+            "--mercure-subscriber-key",
+            file,
+            &url,
+            &issuer,
+        ];
         Self { hub: Hub::start_with(&[&own[..], arguments].concat()), keys }
     }
 

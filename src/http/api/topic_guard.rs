@@ -10,6 +10,12 @@ use crate::{
 
 /// The rules of one protocol. Look-ups in memory, because each publish asks.
 pub trait TopicGuard: fmt::Debug + Send + Sync {
+    /// Whether other doors may write to the topic at all.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check_topic(&self, topic: &TopicName) -> Result<(), Problem>;
+
     /// Whether these events may be published.
     ///
     /// # Errors
@@ -32,6 +38,14 @@ impl TopicGuards {
     #[must_use]
     pub fn new(guards: Vec<Arc<dyn TopicGuard>>) -> Self {
         Self(guards.into())
+    }
+
+    /// Whether other doors may write to the topic at all.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_topic(&self, topic: &TopicName) -> Result<(), Problem> {
+        self.0.iter().try_for_each(|guard| guard.check_topic(topic))
     }
 
     /// Whether these events may be published.

@@ -71,6 +71,7 @@ where
 {
     let checked = || {
         caller.authorization.publish(&topic)?;
+        context.guards.check_topic(&topic)?;
         lookup::open(context.streams, &topic)?;
         Ok::<_, StreamRefusal>(AppendOptions::of(&head.headers)?)
     };

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use super::{state::DurableStreams, writer::StreamWriter};
 use crate::{
     http::{
-        api::{body::Bodies, events::state::EventsState, request_log::RequestScope},
+        api::{body::Bodies, events::state::EventsState, request_log::RequestScope, topic_guard::TopicGuards},
         auth::{Caller, policy::Policies},
     },
     hub::publisher::Publisher,
@@ -20,6 +20,8 @@ pub struct StreamContext<'a> {
     pub publisher: &'a Rc<Publisher>,
     /// Serves streams of events on this core.
     pub events: &'a EventsState,
+    /// What other protocols forbid.
+    pub guards: &'a TopicGuards,
     /// Reads bodies.
     pub bodies: &'a Bodies,
     /// The policy by which callers are authorized again.

@@ -66,6 +66,7 @@ where
 {
     let checked = || {
         caller.authorization.publish(&topic)?;
+        context.guards.check_topic(&topic)?;
         let options = CreateOptions::of(&head.headers, context)?;
         if let Some(fork) = &options.fork {
             caller.authorization.subscribe(&fork.source.clone().into())?;

@@ -14,12 +14,16 @@ use crate::{
 pub struct MercureGuard;
 
 impl TopicGuard for MercureGuard {
+    fn check_topic(&self, topic: &TopicName) -> Result<(), Problem> {
+        if Audience::of(topic).is_none() {
+            return Ok(());
+        }
+        let detail = format!("'{topic}' is a topic of Mercure; publish to it at /.well-known/mercure");
+        Err(Problem::new(Code::TopicInvalid, detail))
+    }
+
     fn check_publish(&self, events: &[NewEvent]) -> Result<(), Problem> {
-        let foreign = events.iter().find(|event| Audience::of(&event.topic).is_some());
-        foreign.map_or(Ok(()), |event| {
-            let detail = format!("'{}' is a topic of Mercure; publish to it at /.well-known/mercure", event.topic);
-            Err(Problem::new(Code::TopicInvalid, detail))
-        })
+        events.iter().try_for_each(|event| self.check_topic(&event.topic))
     }
 
     fn check_change(&self, _topic: &TopicName, _change: &TopicChange) -> Result<(), Problem> {

@@ -207,8 +207,8 @@ mod tests {
     #[test]
     fn each_broken_rule_is_named() {
         let long = format!("topic={}", "x".repeat(MAX_NAME_BYTES + 1));
-        let many: String = (0..=MAX_TOPICS).map(|n| format!("topic={n}&")).collect();
-        let wide: String = (0..4).map(|n| format!("topic={n}{}&", "x".repeat(4000))).collect();
+        let many = (0..=MAX_TOPICS).map(|n| format!("topic={n}&")).collect::<Vec<_>>().concat();
+        let wide = (0..4).map(|n| format!("topic={n}{}&", "x".repeat(4000))).collect::<Vec<_>>().concat();
         for (body, want) in [
             ("data=x", "no 'topic'"),
             ("topic=%FF", "'topic' is not UTF-8"),

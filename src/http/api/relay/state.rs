@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use crate::{
     http::{
-        api::{body::Bodies, stream::shard::StreamShard},
+        api::{body::Bodies, stream::shard::StreamShard, topic_guard::TopicGuards},
         message::problem::{Code, Problem},
     },
     relay::{RelayShard, provider::Provider, run::Run},
@@ -18,6 +18,8 @@ pub struct RelayState {
     pub stream: Rc<StreamShard>,
     /// Reads request bodies.
     pub bodies: Arc<Bodies>,
+    /// What protocols forbid.
+    pub guards: TopicGuards,
 }
 
 impl RelayState {
