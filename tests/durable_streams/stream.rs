@@ -9,6 +9,7 @@ use std::{
 use gapless::event::sse_parser::{Parser, SseBlock};
 
 use crate::support::{
+    comes_true,
     hub::Hub,
     wire::{self, Answer, Incoming},
 };
@@ -101,6 +102,19 @@ impl Stream {
         let answer = self.post(&[("content-type", content_type)], body.as_ref());
         assert_eq!(answer.status, 204, "{}", answer.text());
         next_offset(&answer)
+    }
+
+    /// Sends an append until the hub, which may be away or stopping, answers that it is there.
+    pub(crate) fn append_at_last(&self, headers: &[(&str, &str)], body: &[u8]) {
+        let accepted = comes_true(|| match self.try_send("POST", "", headers, body) {
+            Ok(answer) if answer.status == 503 => false,
+            Ok(answer) => {
+                assert!(matches!(answer.status, 200 | 204), "{}", answer.text());
+                true
+            }
+            Err(_) => false,
+        });
+        assert!(accepted, "it is never answered");
     }
 
     /// Everything after an offset, page by page, and the offset after it.

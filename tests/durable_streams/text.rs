@@ -71,6 +71,22 @@ fn a_reader_of_a_fork_within_a_character_gets_it_whole() {
     assert_eq!(source.sse("-1", Some(&within)).data(1), ["€ of the source"]);
 }
 
+/// Words come with the space before them, and readers of SSE drop one after the colon.
+#[test]
+fn a_space_at_the_beginning_is_kept() {
+    let hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::create(&hub, "s", TEXT);
+    let words = ["one", " two", "  three", "\n four\r\n  five\r six", " "];
+    let mut live = stream.sse("-1", None);
+    for word in words {
+        stream.append(TEXT, word);
+    }
+    assert_eq!(stream.text(), words.concat());
+    let want = words.map(|word| word.replace("\r\n", "\n").replace('\r', "\n"));
+    assert_eq!(live.data(words.len()), want);
+    assert_eq!(stream.sse("-1", None).data(words.len()), want);
+}
+
 #[test]
 fn what_is_no_text_at_all_is_exact_in_pages() {
     let hub = Hub::start_with(&PROTOCOL);

@@ -99,7 +99,9 @@ impl SseEncoder {
         };
         let whole = if is_last { data.len() } else { data.len() - incomplete_at_end(data) };
         self.incomplete.extend_from_slice(&data[whole..]);
-        lines(out, String::from_utf8_lossy(&data[..whole]).as_bytes());
+        let text = String::from_utf8_lossy(&data[..whole]);
+        keep_space(out, text.as_bytes());
+        lines(out, text.as_bytes());
     }
 }
 
@@ -123,8 +125,16 @@ fn lines(out: &mut Vec<u8>, mut rest: &[u8]) {
         out.extend_from_slice(&rest[..end]);
         out.extend_from_slice(b"\ndata:");
         rest = &rest[end + if rest[end..].starts_with(b"\r\n") { 2 } else { 1 }..];
+        keep_space(out, rest);
     }
     out.extend_from_slice(rest);
+}
+
+/// Readers drop one space after `data:`, so text that begins with one is sent another before it.
+fn keep_space(out: &mut Vec<u8>, text: &[u8]) {
+    if text.starts_with(b" ") {
+        out.push(b' ');
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +165,7 @@ mod tests {
         );
         for (format, data, text) in [
             (DataFormat::Text, &b"a\r\nb\rc\n"[..], "data:a\ndata:b\ndata:c\ndata:"),
+            (DataFormat::Text, b" a\n  b\r c", "data:  a\ndata:   b\ndata:  c"),
             (DataFormat::Json, b"{\"a\":\n1}", "data:[{\"a\":\ndata:1}]"),
             (DataFormat::Bytes, b"\xff\n\x00", "data:/woA"),
         ] {
