@@ -12,6 +12,9 @@ use crate::{
     support::{assert_problem, eventually, hub::Hub},
 };
 
+/// Bound on a story with kills, far above what it takes.
+const LONGEST: Duration = Duration::from_mins(3);
+
 /// Kills at random moments.
 const KILLS: u64 = 6;
 
@@ -158,7 +161,7 @@ fn readers_that_come_back_after_each_kill_get_each_append_once() {
     let mut hub = Hub::start_with(&PROTOCOL);
     let stream = Stream::create(&hub, "s", JSON);
     let over = AtomicBool::new(false);
-    let (stream, over) = (&stream, &over);
+    let (stream, over, began) = (&stream, &over, Instant::now());
     let (written, pages, polled, events) = thread::scope(|scope| {
         let writer = scope.spawn(move || {
             let mut written = Vec::new();
@@ -176,13 +179,13 @@ fn readers_that_come_back_after_each_kill_get_each_append_once() {
                     break;
                 }
             }
-            while !stream.try_send("POST", "", &[CLOSES], b"").is_ok_and(|answer| answer.status == 204) {}
+            stream.append_at_last(&[CLOSES], b"");
             written
         });
         let pages = |live: &'static str| {
             move || {
                 let (mut read, mut offset) = (Vec::new(), "-1".to_owned());
-                loop {
+                while began.elapsed() < LONGEST {
                     let Ok(answer) = stream.try_send("GET", &format!("?offset={offset}{live}"), &[], b"") else {
                         thread::sleep(Duration::from_millis(5));
                         continue;
@@ -196,13 +199,14 @@ fn readers_that_come_back_after_each_kill_get_each_append_once() {
                         return read;
                     }
                 }
+                panic!("it does not see the end, and has read {}", read.len());
             }
         };
         let catch_up = scope.spawn(pages(""));
         let poller = scope.spawn(pages("&live=long-poll"));
         let events = scope.spawn(move || {
             let (mut read, mut id) = (Vec::<u64>::new(), None::<String>);
-            loop {
+            while began.elapsed() < LONGEST {
                 let Ok(mut reader) = stream.try_sse("-1", id.as_deref()) else { continue };
                 while let Ok(Some(block)) = reader.try_next() {
                     id = block.id;
@@ -215,6 +219,7 @@ fn readers_that_come_back_after_each_kill_get_each_append_once() {
                     }
                 }
             }
+            panic!("it does not see the end, and has read {}", read.len());
         });
         for _ in 0..KILLS {
             thread::sleep(Duration::from_millis(50 + fastrand::u64(..300)));
