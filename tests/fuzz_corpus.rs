@@ -6,6 +6,16 @@
 
 #[path = "../fuzz/properties/credentials.rs"]
 mod credentials;
+#[path = "../fuzz/properties/durable_append_records.rs"]
+mod durable_append_records;
+#[path = "../fuzz/properties/durable_messages.rs"]
+mod durable_messages;
+#[path = "../fuzz/properties/durable_offsets.rs"]
+mod durable_offsets;
+#[path = "../fuzz/properties/durable_producers.rs"]
+mod durable_producers;
+#[path = "../fuzz/properties/durable_sse.rs"]
+mod durable_sse;
 #[path = "../fuzz/properties/forwarded.rs"]
 mod forwarded;
 #[path = "../fuzz/properties/last_event_id.rs"]
@@ -94,6 +104,31 @@ fn a_provider_s_stream_is_the_same_frames_however_it_is_cut() {
     try_each("relay_gemini", relay_gemini::holds_for);
     try_each("relay_ollama", relay_ollama::holds_for);
     try_each("relay_openai", relay_openai::holds_for);
+}
+
+#[test]
+fn any_text_is_an_offset_of_one_position_or_none() {
+    try_each("durable_offsets", durable_offsets::holds_for);
+}
+
+#[test]
+fn a_body_is_taken_apart_into_the_messages_that_it_has() {
+    try_each("durable_messages", durable_messages::holds_for);
+}
+
+#[test]
+fn the_newest_records_tell_the_state_of_a_stream_s_appends() {
+    try_each("durable_append_records", durable_append_records::holds_for);
+}
+
+#[test]
+fn an_append_of_a_producer_is_accepted_once_and_in_order() {
+    try_each("durable_producers", durable_producers::holds_for);
+}
+
+#[test]
+fn data_is_a_pair_of_events_and_no_character_is_lost_where_it_is_cut() {
+    try_each("durable_sse", durable_sse::holds_for);
 }
 
 /// Changes each byte of a valid token, which has some 350.

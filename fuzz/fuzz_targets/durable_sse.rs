@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../properties/durable_sse.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::holds_for(input));
