@@ -8,7 +8,7 @@ use crate::http::message::{
 };
 
 /// Longest content type in bytes: some have parameters of a hundred bytes.
-const MAX_BYTES: usize = 255;
+pub const MAX_BYTES: usize = 255;
 
 /// The type of a stream that is created without one, as the protocol asks.
 pub const DEFAULT: &str = "application/octet-stream";

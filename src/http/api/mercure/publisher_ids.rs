@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Ids that are kept at most: some 100 MB. Older ones are unknown, as if their events were gone.
-const MAX_IDS: usize = 1_000_000;
+pub const MAX_IDS: usize = 1_000_000;
 
 /// How long the log may be read for one request. What was read stays read, so that a later request has less to read.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
