@@ -88,7 +88,7 @@ function itemOf(name: string, data: string): Item | null {
     return { type: 'removed', topic, id: textOf(JSON.parse(inner), 'id'), position: id, time };
   }
   const traceparent = maybe(value, 'traceparent');
-  const encoding = maybe(value, 'encoding') as EventItem['encoding'] | null;
+  const encoding = maybe(value, 'encoding') as 'base64' | null;
   const item: EventItem = { type: 'event', topic, id, event: textOf(value, 'event'), data: inner, time };
   if (encoding !== null) item.encoding = encoding;
   if (traceparent !== null) item.traceparent = traceparent;

@@ -12,7 +12,10 @@ from ._sse import Block
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a topic. `data` is the text as published, or binary data as base64; `event` is `message` if it has no name."""
+    """An event of a topic. `data` is the text as published, or binary data as base64.
+
+    `event` is `message` if it has no name.
+    """
 
     topic: str
     id: str
