@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -142,6 +143,9 @@ async fn everything(hub: SocketAddr) -> u64 {
     }
     let removed = publish(hub, "plain", "a secret").await;
     publish(hub, "größe/ü", &"long ".repeat(40_000)).await;
+    let binary = r#"{"topic":"plain","encoding":"base64","data":"/wAK"}"#;
+    let (status, receipt) = send(hub, "POST", "/publish", &[], binary).await;
+    assert_eq!(status, 200, "{receipt}");
     let (status, _) = send(hub, "DELETE", &format!("/events/{removed}?topic=plain"), &[], "").await;
     assert_eq!(status, 204);
     for (topic, settings) in [
@@ -301,6 +305,50 @@ fn a_client_of_the_old_hub_gets_from_any_new_one_what_the_old_one_would_have_sen
         assert_eq!((code, told.contains("has events or settings already")), (1, true), "{told}");
         let (code, told) = run(import(&cluster, "USED", other_store.parent().unwrap()));
         assert_eq!((code, told.contains("is not a store of gapless")), (1, true), "{told}");
+    });
+}
+
+#[test]
+fn binary_data_and_metadata_move_with_their_events() {
+    test(async {
+        let (cluster, home) = (NatsCluster::start(), tempfile::tempdir().unwrap());
+        let (file, store) = (home.path().join("export"), home.path().join("store"));
+        let contents = [
+            json!({"data": "text", "metadata": "Af8A"}),
+            json!({"encoding": "base64", "data": "/wAK"}),
+            json!({"encoding": "base64", "data": "dGV4dA==", "metadata": "AQ=="}),
+            json!({"data": "neither"}),
+        ];
+        let event = |(n, more): (usize, &Value)| {
+            let mut event = json!({"topic": "t", "id": format!("abcd-{n}"), "time": "2026-11-27T05:13:25.801Z", "event": "message"});
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let about = json!({"version": 2, "topics": ["t"], "from": "earliest", "through": "abcd-4", "made": "2026-11-27T05:13:26Z"});
+        let mut lines = vec![json!({"export": about})];
+        lines.extend((1..).zip(&contents).map(event));
+        lines.push(json!({"complete": {"events": contents.len()}}));
+        fs::write(&file, lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat()).unwrap();
+        let made = gapless(&["import", "--from", file.to_str().unwrap(), "--data", store.to_str().unwrap()]);
+        let (code, told) = run(made);
+        assert_eq!(code, 0, "{told}");
+        init(&cluster, "BYTES");
+        let (code, told) = run(import(&cluster, "BYTES", &store));
+        assert_eq!(code, 0, "{told}");
+        let hubs = Hubs::start(vec![hub_over(&cluster, "BYTES"), hub_over(&cluster, "BYTES")]);
+        hubs.ready().await.unwrap();
+        for hub in hubs.addresses() {
+            let (code, exported) = run(gapless(&["export", "t", "--url", &format!("http://{hub}")]));
+            assert_eq!(code, 0, "{exported}");
+            let events = exported.lines().filter(|line| line.starts_with("{\"topic\"")).map(|line| {
+                let event: Value = serde_json::from_str(line).unwrap();
+                let given = |(name, value): (&String, &Value)| {
+                    ["encoding", "metadata", "data"].contains(&&**name).then(|| (name.clone(), value.clone()))
+                };
+                Value::Object(event.as_object().unwrap().iter().filter_map(given).collect())
+            });
+            assert_eq!(events.collect::<Vec<_>>(), contents);
+        }
     });
 }
 
