@@ -96,10 +96,11 @@ kinds! {
         "it is unknown whether a segment is missing; the next start makes the list again from those that are there"
         "restore a backup, if a segment may be missing; else start the hub"
     SettingsDamaged "settings-damaged" Damage
-        "the topics' own limits, their closed state and the marks of deleted topics are lost"
+        "the topics' own limits, their closed state, what protocols keep with them (the types, lifetimes and forks of \
+         streams) and the marks of deleted topics are lost"
         "restore a backup, or start the hub, which moves them to quarantine/, and set limits and closings again"
     SettingsMissing "settings-missing" Damage
-        "the disk lost some of the topics' own limits, closings or marks of deleted topics"
+        "the disk lost some of the topics' own limits, closings, definitions of streams or marks of deleted topics"
         "restore a backup, or start the hub, and set limits and closings again"
     RemovalsDamaged "removals-damaged" Damage
         "nothing is lost: every segment will be rewritten, so that no byte of a removed event stays"
