@@ -35,9 +35,10 @@ fn every_answer_of_a_hub_is_as_it_is_described() {
     operators(&mut record);
     pages(&mut record);
     refused_anywhere(&mut record);
+    let with_streams = durable_streams(&mut record);
     let guarded = with_credentials(&mut record);
     without_backups(&mut record);
-    drop(guarded);
+    drop((guarded, with_streams));
     record.judge();
 }
 
@@ -61,6 +62,40 @@ fn publish(record: &mut Recorder) {
     post("/publish", &[], r#"{"topic":"t","data":"/w==","encoding":"base64"}"#);
     post("/publish?topic=t", &[("traceparent", TRACEPARENT)], "traced");
     post("/publish", &[], &format!(r#"{{"topic":"t","data":"traced","traceparent":"{TRACEPARENT}"}}"#));
+}
+
+/// Streams of Durable Streams, at a hub that has them.
+fn durable_streams(record: &mut Recorder) -> Hub {
+    let hub = Hub::start_with(&["--protocols", "durable-streams", "--durable-streams-long-poll", "100ms"]);
+    let record = record.at(hub.address);
+    let text = ("content-type", "text/plain");
+    let producer = |epoch, seq| [text, ("producer-id", "p"), ("producer-epoch", epoch), ("producer-seq", seq)];
+    let mut status = |method: &str, target: &str, headers: &[_], body: &[u8], want: u16| {
+        let answer = record.send(method, target, headers, body);
+        assert_eq!(answer.status, want, "{method} {target} {}", answer.text());
+        answer
+    };
+    let fork = [("stream-forked-from", "/v1/stream/s")];
+    status("PUT", "/v1/stream/s", &[text], b"one", 201);
+    status("PUT", "/v1/stream/s", &[text], b"", 200);
+    status("PUT", "/v1/stream/s", &[("content-type", "text/html")], b"", 409);
+    status("PUT", "/v1/stream/f", &fork, b"", 201);
+    status("POST", "/v1/stream/s", &[text], b"two", 204);
+    status("POST", "/v1/stream/s", &producer("1", "0"), b"three", 200);
+    status("POST", "/v1/stream/s", &producer("1", "2"), b"x", 409);
+    status("POST", "/v1/stream/s", &producer("0", "1"), b"x", 403);
+    status("POST", "/v1/stream/s", &[("content-type", "text/html")], b"x", 409);
+    status("POST", "/v1/stream/s", &[text, ("stream-seq", "b")], b"four", 204);
+    status("POST", "/v1/stream/s", &[text, ("stream-seq", "a")], b"x", 409);
+    let read = status("GET", "/v1/stream/s?offset=-1", &[], b"", 200);
+    let tag = read.headers.get("etag").unwrap();
+    status("GET", "/v1/stream/s?offset=-1", &[("if-none-match", tag)], b"", 304);
+    status("GET", "/v1/stream/s?offset=now&live=long-poll", &[], b"", 204);
+    status("GET", "/v1/stream/s?offset=abcd-1", &[], b"", 410);
+    status("DELETE", "/v1/stream/s", &[], b"", 204);
+    status("GET", "/v1/stream/s", &[], b"", 410);
+    status("DELETE", "/v1/stream/f", &[], b"", 204);
+    hub
 }
 
 fn refused_publishes(record: &mut Recorder) {
