@@ -44,7 +44,8 @@ fn whole_hub() -> (Hub, TempDir) {
     }
     let [key, providers] = relaying();
     let path = site.path().display().to_string();
-    let arguments = ["--site", &path, &key, &providers, "--stream-keepalive", "1s"];
+    let streams = ["--protocols", "durable-streams", "--durable-streams-long-poll", "100ms"];
+    let arguments = [&["--site", &path, &key, &providers, "--stream-keepalive", "1s"][..], &streams].concat();
     (Hub::start_with(&arguments), site)
 }
 
