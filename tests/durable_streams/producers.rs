@@ -130,6 +130,28 @@ fn appends_that_are_repeated_until_they_are_acknowledged_are_there_once() {
 
 /// The record of a producer is part of its event, and the event may be removed.
 #[test]
+fn what_retention_trims_takes_no_producer_whose_stream_goes_on() {
+    let mut hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::create(&hub, "s", JSON);
+    hub.put("s", r#"{"retention":{"max_events":10}}"#);
+    let names: Vec<String> = (0..8).map(|n| format!("p{n}")).collect();
+    let many = format!("[{}]", vec!["0"; 10].join(","));
+    let all = |seq: u64, status: u16| {
+        for name in &names {
+            let headers = ProducerHeaders::new(name, 0, seq);
+            let answer = stream.post(&headers.with(JSON, &[]), many.as_bytes());
+            assert_eq!(answer.status, status, "{name} {seq}");
+        }
+    };
+    all(0, 200);
+    all(1, 200);
+    hub.kill();
+    let _again = hub.again();
+    all(1, 204);
+    all(2, 200);
+}
+
+#[test]
 #[ignore = "a fault: a removal takes the record of the producer with the event"]
 fn an_event_that_is_removed_takes_no_producer_with_it() {
     let mut hub = Hub::start_with(&PROTOCOL);

@@ -170,7 +170,7 @@ async fn append_in_order(
         view = writer.redefine(view, TopicChange::default(), |definition| definition.has_append_state = true).await?;
     }
     let AppendOptions { closes, producer, stream_seq, .. } = options;
-    let metadata = state.advance(producer, stream_seq, view.kept);
+    let metadata = state.advance(producer, stream_seq);
     if closes {
         state.closed_by = producer;
     }
@@ -251,25 +251,19 @@ async fn present_state(
     if let Some(state) = in_memory {
         return Ok(state);
     }
-    let (mut before, mut records, mut closed_by) = (view.tail.seq.next(), Vec::new(), None);
+    let mut before = view.tail.seq.next();
     loop {
         let selection = Selection::from(view.topic.clone());
         let page = streams.hub.older(&selection, before, STATE_PAGE).await?;
         for frame in page.frames.iter().rev() {
             let new = &frame.event.new;
-            let Some(record) = new.metadata.as_ref().and_then(AppendRecord::read) else { continue };
-            if new.close {
-                closed_by = record.producer;
-            }
-            let is_whole = record.whole.is_some();
-            records.push(record);
-            if is_whole {
-                return Ok(AppendState::of(&records, closed_by));
+            if let Some(record) = new.metadata.as_ref().and_then(AppendRecord::read) {
+                return Ok(AppendState::of(&record, record.producer.filter(|_| new.close)));
             }
         }
         match page.previous {
             Some(previous) => before = previous.seq,
-            None => return Ok(AppendState::of(&records, closed_by)),
+            None => return Ok(AppendState::default()),
         }
     }
 }

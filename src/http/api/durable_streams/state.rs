@@ -46,8 +46,6 @@ pub struct StreamSnapshot {
     pub tail: EventId,
     /// It takes no more appends.
     pub closed: bool,
-    /// How many events it keeps, if that is limited.
-    pub kept: Option<u64>,
 }
 
 /// What is found under a name.
@@ -136,14 +134,8 @@ impl DurableStreams {
         let inherited = definition.fork.as_ref().map_or(Seq::ZERO, ForkOrigin::through);
         let tail = EventId { epoch: self.hub.epoch(), seq: facts.last.unwrap_or_default().max(inherited) };
         let deleted = definition.deleted;
-        let view = StreamSnapshot {
-            topic: topic.clone(),
-            definition,
-            metadata: facts.metadata,
-            tail,
-            closed: facts.closed,
-            kept: facts.retention.max_events,
-        };
+        let view =
+            StreamSnapshot { topic: topic.clone(), definition, metadata: facts.metadata, tail, closed: facts.closed };
         if deleted { FoundStream::Deleted(view) } else { FoundStream::Open(view) }
     }
 }
