@@ -135,7 +135,7 @@ fn what_retention_trims_takes_no_producer_whose_stream_goes_on() {
     let stream = Stream::create(&hub, "s", JSON);
     hub.put("s", r#"{"retention":{"max_events":10}}"#);
     let names: Vec<String> = (0..8).map(|n| format!("p{n}")).collect();
-    let many = format!("[{}]", vec!["0"; 10].join(","));
+    let many = format!("[{}]", ["0"; 10].join(","));
     let all = |seq: u64, status: u16| {
         for name in &names {
             let headers = ProducerHeaders::new(name, 0, seq);
