@@ -35,24 +35,47 @@ pub fn text(value: &impl Serialize) -> String {
     String::from_utf8(bytes(value)).expect("JSON is UTF-8")
 }
 
+/// Appends a part of the text of a string to `out`, without the quotes around it. The parts of a text together are what
+/// the whole is.
+pub fn string_part(out: &mut Vec<u8>, part: &str) {
+    let text = bytes(&part);
+    out.extend_from_slice(&text[1..text.len() - 1]);
+}
+
+/// Appends a part of a valid JSON text to `out`, as it is but on one line: its line breaks, which are between tokens only,
+/// become spaces.
+pub fn raw_part(out: &mut Vec<u8>, part: &str) {
+    let from = out.len();
+    escape_line_ends(out, part).expect("memory");
+    for byte in &mut out[from..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+}
+
 struct OneLine;
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let (bytes, mut done) = (fragment.as_bytes(), 0);
-        for at in memchr::memchr2_iter(0xC2, 0xE2, bytes) {
-            let (escape, length): (&[u8], _) = match &bytes[at..] {
-                [0xC2, 0x85, ..] => (b"\\u0085", 2),
-                [0xE2, 0x80, 0xA8, ..] => (b"\\u2028", 3),
-                [0xE2, 0x80, 0xA9, ..] => (b"\\u2029", 3),
-                _ => continue,
-            };
-            writer.write_all(&bytes[done..at])?;
-            writer.write_all(escape)?;
-            done = at + length;
-        }
-        writer.write_all(&bytes[done..])
+        escape_line_ends(writer, fragment)
     }
+}
+
+fn escape_line_ends<W: ?Sized + Write>(writer: &mut W, fragment: &str) -> io::Result<()> {
+    let (bytes, mut done) = (fragment.as_bytes(), 0);
+    for at in memchr::memchr2_iter(0xC2, 0xE2, bytes) {
+        let (escape, length): (&[u8], _) = match &bytes[at..] {
+            [0xC2, 0x85, ..] => (b"\\u0085", 2),
+            [0xE2, 0x80, 0xA8, ..] => (b"\\u2028", 3),
+            [0xE2, 0x80, 0xA9, ..] => (b"\\u2029", 3),
+            _ => continue,
+        };
+        writer.write_all(&bytes[done..at])?;
+        writer.write_all(escape)?;
+        done = at + length;
+    }
+    writer.write_all(&bytes[done..])
 }
 
 #[cfg(test)]
@@ -71,6 +94,15 @@ mod tests {
         assert!(!json.contains(CUTS), "{json}");
         assert!(json.contains("é€\u{2027}\u{202a}\u{84}\u{86}"), "nothing else is escaped: {json}");
         assert_eq!(serde_json::from_str::<String>(&json).expect("JSON"), all);
+    }
+
+    #[test]
+    fn json_is_put_on_one_line_as_it_is() {
+        let json = "{\"a\":\r\n[1.0, \"\u{2028}\u{85}é\"]}";
+        let mut out = b"data: ".to_vec();
+        raw_part(&mut out, json);
+        let want = "data: {\"a\":  [1.0, \"\\u2028\\u0085é\"]}";
+        assert_eq!(String::from_utf8(out).expect("UTF-8"), want);
     }
 
     proptest! {

@@ -30,6 +30,20 @@ impl Millis {
     }
 }
 
+/// Whether this is a time as RFC 3339 writes it: date, `T`, time with seconds and any fraction, `Z` or an offset.
+#[must_use]
+pub fn is_rfc3339(text: &str) -> bool {
+    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c.to_ascii_uppercase() };
+    let shaped: String = text.chars().map(shape).collect();
+    let Some(rest) = shaped.strip_prefix("0000-00-00T00:00:00") else { return false };
+    let offset = match rest.strip_prefix('.') {
+        Some(fraction) if fraction.starts_with('0') => fraction.trim_start_matches('0'),
+        Some(_) => return false,
+        None => rest,
+    };
+    matches!(offset, "Z" | "+00:00" | "-00:00") && text.parse::<jiff::Timestamp>().is_ok()
+}
+
 /// A clock before 1970 reads as 1970.
 impl From<SystemTime> for Millis {
     fn from(time: SystemTime) -> Self {
@@ -67,6 +81,31 @@ mod tests {
         assert_eq!(Millis::parse_rfc3339("1970-01-01T01:00:00+01:00"), Some(Millis(0)));
         for text in ["", "now", "2026-11-21", "1969-12-31T23:59:59Z"] {
             assert_eq!(Millis::parse_rfc3339(text), None, "{text}");
+        }
+    }
+    #[test]
+    fn only_the_forms_of_rfc_3339_are_times() {
+        for text in [
+            "2026-11-21T04:06:00Z",
+            "1926-11-21T04:06:00.123456789+05:30",
+            "2026-11-21t04:06:00.1z",
+            "2026-11-21T04:06:00-00:00",
+            "2016-12-31T23:59:60Z",
+        ] {
+            assert!(is_rfc3339(text), "{text}");
+        }
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21 04:06:00Z",
+            "2026-11-21T04:06Z",
+            "2026-11-21T04:06:00",
+            "2026-11-21T04:06:00.Z",
+            "2026-13-21T04:06:00Z",
+            "2026-11-21T04:06:00Z[UTC]",
+            "20261121T040600Z",
+        ] {
+            assert!(!is_rfc3339(text), "{text}");
         }
     }
 }

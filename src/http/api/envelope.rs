@@ -36,7 +36,7 @@ pub static EXPORTED_ENVELOPE: EventEncoder = EventEncoder {
     },
 };
 
-/// The envelope up to its data. The caller appends the data in parts, each [`escaped`], then [`END`].
+/// The envelope up to its data. The caller appends the data in parts by [`json_text::string_part`], then `"}`.
 pub fn begin(frame: &Frame) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
     write(&mut text, &EventEnvelope::of(frame, ""));
@@ -45,13 +45,7 @@ pub fn begin(frame: &Frame) -> Vec<u8> {
 }
 
 /// The end of the data and of the envelope.
-pub const END: &[u8] = b"\"}";
-
-/// Appends a part of the data to `out`, escaped for JSON.
-pub fn escaped(out: &mut Vec<u8>, part: &str) {
-    let text = json_text::bytes(&part);
-    out.extend_from_slice(&text[1..text.len() - 1]);
-}
+const END: &[u8] = b"\"}";
 
 fn write(out: &mut Vec<u8>, envelope: &EventEnvelope<'_>) {
     json_text::write(out, envelope);

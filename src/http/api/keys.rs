@@ -102,7 +102,7 @@ pub const TOPIC: Keys = Keys {
     ],
 };
 
-/// `DELETE /events/<id>`.
+/// `/events/<id>`.
 pub const EVENT: Keys = Keys {
     known: &["topic", CREDENTIAL],
     aliases: &[("topics", "'topic'"), ("channel", "'topic'"), ("channels", "'topic'")],
@@ -225,7 +225,7 @@ pub(super) const ALL: [(&str, &[&str], &Keys); 18] = [
     ("/publish", &["post"], &PUBLISH),
     ("/topics", &["get"], &TOPICS),
     ("/topics/{topic}", &["get", "put", "delete"], &TOPIC),
-    ("/events/{id}", &["delete"], &EVENT),
+    ("/events/{id}", &["get", "delete"], &EVENT),
     ("/whoami", &["get"], &WHOAMI),
     ("/backup", &["post"], &BACKUP),
     ("/runs", &["get"], &RUNS),

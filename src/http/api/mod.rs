@@ -9,6 +9,7 @@
 //! | [`head_checks`] | what the head of every request must satisfy |
 //! | [`request_log`] | the span of a request, and its line in the log |
 //! | [`request_span`] | the span of a request for the OTLP export |
+//! | [`cloud_events`] | CloudEvents: their attributes, and events in their format |
 //! | [`publish`] | `POST /publish` in all its forms |
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
@@ -35,6 +36,7 @@ pub mod admission;
 pub mod asset;
 pub mod backup;
 pub mod body;
+pub mod cloud_events;
 pub mod console;
 pub mod cursor_text;
 pub mod docs;

@@ -77,7 +77,7 @@ pub(super) const TABLE: [(&str, Route, &str); 28] = [
     ("/site/{*path}", Route::Site, "GET, HEAD, OPTIONS"),
     ("/publish", Route::Publish, "POST, OPTIONS"),
     ("/events", Route::Events, "GET, HEAD, POST, OPTIONS"),
-    ("/events/{id}", Route::Event, "DELETE, OPTIONS"),
+    ("/events/{id}", Route::Event, "GET, HEAD, DELETE, OPTIONS"),
     ("/topics", Route::Topics, "GET, HEAD, OPTIONS"),
     ("/topics/{*topic}", Route::Topics, "GET, HEAD, PUT, DELETE, OPTIONS"),
     ("/whoami", Route::Whoami, "GET, HEAD, OPTIONS"),
@@ -305,7 +305,13 @@ async fn handle(
             Box::pin(events::post(&shard.events, scope, &NATIVE, caller, request)).await
         }
         Route::Events => Box::pin(events::get(&shard.events, scope, &NATIVE, caller, request)).await,
-        Route::Event => events::removal::handle(&app.hub, &caller.authorization, request.uri()).await,
+        Route::Event if request.method() == Method::DELETE => {
+            events::removal::handle(&app.hub, &caller.authorization, request.uri()).await
+        }
+        Route::Event => {
+            let (head, _) = request.into_parts();
+            Box::pin(events::single::handle(&shard.events, caller, &head.uri, &head.headers)).await
+        }
         Route::Topics => topics::handle(&app.topics, &caller, request).await,
         Route::Whoami => {
             let operators_here = app.auth.serves_operators(listener(&request));

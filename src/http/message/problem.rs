@@ -87,6 +87,7 @@ codes! {
     HeadersTooLarge, "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "A header line is too large";
     TooLarge, "too-large", PAYLOAD_TOO_LARGE, "The request is too large";
     EncodingUnsupported, "encoding-unsupported", UNSUPPORTED_MEDIA_TYPE, "The body is compressed";
+    EventFormatUnsupported, "event-format-unsupported", UNSUPPORTED_MEDIA_TYPE, "The format of the CloudEvent is not read here";
     TransferEncodingUnsupported, "transfer-encoding-unsupported", NOT_IMPLEMENTED, "The body's transfer coding is not known";
     UpstreamUnreachable, "upstream-unreachable", BAD_GATEWAY, "The provider cannot be reached";
     UpstreamFailed, "upstream-failed", BAD_GATEWAY, "The provider's answer cannot be passed on";

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::http::message::{
     headers,
+    media_type::{essence, is_media_type},
     problem::{Code, Problem},
 };
 
@@ -63,17 +64,6 @@ pub fn of_request(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 #[must_use]
 pub fn header_value(content_type: &str) -> HeaderValue {
     HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static(DEFAULT))
-}
-
-fn essence(content_type: &str) -> &str {
-    content_type.split(';').next().unwrap_or_default().trim()
-}
-
-fn is_media_type(text: &str) -> bool {
-    let is_token = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
-    essence(text).split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
 #[cfg(test)]

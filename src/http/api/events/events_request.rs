@@ -35,25 +35,38 @@ pub struct EventsRequest {
 pub enum ResponseMode {
     /// A stream of events as they come.
     Stream(Encoding),
-    /// One JSON document with the newest events before an id. Where the stream or page begins does not count.
+    /// One document with the newest events before an id. Where the stream or page begins does not count.
     Older {
         /// The id after the page.
         before: EventId,
         /// Largest number of events.
         limit: usize,
+        /// Its form.
+        form: PageForm,
     },
-    /// One JSON document.
+    /// One document.
     Page {
         /// Largest number of events.
         limit: usize,
         /// How long to wait for the first event.
         wait: Duration,
+        /// Its form.
+        form: PageForm,
     },
-    /// One JSON document, at once, with the metadata of events: for an export.
-    Export {
-        /// Largest number of events.
-        limit: usize,
-    },
+}
+
+/// The form of a page.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PageForm {
+    /// That of the protocol.
+    #[default]
+    Protocol,
+    /// JSON with the metadata of events: for an export.
+    Export,
+    /// JSON whose events are CloudEvents.
+    CloudEvents,
+    /// A batch of CloudEvents and nothing else.
+    CloudEventBatch,
 }
 
 /// The selection of these topics and patterns, of which there may be `max`.

@@ -1,15 +1,15 @@
 //! A page as JSON: `{"events":[…],"next","gaps":[…],"closed"}`; one that was read backwards has `previous` in place of
 //! `closed`.
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::page::{Page, PageEdge, PageFormat};
+use super::page::{Page, PageEdge, PageFormat, counted};
 use crate::{
     http::{
         api::{
             body,
+            cloud_events::json_event::CLOUD_EVENT,
             cursor_text::EVENT_IDS,
             envelope::{ENVELOPE, EXPORTED_ENVELOPE},
             stream::encoding::GapNotice,
@@ -21,7 +21,6 @@ use crate::{
         frame::{EventEncoder, Frame},
         subscription::Gap,
     },
-    quota::memory::BodyPermit,
 };
 
 /// A page of envelopes.
@@ -37,6 +36,10 @@ pub(super) static EXPORT: PageFormat = PageFormat {
     gap_bytes: FORMAT.gap_bytes,
     response: |page| response(page, &EXPORTED_ENVELOPE),
 };
+
+/// A page of CloudEvents.
+pub(super) static CLOUD_EVENTS: PageFormat =
+    PageFormat { event: &CLOUD_EVENT, gap_bytes: FORMAT.gap_bytes, response: |page| response(page, &CLOUD_EVENT) };
 
 #[derive(Serialize)]
 struct PageBody {
@@ -54,20 +57,8 @@ enum EdgeBody {
     Older { previous: Option<String> },
 }
 
-/// A page's text, with its memory permit until the client has read it.
-struct CountedPage {
-    text: Vec<u8>,
-    _permit: BodyPermit,
-}
-
-impl AsRef<[u8]> for CountedPage {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
-}
-
 fn response(page: Page, event: &'static EventEncoder) -> Response {
-    body::json_of(Bytes::from_owner(CountedPage { text: text(&page, event), _permit: page.permit }))
+    body::json_of(counted(text(&page, event).into(), page.permit))
 }
 
 fn text(page: &Page, event: &'static EventEncoder) -> Vec<u8> {

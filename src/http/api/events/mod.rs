@@ -6,12 +6,15 @@
 //! | [`protocol`] | what differs between the protocols that serve one log |
 //! | [`native`] | the hub's own protocol: parses an HTTP request into an [`EventsRequest`] |
 //! | [`events_request`] | a request for events, whatever the protocol |
+//! | `event_address` | which event `/events/<id>` names |
+//! | [`single`] | `GET /events/<id>`: one event |
 //! | [`removal`] | `DELETE /events/<id>`: removes one event |
 //! | [`start`] | parses where a stream begins |
 //! | [`state`] | what these handlers share |
 //! | [`page`] | one page of events, at once or by a long poll |
 //! | [`older`] | one page of the events before an id |
 //! | `json_page` | a page as JSON |
+//! | `cloud_page` | a page as a batch of CloudEvents |
 
 use std::{rc::Rc, time::Duration};
 
@@ -48,6 +51,8 @@ use crate::{
     },
 };
 
+mod cloud_page;
+mod event_address;
 pub mod events_request;
 mod json_page;
 pub mod native;
@@ -55,10 +60,12 @@ pub mod older;
 pub mod page;
 pub mod protocol;
 pub mod removal;
+pub mod single;
 pub mod start;
 pub mod state;
 
-use events_request::{EventsRequest, ResponseMode};
+use events_request::{EventsRequest, PageForm, ResponseMode};
+use page::PageFormat;
 use protocol::Protocol;
 use start::StreamStart;
 use state::EventsState;
@@ -119,7 +126,7 @@ pub async fn respond(
 ) -> Result<Response, Problem> {
     request_log::set_topic(TopicList(&events_request.selection));
     caller.authorization.subscribe(&events_request.selection)?;
-    if matches!(events_request.mode, ResponseMode::Export { .. }) {
+    if matches!(events_request.mode, ResponseMode::Page { form: PageForm::Export, .. }) {
         caller.authorization.require_admin("read the metadata of events")?;
     }
     if let Some(reason) = admission::refusal(&events.stream.drain, &parts.extensions) {
@@ -131,12 +138,11 @@ pub async fn respond(
         Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
     let limit = match events_request.mode {
-        ResponseMode::Older { before, limit } => {
-            return older(events, &events_request.selection, before, limit, caller, protocol).await;
+        ResponseMode::Older { before, limit, form } => {
+            let format = page_format(form, protocol);
+            return older(events, &events_request.selection, before, limit, caller, format).await;
         }
-        ResponseMode::Page { limit, .. } | ResponseMode::Export { limit } => {
-            ReadLimit { events: limit, ..events.stream.limit }
-        }
+        ResponseMode::Page { limit, .. } => ReadLimit { events: limit, ..events.stream.limit },
         ResponseMode::Stream(_) => events.stream.limit,
     };
     let retry = events.stream.hub.retry_for(events_request.selection.names());
@@ -150,11 +156,8 @@ pub async fn respond(
         Err(problem) => return refuse_transiently(events, &events_request, problem).await,
     };
     match events_request.mode {
-        ResponseMode::Page { limit, wait } => {
-            page::response(events, subscription, caller, protocol.page, limit, wait).await
-        }
-        ResponseMode::Export { limit } => {
-            page::response(events, subscription, caller, &json_page::EXPORT, limit, Duration::ZERO).await
+        ResponseMode::Page { limit, wait, form } => {
+            page::response(events, subscription, caller, page_format(form, protocol), limit, wait).await
         }
         ResponseMode::Older { .. } => unreachable!("answered above"),
         ResponseMode::Stream(_) if subscription.is_exhausted() => {
@@ -185,6 +188,15 @@ pub async fn respond(
     }
 }
 
+fn page_format(form: PageForm, protocol: &Protocol) -> &'static PageFormat {
+    match form {
+        PageForm::Protocol => protocol.page,
+        PageForm::Export => &json_page::EXPORT,
+        PageForm::CloudEvents => &json_page::CLOUD_EVENTS,
+        PageForm::CloudEventBatch => &cloud_page::FORMAT,
+    }
+}
+
 /// The page before an id. The caller's permits are held by the caller of this function.
 async fn older(
     events: &EventsState,
@@ -192,14 +204,14 @@ async fn older(
     before: EventId,
     limit: usize,
     caller: Caller,
-    protocol: &Protocol,
+    format: &PageFormat,
 ) -> Result<Response, Problem> {
     let hub = &events.stream.hub;
     let before = within_timeout(present_before(hub, before)).await?;
     older::check_epoch(before, hub.head())?;
     let limit = ReadLimit { events: limit, bytes: page::PAGE_BYTES };
     let read = within_timeout(hub.older(selection, before.seq, limit)).await?;
-    older::response(events, selection, before, read, caller, protocol.page)
+    older::response(events, selection, before, read, caller, format)
 }
 
 /// The id before which the page is, in the epoch of the log. What is at or before the imported event before it, is before

@@ -6,7 +6,7 @@ use http::{HeaderMap, request::Parts};
 use serde::Deserialize;
 
 use super::{
-    events_request::{EventsRequest, ResponseMode, selection},
+    events_request::{EventsRequest, PageForm, ResponseMode, selection},
     json_page,
     protocol::Protocol,
     start::{RawStart, StreamStart},
@@ -15,6 +15,7 @@ use crate::{
     event::{EventId, duration},
     http::{
         api::{
+            cloud_events::BATCH_TYPE,
             keys,
             stream::encoding::{Encoding, Keepalive},
         },
@@ -123,7 +124,14 @@ fn request(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Resu
     let wait = raw.wait.map(wait).transpose()?;
     let mode = match (raw.before.filter(|text| !text.is_empty()), mode(raw, headers, wait)?) {
         (None, mode) => mode,
-        (Some(text), ResponseMode::Page { limit, .. }) if !raw.start.is_given(headers) => older(text, limit)?,
+        (Some(_), ResponseMode::Page { form: PageForm::CloudEventBatch, .. }) => {
+            let detail = "a batch cannot say where the page before it ends; for 'before' use format=cloudevents with \
+                          'Accept: application/json'";
+            return Err(Problem::new(Code::QueryInvalid, detail));
+        }
+        (Some(text), ResponseMode::Page { limit, form, .. }) if !raw.start.is_given(headers) => {
+            older(text, limit, form)?
+        }
         (Some(_), ResponseMode::Page { .. }) => {
             let detail = "a page ends before 'before' or begins after a cursor, 'from' or 'since'; give one of them";
             return Err(Problem::new(Code::QueryInvalid, detail));
@@ -140,18 +148,18 @@ fn request(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Resu
 
 /// The mode of a request that asks for metadata.
 fn export(mode: ResponseMode) -> Result<ResponseMode, Problem> {
-    let ResponseMode::Page { limit, wait: Duration::ZERO } = mode else {
+    let ResponseMode::Page { limit, wait: Duration::ZERO, form: PageForm::Protocol } = mode else {
         let detail = "'metadata' is for pages without 'before' and 'wait'; ask for one with 'Accept: application/json'";
         return Err(Problem::new(Code::QueryInvalid, detail));
     };
-    Ok(ResponseMode::Export { limit })
+    Ok(ResponseMode::Page { limit, wait: Duration::ZERO, form: PageForm::Export })
 }
 
-fn older(text: &str, limit: usize) -> Result<ResponseMode, Problem> {
+fn older(text: &str, limit: usize, form: PageForm) -> Result<ResponseMode, Problem> {
     let before = EventId::parse(text).ok_or_else(|| {
         Problem::new(Code::QueryInvalid, "'before' must be an id, as the 'previous' of a page or the id of an event")
     })?;
-    Ok(ResponseMode::Older { before, limit })
+    Ok(ResponseMode::Older { before, limit, form })
 }
 
 fn wait(text: &str) -> Result<Duration, Problem> {
@@ -173,20 +181,28 @@ fn mode(raw: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) ->
         None | Some("" | "raw") => Encoding::Sse,
         Some("json") => Encoding::SseEnvelope,
         Some("message") => Encoding::SseMessage,
-        Some(_) => return Err(Problem::new(Code::QueryInvalid, "'format' must be json, message, or left out")),
+        Some("cloudevents") => Encoding::SseCloudEvents,
+        Some(_) => {
+            return Err(Problem::new(Code::QueryInvalid, "'format' must be json, message, cloudevents, or left out"));
+        }
     };
+    let cloud_events = sse == Encoding::SseCloudEvents;
     if accept::names(headers, "text/event-stream") {
         return Ok(ResponseMode::Stream(sse));
     }
     if accept::names(headers, "application/x-ndjson") {
-        return Ok(ResponseMode::Stream(Encoding::Ndjson));
+        return Ok(ResponseMode::Stream(if cloud_events { Encoding::NdjsonCloudEvents } else { Encoding::Ndjson }));
     }
-    if accept::names(headers, "application/json") {
-        let (default, max) = PAGE_LIMIT;
-        let limit = raw.limit.map_or(default, |limit| usize::try_from(limit).unwrap_or(max).min(max));
-        return Ok(ResponseMode::Page { limit, wait: wait.unwrap_or_default() });
-    }
-    Ok(ResponseMode::Stream(sse))
+    let form = if accept::names(headers, "application/json") {
+        if cloud_events { PageForm::CloudEvents } else { PageForm::Protocol }
+    } else if accept::names(headers, BATCH_TYPE) {
+        PageForm::CloudEventBatch
+    } else {
+        return Ok(ResponseMode::Stream(sse));
+    };
+    let (default, max) = PAGE_LIMIT;
+    let limit = raw.limit.map_or(default, |limit| usize::try_from(limit).unwrap_or(max).min(max));
+    Ok(ResponseMode::Page { limit, wait: wait.unwrap_or_default(), form })
 }
 
 #[cfg(test)]

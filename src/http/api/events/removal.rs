@@ -3,18 +3,13 @@
 use std::time::Duration;
 
 use http::{StatusCode, Uri};
-use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
+use super::event_address::EventAddress;
 use crate::{
-    event::{EventId, TopicName},
     http::{
-        api::keys,
         auth::Authorization,
-        message::{
-            problem::{Code, Problem},
-            query::Query,
-        },
+        message::problem::Problem,
         net::response::{Response, full},
     },
     hub::Hub,
@@ -32,24 +27,9 @@ const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A problem that says what to change, or that there is no such event.
 pub async fn handle(hub: &Hub, authorization: &Authorization, uri: &Uri) -> Result<Response, Problem> {
     authorization.require_admin(ACTION)?;
-    let text = percent_decode_str(uri.path().rsplit('/').next().unwrap_or_default()).decode_utf8_lossy();
-    let id = EventId::parse(&text).ok_or_else(|| {
-        Problem::new(
-            Code::IdInvalid,
-            "the last segment of the path must be an event's id, as in a receipt: <epoch>-<number>",
-        )
-    })?;
-    let query = Query::new(uri.query());
-    keys::EVENT.check(&query)?;
-    let topic = query.one("topic")?.map(TopicName::new).transpose()?;
-    let topic = topic.ok_or_else(|| {
-        Problem::new(Code::TopicInvalid, "name the event's topic with ?topic=T; a pattern is not allowed")
-    })?;
-    let found = hub.remove(topic.clone(), id).await?;
-    if !found {
-        let detail =
-            format!("topic {topic} has no event {id}: it never had it, or retention or a deletion has removed it");
-        return Err(Problem::new(Code::EventUnknown, detail));
+    let address = EventAddress::of(uri)?;
+    if !hub.remove(address.topic.clone(), address.id).await? {
+        return Err(address.unknown());
     }
     let _ = timeout(IN_FLIGHT_TIMEOUT, hub.fan_out_barrier()).await;
     let mut response = Response::new(full(bytes::Bytes::new()));

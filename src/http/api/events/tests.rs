@@ -44,7 +44,7 @@ static BYTE_STREAMS: Protocol = Protocol {
         Ok(EventsRequest {
             selection: events_request::selection(&[topic], filters)?,
             begin,
-            mode: ResponseMode::Page { limit: 2, wait: Duration::ZERO },
+            mode: ResponseMode::Page { limit: 2, wait: Duration::ZERO, form: PageForm::Protocol },
             keepalive: Keepalive::Comment,
             eventsource: false,
         })

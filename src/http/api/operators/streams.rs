@@ -191,7 +191,9 @@ fn dialect(encoding: Option<Encoding>) -> &'static str {
         Some(Encoding::Sse) => "sse",
         Some(Encoding::SseEnvelope) => "sse-json",
         Some(Encoding::SseMessage) => "sse-message",
+        Some(Encoding::SseCloudEvents) => "sse-cloudevents",
         Some(Encoding::Ndjson) => "ndjson",
+        Some(Encoding::NdjsonCloudEvents) => "ndjson-cloudevents",
         Some(Encoding::Mercure) => "mercure",
         None => "relay",
     }

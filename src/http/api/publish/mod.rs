@@ -2,10 +2,12 @@
 //!
 //! | request | events |
 //! |---|---|
-//! | `?topic=T`, any Content-Type but a stream's | the body, as it is |
+//! | `?topic=T`, any Content-Type but those below | the body, as it is |
 //! | no `topic` | a JSON envelope, or an array of them in one commit |
 //! | `application/x-ndjson` | an envelope a line, or bare JSON with `?topic=` |
 //! | `text/event-stream` and `?topic=` | one for each block with data |
+//! | `ce-specversion` and `?topic=` | a CloudEvent whose data is the body |
+//! | `application/cloudevents+json` and `?topic=` | a CloudEvent; an array of them in one commit with `cloudevents-batch` |
 //!
 //! `event`, `retry` and `close` in the query are the defaults for envelopes and blocks that leave them out. A 200 for
 //! anything but a stream means that the events are durable; in a stream a receipt means that.
@@ -26,7 +28,7 @@ use bytes::Bytes;
 use http::Request;
 
 use self::{
-    decode::options::{BodyFormat, PublishOptions},
+    decode::options::PublishOptions,
     flow::{stream, whole},
     shard::PublishShard,
     state::PublishState,
@@ -80,14 +82,12 @@ where
             return Err(problem);
         }
     };
-    match options.format {
-        BodyFormat::Lines | BodyFormat::EventStream => Ok(stream::response(state, shard, options, caller, body)),
-        BodyFormat::Raw | BodyFormat::Json => {
-            let response = whole::response(state, shard, &options, caller, head, body).await?;
-            state.hub.stats().publish_times.record(began.elapsed());
-            Ok(response)
-        }
+    if options.format.is_stream() {
+        return Ok(stream::response(state, shard, options, caller, body));
     }
+    let response = whole::response(state, shard, &options, caller, head, body).await?;
+    state.hub.stats().publish_times.record(began.elapsed());
+    Ok(response)
 }
 
 /// Parses a JSON body that comes without a query. The envelope parser by itself, for `fuzz/`.

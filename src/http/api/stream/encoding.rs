@@ -10,6 +10,10 @@ use crate::{
     event::{Data, EventId, EventName, sse},
     http::{
         api::{
+            cloud_events::{
+                json_event::{self, CLOUD_EVENT},
+                payload::PayloadForm,
+            },
             cursor_text::{CursorText, EVENT_IDS},
             envelope::{self, ENVELOPE},
             mercure_log::{
@@ -47,8 +51,12 @@ pub enum Encoding {
     SseEnvelope,
     /// The same without event names, so that `onmessage` receives every event.
     SseMessage,
+    /// `text/event-stream` without event names; the data is a CloudEvent as JSON.
+    SseCloudEvents,
     /// `application/x-ndjson`; each line is a JSON envelope.
     Ndjson,
+    /// `application/x-ndjson`; each line is a CloudEvent as JSON.
+    NdjsonCloudEvents,
     /// `text/event-stream`; updates of Mercure, with their own ids.
     Mercure,
 }
@@ -69,17 +77,26 @@ impl Encoding {
     pub fn content_type(self) -> &'static str {
         match self {
             // The standard needs no parameter; plain HTTP clients read `text/*` without it as Latin-1.
-            Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::Mercure => SSE_TYPE,
-            Self::Ndjson => "application/x-ndjson",
+            Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::SseCloudEvents | Self::Mercure => SSE_TYPE,
+            Self::Ndjson | Self::NdjsonCloudEvents => "application/x-ndjson",
         }
     }
 
     /// How cursors are written in this encoding.
     fn cursor_text(self) -> &'static CursorText {
         match self {
-            Self::Sse | Self::SseEnvelope | Self::SseMessage | Self::Ndjson => &EVENT_IDS,
             Self::Mercure => &UPDATE_IDS,
+            _ => &EVENT_IDS,
         }
+    }
+
+    /// Whether it is JSON, one a line.
+    fn is_lines(self) -> bool {
+        matches!(self, Self::Ndjson | Self::NdjsonCloudEvents)
+    }
+
+    fn is_cloud_events(self) -> bool {
+        matches!(self, Self::SseCloudEvents | Self::NdjsonCloudEvents)
     }
 
     /// The batch in one chunk, encoded once for all streams with this encoding; `None` when that would be too large in
@@ -89,13 +106,18 @@ impl Encoding {
         static SSE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Sse.encode(frames) };
         static SSE_ENVELOPE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseEnvelope.encode(frames) };
         static SSE_MESSAGE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseMessage.encode(frames) };
+        static SSE_CLOUD: BatchEncoder = BatchEncoder { encode: |frames| Encoding::SseCloudEvents.encode(frames) };
         static NDJSON: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Ndjson.encode(frames) };
+        static NDJSON_CLOUD: BatchEncoder =
+            BatchEncoder { encode: |frames| Encoding::NdjsonCloudEvents.encode(frames) };
         static MERCURE: BatchEncoder = BatchEncoder { encode: |frames| Encoding::Mercure.encode(frames) };
         batch.encoded(match self {
             Self::Sse => &SSE,
             Self::SseEnvelope => &SSE_ENVELOPE,
             Self::SseMessage => &SSE_MESSAGE,
+            Self::SseCloudEvents => &SSE_CLOUD,
             Self::Ndjson => &NDJSON,
+            Self::NdjsonCloudEvents => &NDJSON_CLOUD,
             Self::Mercure => &MERCURE,
         })
     }
@@ -138,35 +160,40 @@ impl Encoding {
         matches!(self, Self::Sse | Self::Mercure)
     }
 
-    /// Writes an event up to its data.
-    pub(super) fn begin(self, out: &mut Vec<u8>, frame: &Frame) {
-        let nameless = EventName::default();
-        let name = if self == Self::SseMessage { &nameless } else { &frame.event.new.name };
-        if self != Self::Ndjson {
-            sse::begin(out, name, &frame.event);
+    /// Writes an event up to its data, and returns the form that its data has.
+    pub(super) fn begin(self, out: &mut Vec<u8>, frame: &Frame) -> PayloadForm {
+        if !self.is_lines() {
+            self.begin_in_sse(out, frame);
+        }
+        if self.is_cloud_events() {
+            return json_event::begin(frame, out);
         }
         if !self.is_plain() {
             out.extend_from_slice(&envelope::begin(frame));
         }
+        PayloadForm::Text
     }
 
     /// Writes a part of an event's data.
-    pub(super) fn data(self, out: &mut Vec<u8>, part: &str) {
-        match self {
-            Self::Sse | Self::Mercure => sse::data_part(out, part.as_bytes()),
-            _ => envelope::escaped(out, part),
+    pub(super) fn data(self, out: &mut Vec<u8>, part: &str, form: PayloadForm) {
+        if self.is_plain() {
+            sse::data_part(out, part.as_bytes());
+        } else {
+            json_event::data_part(out, part, form);
         }
     }
 
     /// Writes what follows an event's data.
-    pub(super) fn finish(self, out: &mut Vec<u8>, frame: &Frame) {
+    pub(super) fn finish(self, out: &mut Vec<u8>, frame: &Frame, form: PayloadForm) {
         if !self.is_plain() {
-            out.extend_from_slice(envelope::END);
+            json_event::end(out, form);
         }
-        match self {
-            Self::Ndjson => out.push(b'\n'),
-            Self::Mercure => update_event::end(frame, out),
-            _ => sse::end(out, self.cursor_text().display(frame.id)),
+        if self.is_lines() {
+            out.push(b'\n');
+        } else if self == Self::Mercure {
+            update_event::end(frame, out);
+        } else {
+            sse::end(out, self.cursor_text().display(frame.id));
         }
     }
 
@@ -183,22 +210,31 @@ impl Encoding {
                 match self {
                     Self::Sse => frame.write(&SSE_EVENT, out),
                     Self::Mercure => frame.write(&UPDATE_EVENT, out),
-                    Self::SseEnvelope => self.write_in_sse(out, frame, &frame.event.new.name),
-                    Self::SseMessage => self.write_in_sse(out, frame, &EventName::default()),
-                    Self::Ndjson => {
-                        frame.write(&ENVELOPE, out);
-                        out.push(b'\n');
-                    }
+                    Self::SseEnvelope | Self::SseMessage => self.write_in_sse(out, frame, &ENVELOPE),
+                    Self::SseCloudEvents => self.write_in_sse(out, frame, &CLOUD_EVENT),
+                    Self::Ndjson => Self::write_line(out, frame, &ENVELOPE),
+                    Self::NdjsonCloudEvents => Self::write_line(out, frame, &CLOUD_EVENT),
                 }
             }
         })
     }
 
-    /// Writes an event whose SSE data is its envelope, which has no line break.
-    fn write_in_sse(self, out: &mut Vec<u8>, frame: &Frame, name: &EventName) {
-        sse::begin(out, name, &frame.event);
-        frame.write(&ENVELOPE, out);
+    fn begin_in_sse(self, out: &mut Vec<u8>, frame: &Frame) {
+        let nameless = EventName::default();
+        let is_nameless = matches!(self, Self::SseMessage | Self::SseCloudEvents);
+        sse::begin(out, if is_nameless { &nameless } else { &frame.event.new.name }, &frame.event);
+    }
+
+    /// Writes an event whose SSE data is JSON, which has no line break.
+    fn write_in_sse(self, out: &mut Vec<u8>, frame: &Frame, json: &'static EventEncoder) {
+        self.begin_in_sse(out, frame);
+        frame.write(json, out);
         sse::end(out, self.cursor_text().display(frame.id));
+    }
+
+    fn write_line(out: &mut Vec<u8>, frame: &Frame, json: &'static EventEncoder) {
+        frame.write(json, out);
+        out.push(b'\n');
     }
 
     /// A `hub.gap` notice.
@@ -228,12 +264,12 @@ impl Encoding {
     #[must_use]
     pub fn greeting(self, retry: u32, cursor: Option<EventId>) -> Chunk {
         Chunk::write(0, |out| {
-            match self {
+            if !self.is_lines() {
+                out.extend_from_slice(&sse::retry_line(retry));
+            } else if cursor.is_none() {
                 // NDJSON has no `retry`. The line is sent because some proxies forward the head only with the body's
                 // first byte.
-                Self::Ndjson if cursor.is_none() => out.push(b'\n'),
-                Self::Ndjson => {}
-                _ => out.extend_from_slice(&sse::retry_line(retry)),
+                out.push(b'\n');
             }
             if let Some(id) = cursor {
                 self.write_cursor(out, id);
@@ -244,10 +280,10 @@ impl Encoding {
     /// Bytes that keep proxies and clients from closing an idle connection.
     #[must_use]
     pub fn keepalive(self, keepalive: Keepalive) -> Chunk {
-        match (self, keepalive) {
-            (_, Keepalive::Event) => self.notice("keepalive", &EmptyNotice {}),
-            (Self::Ndjson, _) => Chunk::write(0, |out| out.push(b'\n')),
-            _ => Chunk::write(0, |out| out.extend_from_slice(sse::KEEPALIVE)),
+        match keepalive {
+            Keepalive::Event => self.notice("keepalive", &EmptyNotice {}),
+            Keepalive::Comment if self.is_lines() => Chunk::write(0, |out| out.push(b'\n')),
+            Keepalive::Comment => Chunk::write(0, |out| out.extend_from_slice(sse::KEEPALIVE)),
         }
     }
 
@@ -255,7 +291,7 @@ impl Encoding {
     /// express, and a cursor if there is one.
     #[must_use]
     pub fn reconnect(self, retry: u32, cursor: Option<EventId>) -> Option<Chunk> {
-        (self != Self::Ndjson || cursor.is_some()).then(|| self.greeting(retry, cursor))
+        (!self.is_lines() || cursor.is_some()).then(|| self.greeting(retry, cursor))
     }
 
     /// A `hub.cursor` notice, which sets the client's cursor to `id`.
@@ -274,7 +310,7 @@ impl Encoding {
 
     fn write_hub_event(self, out: &mut Vec<u8>, name: &str, id: Option<EventId>, data: &impl Serialize) {
         let data = json_text::text(data);
-        if self == Self::Ndjson {
+        if self.is_lines() {
             return out.extend_from_slice(format!("{{\"{name}\":{data}}}\n").as_bytes());
         }
         let id = id.map(|id| self.cursor_text().display(id));
@@ -321,5 +357,12 @@ impl GapNotice {
             resumes_at: gap.resumes_at.map(|id| cursor_text.text(id)),
             reason: gap.reason.as_str(),
         }
+    }
+
+    /// Where the gap is, as text: no two gaps of a topic have the same.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let text = |cursor: &Option<String>| cursor.clone().unwrap_or_default();
+        format!("{}:{}:{}", self.reason, text(&self.after), text(&self.resumes_at))
     }
 }

@@ -7,7 +7,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use super::{chunk::Chunk, encoding::Encoding};
-use crate::{event::Data, hub::batch::FrameBatch};
+use crate::{event::Data, http::api::cloud_events::payload::PayloadForm, hub::batch::FrameBatch};
 
 /// Bytes after which a part ends: about what a socket takes at once.
 const PART_BYTES: usize = 64 << 10;
@@ -24,8 +24,8 @@ pub(super) struct BatchParts {
     encoding: Encoding,
     /// Index of the frame that comes next, or is being sent.
     next_frame: usize,
-    /// Bytes of its data that were sent; `None` when it has not begun.
-    sent: Option<usize>,
+    /// Bytes of its data that were sent, and their form; `None` when it has not begun.
+    sent: Option<(usize, PayloadForm)>,
 }
 
 impl BatchParts {
@@ -48,16 +48,13 @@ impl BatchParts {
     fn step(&mut self, out: &mut Vec<u8>) {
         let frame = &self.batch.frames()[self.next_frame];
         let data = &frame.event.new.data;
-        let from = self.sent.unwrap_or_else(|| {
-            self.encoding.begin(out, frame);
-            0
-        });
+        let (from, form) = self.sent.unwrap_or_else(|| (0, self.encoding.begin(out, frame)));
         let (part, to) = part(data, from);
-        self.encoding.data(out, &part);
+        self.encoding.data(out, &part, form);
         if to < data.len() {
-            self.sent = Some(to);
+            self.sent = Some((to, form));
         } else {
-            self.encoding.finish(out, frame);
+            self.encoding.finish(out, frame, form);
             (self.next_frame, self.sent) = (self.next_frame + 1, None);
         }
     }
@@ -92,8 +89,15 @@ mod tests {
         hub::{epoch::HubCursor, frame::Frame},
     };
 
-    const ALL: [Encoding; 5] =
-        [Encoding::Sse, Encoding::SseEnvelope, Encoding::SseMessage, Encoding::Ndjson, Encoding::Mercure];
+    const ALL: [Encoding; 7] = [
+        Encoding::Sse,
+        Encoding::SseEnvelope,
+        Encoding::SseMessage,
+        Encoding::SseCloudEvents,
+        Encoding::Ndjson,
+        Encoding::NdjsonCloudEvents,
+        Encoding::Mercure,
+    ];
 
     fn batch(all: &[&str]) -> Arc<FrameBatch> {
         batch_of(all.iter().map(|data| Data::from(*data)))
@@ -148,7 +152,8 @@ mod tests {
             let text = String::from_utf8(whole).expect("UTF-8");
             assert!(lengths.iter().all(|length| text.contains(&*binary(*length).text())), "{encoding:?}");
             let told = if encoding.is_plain() { 0 } else { lengths.len() };
-            assert_eq!(text.matches(r#","encoding":"base64","data":""#).count(), told, "{encoding:?}");
+            let marks = [r#","encoding":"base64","data":""#, r#","data_base64":""#];
+            assert_eq!(marks.iter().map(|mark| text.matches(mark).count()).sum::<usize>(), told, "{encoding:?}");
         }
     }
 

@@ -3,19 +3,15 @@
 //! Parsing is strict: an unknown or repeated field is refused, because an ignored typo in `retry` or `close` would be
 //! noticed too late.
 
-use std::{borrow::Cow, collections::HashSet, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
-use serde::{
-    Deserialize, Deserializer as _,
-    de::{Error as _, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{batch_shape::BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
+use super::{batch, batch_shape::BatchShape, fast_path, interner::TopicInterner, json, options::PublishOptions};
 use crate::{
     event::{Data, EventName, NewEvent, TopicName, TraceParent, data::NotUtf8, record::MAX_RETRY_MS},
     http::message::problem::{Code, Problem},
-    hub::publisher::MAX_EVENTS,
 };
 
 const NO_TOPIC: &str = "name the topic: POST /publish?topic=notices with the data as the body, or send a JSON envelope \
@@ -53,9 +49,10 @@ pub(super) fn parse(
     match text.trim_ascii_start().bytes().next() {
         Some(b'{') => Ok((vec![one(text, options, &mut TopicInterner::default(), event_bytes)?], BatchShape::One)),
         Some(b'[') => {
-            let mut events = batch(text, &PublishOptions { close: false, ..options.clone() }, event_bytes)?;
+            let (open, mut interner) = (PublishOptions { close: false, ..options.clone() }, TopicInterner::default());
+            let mut events = batch::parse(text, |item| one(item, &open, &mut interner, event_bytes))?;
             if options.close {
-                close_last(&mut events);
+                batch::close_last(&mut events);
             }
             Ok((events, BatchShape::Many))
         }
@@ -135,70 +132,13 @@ pub(super) fn checked_retry(ms: u64) -> Result<u32, Problem> {
     retry.ok_or_else(|| Problem::new(Code::BodyInvalid, format!("'retry' must be 0 to {MAX_RETRY_MS} milliseconds")))
 }
 
-/// Parses an array of envelopes one by one; the first bad one ends it.
-fn batch(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
-    let mut found = None;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let events = json
-        .deserialize_seq(Batch { options, interner: TopicInterner::default(), event_bytes, problem: &mut found })
-        .and_then(|events| json.end().map(|()| events))
-        .map_err(|error| found.unwrap_or_else(|| json::malformed(&error)))?;
-    if events.is_empty() {
-        return Err(Problem::new(Code::BodyInvalid, "the batch is empty; send at least one envelope"));
-    }
-    Ok(events)
-}
-
-struct Batch<'a> {
-    options: &'a PublishOptions,
-    interner: TopicInterner,
-    event_bytes: usize,
-    /// The problem of a bad envelope; a serde error could carry only its text.
-    problem: &'a mut Option<Problem>,
-}
-
-impl<'de> Visitor<'de> for Batch<'_> {
-    type Value = Vec<NewEvent>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of envelopes")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
-        let mut events = Vec::new();
-        while let Some(item) = array.next_element::<&RawValue>()? {
-            let event = if events.len() < MAX_EVENTS {
-                let event = one(item.get(), self.options, &mut self.interner, self.event_bytes);
-                event.map_err(|problem| problem.at(format!("[{}]", events.len())))
-            } else {
-                let detail = format!("the batch has more than {MAX_EVENTS} events; split it");
-                Err(Problem::new(Code::TooLarge, detail))
-            };
-            events.push(event.map_err(|problem| {
-                *self.problem = Some(problem);
-                A::Error::custom("refused")
-            })?);
-        }
-        Ok(events)
-    }
-}
-
-/// Closes each topic of a batch with its last event there.
-fn close_last(events: &mut [NewEvent]) {
-    let mut seen = HashSet::new();
-    for event in events.iter_mut().rev() {
-        if seen.insert(event.topic.clone()) {
-            event.close = true;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::hub::publisher::MAX_EVENTS;
 
     fn read(body: &str) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
         parse(body.as_bytes(), &PublishOptions::of("/publish", &[]).expect("valid"), 16)

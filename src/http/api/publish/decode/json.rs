@@ -30,13 +30,10 @@ pub(super) fn encoded(value: &RawValue, encoding: &str) -> Result<Data, Problem>
     if encoding != BASE64 {
         return invalid("'encoding' must be \"base64\", for binary data; leave it out for text");
     }
-    let json = value.get();
-    let bytes = match fast_path::string(json) {
-        Some(text) => Data::from_base64(text),
-        None if json.starts_with('"') => Data::from_base64(&text(json)?),
-        None => return invalid("the 'data' of an envelope with 'encoding' must be a string of base64"),
-    };
-    match bytes {
+    if !value.get().starts_with('"') {
+        return invalid("the 'data' of an envelope with 'encoding' must be a string of base64");
+    }
+    match base64(value) {
         Some(bytes) => Ok(Data::binary(bytes.into())),
         None => invalid(
             "'data' is not base64, as 'encoding' says; use the standard alphabet (+ and /) with its padding, \
@@ -45,14 +42,33 @@ pub(super) fn encoded(value: &RawValue, encoding: &str) -> Result<Data, Problem>
     }
 }
 
+/// The bytes of a string of base64; `None` when it is none.
+pub(super) fn base64(value: &RawValue) -> Option<Vec<u8>> {
+    let json = value.get();
+    match fast_path::string(json) {
+        Some(text) => Data::from_base64(text),
+        None if json.starts_with('"') => Data::from_base64(&text(json).ok()?),
+        None => None,
+    }
+}
+
+/// Whether a text is JSON that every reader can parse.
+///
+/// # Errors
+/// Why not.
+pub(super) fn check(text: &str) -> Result<(), Problem> {
+    let value: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+    compact(value.get()).map(|_| ())
+}
+
 /// The text of a JSON string whose grammar was checked. Only a lone surrogate can still make it invalid.
-fn text(json: &str) -> Result<String, Problem> {
+pub(super) fn text(json: &str) -> Result<String, Problem> {
     let detail = "a \\u escape is a lone surrogate, half of a character; send the character itself, or both halves";
     serde_json::from_str(json).map_err(|_| Problem::new(Code::BodyInvalid, detail))
 }
 
 /// `json`, whose grammar was checked, without the white space between its tokens.
-fn compact(json: &str) -> Result<String, Problem> {
+pub(super) fn compact(json: &str) -> Result<String, Problem> {
     let mut out = String::with_capacity(json.len());
     let mut depth = 0_usize;
     let mut rest = json;

@@ -3,9 +3,10 @@
 //! | module | idea |
 //! |---|---|
 //! | this file | a whole body becomes events |
-//! | `media_type` | whether a Content-Type says text |
 //! | [`options`] | the format of the body, defaults, condition and key |
 //! | `envelope` | a JSON envelope, or an array of them |
+//! | `cloud_event` | a CloudEvent, or an array of them |
+//! | `batch` | the items of a JSON array |
 //! | [`event_reader`] | the events of a stream, one by one |
 //! | [`interner`] | a cache of topic names |
 //! | [`key`] | an `Idempotency-Key` as the engine stores it |
@@ -13,13 +14,18 @@
 
 use bytes::Bytes;
 
-use self::{batch_shape::BatchShape, options::PublishOptions};
+use self::{
+    batch_shape::BatchShape,
+    options::{BodyFormat, PublishOptions},
+};
 use crate::{
     event::{Data, NewEvent},
     http::message::problem::Problem,
 };
 
+mod batch;
 pub(super) mod batch_shape;
+mod cloud_event;
 mod envelope;
 pub(super) mod event_reader;
 mod fast_path;
@@ -27,7 +33,6 @@ pub(super) mod interner;
 mod json;
 pub(super) mod key;
 mod line_splitter;
-mod media_type;
 pub(super) mod options;
 
 /// The events of a whole body, each with at most `event_bytes` bytes of data.
@@ -39,12 +44,20 @@ pub(super) fn whole(
     options: &PublishOptions,
     event_bytes: usize,
 ) -> Result<(Vec<NewEvent>, BatchShape), Problem> {
-    match &options.topic {
-        Some(topic) => {
-            let data = if options.binary { Data::any(body) } else { Data::new(body)? };
-            Ok((vec![options.event(topic.clone(), data)], BatchShape::One))
+    let one = |event| (vec![event], BatchShape::One);
+    match (options.format, &options.topic) {
+        (BodyFormat::CloudEvent, _) => cloud_event::structured(&body, options, event_bytes).map(one),
+        (BodyFormat::CloudEventBatch, _) => {
+            cloud_event::batched(&body, options, event_bytes).map(|events| (events, BatchShape::Many))
         }
+        (_, Some(topic)) => match &options.attributes {
+            Some(attributes) => cloud_event::binary(body, attributes.clone(), options).map(one),
+            None => {
+                let data = if options.binary { Data::any(body) } else { Data::new(body)? };
+                Ok(one(options.event(topic.clone(), data)))
+            }
+        },
         // The events have copies of what they need of the body.
-        None => envelope::parse(&body, options, event_bytes),
+        (_, None) => envelope::parse(&body, options, event_bytes),
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header, request::Parts};
 
-use super::{interner::TopicInterner, media_type};
+use super::{cloud_event, interner::TopicInterner};
 use crate::{
     engine::ExpectedLast,
     event::{Data, EventId, EventName, NewEvent, TopicName, TraceParent, record::MAX_RETRY_MS},
     http::{
-        api::keys,
+        api::{cloud_events::attributes::CloudAttributes, keys},
         message::{
-            headers,
+            headers, media_type,
             problem::{Code, Problem},
             query::Query,
             trace_context,
@@ -35,6 +35,24 @@ pub(in crate::http::api::publish) enum BodyFormat {
     Lines,
     /// A stream of `text/event-stream`.
     EventStream,
+    /// A CloudEvent in binary mode: the body is its data, the headers have its attributes.
+    CloudEventData,
+    /// A CloudEvent in structured mode: the body is its JSON.
+    CloudEvent,
+    /// An array of such.
+    CloudEventBatch,
+}
+
+impl BodyFormat {
+    /// Whether the body is events, one after another, without an end that is known.
+    pub(in crate::http::api::publish) fn is_stream(self) -> bool {
+        matches!(self, Self::Lines | Self::EventStream)
+    }
+
+    /// Whether the body is the data of one event and nothing else.
+    pub(in crate::http::api::publish) fn is_data(self) -> bool {
+        matches!(self, Self::Raw | Self::CloudEventData)
+    }
 }
 
 /// The options of a publish request.
@@ -45,13 +63,16 @@ pub(in crate::http::api::publish) struct PublishOptions {
     pub(in crate::http::api::publish) binary: bool,
     /// The topic in the query.
     pub(in crate::http::api::publish) topic: Option<TopicName>,
-    pub(in crate::http::api::publish) name: EventName,
+    /// The name in the query.
+    pub(in crate::http::api::publish) name: Option<EventName>,
     pub(in crate::http::api::publish) retry: Option<u32>,
     pub(in crate::http::api::publish) close: bool,
     pub(in crate::http::api::publish) expect: Option<ExpectedLast>,
     pub(in crate::http::api::publish) key: Option<String>,
     /// The header `traceparent`; invalid ones are ignored, as its standard says.
     pub(in crate::http::api::publish) traceparent: Option<Arc<TraceParent>>,
+    /// The attributes in the headers of a CloudEvent.
+    pub(in crate::http::api::publish) attributes: Option<CloudAttributes>,
 }
 
 impl PublishOptions {
@@ -60,19 +81,25 @@ impl PublishOptions {
         keys::PUBLISH.check(&query)?;
         let topic = query.one("topic")?.map(|text| interner.topic(text)).transpose()?;
         let retry = query.number("retry", 0, MAX_RETRY_MS.into())?;
-        let essence = media_type::essence(&head.headers);
+        let essence = media_type::of_request(&head.headers);
+        let format = format(&head.headers, essence, topic.is_some())?;
+        let attributes = match format {
+            BodyFormat::CloudEventData => Some(cloud_event::attributes(&head.headers)?),
+            _ => None,
+        };
         let options = Self {
-            format: format(&head.headers, essence, topic.is_some())?,
+            format,
             binary: !media_type::says_text(essence),
             topic,
-            name: EventName::new(query.one("event")?.unwrap_or_default())?,
+            name: query.one("event")?.map(EventName::new).transpose()?,
             retry: retry.map(|ms| u32::try_from(ms).expect("at most MAX_RETRY_MS")),
             close: query.flag("close")?,
             expect: expect(&head.headers)?,
             key: key(&head.headers)?,
             traceparent: trace_context::of(&head.headers).map(Arc::new),
+            attributes,
         };
-        if matches!(options.format, BodyFormat::Lines | BodyFormat::EventStream) {
+        if options.format.is_stream() {
             options.check_stream()?;
         }
         Ok(options)
@@ -82,7 +109,7 @@ impl PublishOptions {
     pub(in crate::http::api::publish) fn event(&self, topic: TopicName, data: Data) -> NewEvent {
         NewEvent {
             topic,
-            name: self.name.clone(),
+            name: self.name.clone().unwrap_or_default(),
             data,
             retry: self.retry,
             close: self.close,
@@ -118,6 +145,9 @@ impl PublishOptions {
 /// sender (`curl -F`, a page's `FormData`) means the fields and not the boundaries around them.
 fn format(headers: &HeaderMap, essence: &[u8], has_topic: bool) -> Result<BodyFormat, Problem> {
     headers::uncompressed(headers)?;
+    if let Some(format) = cloud_event::format(headers, essence, has_topic)? {
+        return Ok(format);
+    }
     Ok(if essence.eq_ignore_ascii_case(b"application/x-ndjson") {
         BodyFormat::Lines
     } else if essence.eq_ignore_ascii_case(b"text/event-stream") {
@@ -207,7 +237,7 @@ mod tests {
     fn the_query_is_parsed_strictly() {
         let got = options("/publish?topic=a%2Fb&event=message&retry=0&close=1&_=17", &[]).expect("valid");
         assert_eq!((got.topic.expect("given").as_str(), got.retry, got.close), ("a/b", Some(0), true));
-        assert!(got.name.is_default());
+        assert!(got.name.expect("given").is_default());
         for (query, code) in [
             ("topic=a&topic=b", Code::QueryInvalid),
             ("topic=", Code::TopicInvalid),

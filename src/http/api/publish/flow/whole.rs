@@ -8,12 +8,7 @@ use crate::http::{
         body,
         publish::{
             allowance::CallerAllowance,
-            decode::{
-                self,
-                batch_shape::BatchShape,
-                key,
-                options::{BodyFormat, PublishOptions},
-            },
+            decode::{self, batch_shape::BatchShape, key, options::PublishOptions},
             receipt::ReceiptWriter,
             shard::PublishShard,
             state::PublishState,
@@ -43,7 +38,7 @@ where
     B: http_body::Body<Data = Bytes>,
 {
     let limits = shard.publisher.limits();
-    let limit = if options.format == BodyFormat::Raw { limits.event_bytes } else { limits.batch_bytes };
+    let limit = if options.format.is_data() { limits.event_bytes } else { limits.batch_bytes };
     let (bytes, mut permit) = state.bodies.read(&caller.quotas, &head.headers, body, limit).await?;
     // The head keeps the connection's read buffer alive, which can be reused while the event is written.
     drop(head);

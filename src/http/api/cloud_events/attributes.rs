@@ -1,0 +1,305 @@
+//! The context attributes of a CloudEvent, and how they are kept with its event: as metadata, so that readers who do not
+//! ask for them pay nothing.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor},
+    ser::SerializeMap,
+};
+
+use crate::{
+    event::{
+        Metadata, json_text,
+        metadata::{CLOUD_EVENTS, MetadataTooLong},
+        time::is_rfc3339,
+    },
+    http::message::media_type::is_media_type,
+};
+
+/// The version of the encoding in metadata.
+const VERSION: u8 = 1;
+
+/// The version of the specification that is read and written.
+pub const SPEC_VERSION: &str = "1.0";
+
+/// The extension in which the hub tells the id of the event in the log: the cursor after it.
+pub const HUB_ID: &str = "gaplessid";
+
+/// The extension in which the hub tells the event's topic.
+pub const HUB_TOPIC: &str = "gaplesstopic";
+
+/// The attributes of an event, in the order in which they were sent, but `specversion`: there is one version. They have an
+/// `id`, a `source` and a `type`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudAttributes(Vec<(String, AttributeValue)>);
+
+/// The value of an attribute: the types that the JSON format distinguishes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AttributeValue {
+    /// A Boolean.
+    Boolean(bool),
+    /// An Integer, which has 32 bits.
+    Integer(i32),
+    /// Every other type, as text.
+    Text(String),
+}
+
+/// What is wrong with the attributes of an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AttributeError {
+    /// A required one is missing.
+    #[error("the attribute '{0}' is missing; an event needs specversion, id, source and type")]
+    Missing(&'static str),
+    /// Another version of the specification.
+    #[error("specversion '{0}' is not read here; send \"1.0\"")]
+    SpecVersion(String),
+    /// A name that is not allowed.
+    #[error("'{0}' is no name of an attribute: it has the letters a to z and the digits 0 to 9 only")]
+    Name(String),
+    /// One that came twice.
+    #[error("the attribute '{0}' came twice; send it once")]
+    Twice(String),
+    /// A value of the wrong kind.
+    #[error("the attribute '{name}' must be {rule}")]
+    Value {
+        /// The attribute.
+        name: String,
+        /// What its value must be.
+        rule: &'static str,
+    },
+}
+
+impl CloudAttributes {
+    /// These attributes, in any order, with `specversion`. Those that only the hub sets are dropped.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(sent: Vec<(String, AttributeValue)>) -> Result<Self, AttributeError> {
+        let mut attributes = Self(Vec::with_capacity(sent.len()));
+        let mut version = None;
+        for (name, value) in sent {
+            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
+                return Err(AttributeError::Name(name));
+            }
+            check_value(&name, &value)?;
+            if attributes.get(&name).is_some() || (name == "specversion" && version.is_some()) {
+                return Err(AttributeError::Twice(name));
+            }
+            match &*name {
+                "specversion" => version = Some(value),
+                HUB_ID | HUB_TOPIC => {}
+                _ => attributes.0.push((name, value)),
+            }
+        }
+        match version {
+            Some(AttributeValue::Text(version)) if version == SPEC_VERSION => {}
+            Some(version) => return Err(AttributeError::SpecVersion(version.to_string())),
+            None => return Err(AttributeError::Missing("specversion")),
+        }
+        for name in ["id", "source", "type"] {
+            attributes.get(name).ok_or(AttributeError::Missing(name))?;
+        }
+        Ok(attributes)
+    }
+
+    /// The attributes that the hub gives an event that was published without any. They are valid.
+    #[must_use]
+    pub fn of_hub<const N: usize>(attributes: [(&str, String); N]) -> Self {
+        Self(attributes.map(|(name, value)| (name.to_owned(), AttributeValue::Text(value))).into())
+    }
+
+    /// An attribute.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&AttributeValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// An attribute that is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            AttributeValue::Text(text) => Some(text),
+            AttributeValue::Boolean(_) | AttributeValue::Integer(_) => None,
+        }
+    }
+
+    /// The type of the data, which the JSON format takes for JSON when it is missing.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.text("datacontenttype")
+    }
+
+    /// Removes an attribute, and returns it if it is text.
+    pub fn take_text(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        match self.0.remove(at).1 {
+            AttributeValue::Text(text) => Some(text),
+            AttributeValue::Boolean(_) | AttributeValue::Integer(_) => None,
+        }
+    }
+
+    /// Sets an attribute to this text, after all others if it is new.
+    pub fn set(&mut self, name: &str, value: String) {
+        let value = AttributeValue::Text(value);
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    /// All of them, but `specversion`.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// The attributes as metadata of their event.
+    ///
+    /// # Errors
+    /// When they are too long.
+    pub fn metadata(&self) -> Result<Metadata, MetadataTooLong> {
+        let mut body = vec![VERSION];
+        json_text::write(&mut body, self);
+        Metadata::new(CLOUD_EVENTS, &body)
+    }
+
+    /// The attributes of an event with this metadata; `None` when it has none, or those of another protocol or version.
+    #[must_use]
+    pub fn read(metadata: Option<&Metadata>) -> Option<Self> {
+        let metadata = metadata.filter(|metadata| metadata.tag() == CLOUD_EVENTS)?;
+        serde_json::from_slice(metadata.body().strip_prefix(&[VERSION])?).ok()
+    }
+}
+
+impl fmt::Display for AttributeValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => value.fmt(f),
+            Self::Integer(value) => value.fmt(f),
+            Self::Text(value) => value.fmt(f),
+        }
+    }
+}
+
+impl Serialize for CloudAttributes {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        let mut object = out.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            object.serialize_entry(name, value)?;
+        }
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for CloudAttributes {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Attributes;
+        impl<'de> Visitor<'de> for Attributes {
+            type Value = CloudAttributes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the attributes of a CloudEvent")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    list.push(entry);
+                }
+                Ok(CloudAttributes(list))
+            }
+        }
+        input.deserialize_map(Attributes)
+    }
+}
+
+/// Checks the value of an attribute that the specification defines.
+fn check_value(name: &str, value: &AttributeValue) -> Result<(), AttributeError> {
+    let (rule, is_valid): (_, fn(&str) -> bool) = match name {
+        "id" | "source" | "type" | "subject" | "dataschema" => ("text that is not empty", |text| !text.is_empty()),
+        "datacontenttype" => ("a media type, as application/json", is_media_type),
+        "time" => ("a time as of RFC 3339: 2026-11-27T20:52:26Z", is_rfc3339),
+        _ => return Ok(()),
+    };
+    match value {
+        AttributeValue::Text(text) if is_valid(text) => Ok(()),
+        _ => Err(AttributeError::Value { name: name.to_owned(), rule }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(more: &[(&str, &str)]) -> Vec<(String, AttributeValue)> {
+        let all = [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t")];
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), AttributeValue::Text((*value).to_owned()));
+        all.iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name)).chain(more).map(text).collect()
+    }
+
+    fn refused(more: &[(&str, &str)]) -> String {
+        CloudAttributes::new(sent(more)).expect_err("not valid").to_string()
+    }
+
+    #[test]
+    fn attributes_survive_their_metadata_with_their_types() {
+        let mut all = sent(&[("time", "2026-11-27T20:52:26.5+01:00"), ("ünïcode", "")]);
+        all.pop();
+        all.push(("note".into(), AttributeValue::Text("\u{2028}ü\"".into())));
+        all.push(("count".into(), AttributeValue::Integer(i32::MIN)));
+        all.push(("flag".into(), AttributeValue::Boolean(true)));
+        let attributes = CloudAttributes::new(all).expect("valid");
+        let metadata = attributes.metadata().expect("short");
+        assert_eq!(CloudAttributes::read(Some(&metadata)).as_ref(), Some(&attributes));
+        assert_eq!(attributes.iter().last(), Some(("flag", &AttributeValue::Boolean(true))));
+        assert_eq!(
+            (attributes.text("id"), attributes.text("count"), attributes.get("specversion")),
+            (Some("1"), None, None)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (more, hint) in [
+            (&[("specversion", "0.3")][..], "0.3"),
+            (&[("id", "")], "'id'"),
+            (&[("Type", "x")], "'Type'"),
+            (&[("my_own", "x")], "'my_own'"),
+            (&[("", "x")], "''"),
+            (&[("time", "yesterday")], "'time'"),
+            (&[("datacontenttype", "json")], "'datacontenttype'"),
+            (&[("subject", "")], "'subject'"),
+            (&[("own", "1"), ("own", "1")], "twice"),
+        ] {
+            let message = refused(more);
+            assert!(message.contains(hint), "{message}");
+        }
+        for name in ["specversion", "id", "source", "type"] {
+            let without = sent(&[]).into_iter().filter(|(known, _)| known != name).collect();
+            assert_eq!(CloudAttributes::new(without), Err(AttributeError::Missing(name)));
+        }
+        let mut twice = sent(&[]);
+        twice.push(("specversion".into(), AttributeValue::Text("1.0".into())));
+        assert_eq!(CloudAttributes::new(twice), Err(AttributeError::Twice("specversion".into())));
+    }
+
+    #[test]
+    fn the_hubs_own_attributes_are_taken_from_nobody() {
+        let attributes = CloudAttributes::new(sent(&[(HUB_ID, "x"), (HUB_TOPIC, "y")])).expect("valid");
+        assert_eq!(attributes.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["id", "source", "type"]);
+    }
+
+    #[test]
+    fn what_is_no_metadata_of_an_event_is_none() {
+        let metadata = CloudAttributes::new(sent(&[])).expect("valid").metadata().expect("short");
+        for length in 0..metadata.body().len() {
+            let cut = Metadata::new(CLOUD_EVENTS, &metadata.body()[..length]).expect("short");
+            assert_eq!(CloudAttributes::read(Some(&cut)), None, "{length} bytes");
+        }
+        let other = Metadata::new(CLOUD_EVENTS + 1, metadata.body()).expect("short");
+        assert_eq!((CloudAttributes::read(Some(&other)), CloudAttributes::read(None)), (None, None));
+        assert!(CloudAttributes::new(sent(&[("own", &"x".repeat(17_000))])).expect("valid").metadata().is_err());
+    }
+}

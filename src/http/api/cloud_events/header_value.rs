@@ -1,0 +1,70 @@
+//! An attribute as the value of an HTTP header, and back: the
+//! [binary mode](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md#3132-http-header-values)
+//! writes characters that a header cannot have as percent-encoded UTF-8.
+
+use std::borrow::Cow;
+
+use http::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+
+use super::attributes::AttributeValue;
+
+/// What the names of headers of attributes begin with.
+pub const PREFIX: &str = "ce-";
+
+/// What is encoded besides control characters and everything that is not ASCII.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// The header of an attribute. `None` for a name that no header can have.
+#[must_use]
+pub fn header(name: &str, value: &AttributeValue) -> Option<(HeaderName, HeaderValue)> {
+    let text = value.to_string();
+    let encoded = Cow::from(utf8_percent_encode(&text, ENCODED));
+    let name = HeaderName::from_bytes(format!("{PREFIX}{name}").as_bytes()).ok()?;
+    Some((name, HeaderValue::from_str(&encoded).ok()?))
+}
+
+/// The text of such a header: without the quotes that some senders put around it, decoded once. `None` when that is not
+/// UTF-8.
+#[must_use]
+pub fn text(value: &HeaderValue) -> Option<String> {
+    let bytes = value.as_bytes();
+    let unquoted = bytes.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    let mut plain = Cow::Borrowed(bytes);
+    if let Some(quoted) = unquoted {
+        let mut escaped = false;
+        let keep = |byte: &u8| {
+            escaped = *byte == b'\\' && !escaped;
+            !escaped
+        };
+        plain = Cow::Owned(quoted.iter().copied().filter(keep).collect());
+    }
+    String::from_utf8(percent_decode(&plain).collect()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_text_survives_its_header() {
+        for value in ["", "plain/text?x=1&y", "Euro € 😀", "100% \"quoted\" \\ back", "%20", "a\nb\0"] {
+            let (name, header) = header("own", &AttributeValue::Text(value.into())).expect("a header");
+            assert_eq!((name.as_str(), text(&header).as_deref()), ("ce-own", Some(value)));
+            assert!(header.as_bytes().iter().all(u8::is_ascii_graphic), "{header:?}");
+        }
+        let flag = header("flag", &AttributeValue::Boolean(true)).expect("a header").1;
+        assert_eq!(flag, "true");
+        assert_eq!(header("not a name", &AttributeValue::Integer(1)), None);
+    }
+
+    #[test]
+    fn quotes_and_what_was_not_encoded_are_read() {
+        let text = |bytes: &[u8]| text(&HeaderValue::from_bytes(bytes).expect("a value"));
+        assert_eq!(text(br#""a \"b\" \\ %20c""#).as_deref(), Some(r#"a "b" \  c"#));
+        assert_eq!(text("grüße".as_bytes()).as_deref(), Some("grüße"));
+        assert_eq!(text(b"\"").as_deref(), Some("\""));
+        assert_eq!(text(b"100%").as_deref(), Some("100%"));
+        assert_eq!(text(b"%ff"), None);
+    }
+}
