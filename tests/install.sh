@@ -50,6 +50,7 @@ npm_install $sdks
 npm_install tests/relay/usechat
 npm_install tests/producers
 npm_install tests/durable_streams
+npm_install tests/cloudevents
 npm_install console
 npm_install clients/js
 if have node && [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
@@ -72,6 +73,7 @@ pip_install tests/producers/requirements.txt target/producers-venv
 pip_install clients/python/requirements-dev.txt target/python-venv
 pip_install tests/openapi/requirements.txt target/openapi-venv
 pip_install tests/durable_streams/requirements.txt target/durable-streams-venv
+pip_install tests/cloudevents/requirements.txt target/cloudevents-venv
 pip_install tests/mercure/requirements.txt target/mercure-venv
 if have python3 && ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
   complain "$(python3 --version) is too old for the clients: 3.10 or newer is needed"

@@ -20,6 +20,10 @@ const NDJSON: (&str, &str) = ("accept", "application/x-ndjson");
 const LINES: (&str, &str) = ("content-type", "application/x-ndjson");
 const OPERATOR: (&str, &str) = ("authorization", "Bearer operator-token");
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const CLOUD_EVENT: (&str, &str) = ("content-type", "application/cloudevents+json");
+const CLOUD_EVENT_BATCH: (&str, &str) = ("content-type", "application/cloudevents-batch+json");
+const CLOUD_EVENT_TEXT: &str =
+    r#"{"specversion":"1.0","id":"1","source":"/s","type":"e","own":7,"data_base64":"/w==","datacontenttype":"a/b"}"#;
 const READER: (&str, &str) = ("authorization", "Bearer reader-token");
 
 #[test]
@@ -62,6 +66,10 @@ fn publish(record: &mut Recorder) {
     post("/publish", &[], r#"{"topic":"t","data":"/w==","encoding":"base64"}"#);
     post("/publish?topic=t", &[("traceparent", TRACEPARENT)], "traced");
     post("/publish", &[], &format!(r#"{{"topic":"t","data":"traced","traceparent":"{TRACEPARENT}"}}"#));
+    let binary = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "e"), ("ce-own", "x")];
+    post("/publish?topic=c", &binary, "text");
+    post("/publish?topic=c", &[CLOUD_EVENT], CLOUD_EVENT_TEXT);
+    post("/publish?topic=c", &[CLOUD_EVENT_BATCH], &format!("[{CLOUD_EVENT_TEXT}]"));
 }
 
 /// Streams of Durable Streams, at a hub that has them.
@@ -113,6 +121,7 @@ fn refused_publishes(record: &mut Recorder) {
         ("/publish?topic=new", &[("if-match", "\"abcd-1\"")], b"x", "precondition-failed"),
         ("/publish?topic=t", &[], large.as_bytes(), "too-large"),
         ("/publish?topic=t", &[("content-encoding", "gzip")], b"x", "encoding-unsupported"),
+        ("/publish?topic=t", &[("content-type", "application/cloudevents+avro")], b"x", "event-format-unsupported"),
         ("/publish?topic=t", &[("origin", "https://other.example")], b"x", "origin-forbidden"),
     ] {
         let answer = record.send("POST", target, headers, body);
@@ -135,6 +144,13 @@ fn subscribe(record: &mut Recorder, hub: &Hub) {
     let next = text(&page["next"]);
     ok(record.get(&format!("/events?topic=t&before={next}"), &[JSON]));
     ok(record.get("/events?topic=t&since=1h&wait=1s", &[JSON]));
+    let batch = ok(record.get("/events?topic=c&from=earliest", &[("accept", CLOUD_EVENT_BATCH.1)])).json();
+    event(record.open(("GET", "/events?topic=c&from=earliest&format=cloudevents", b""), &[NDJSON], "data_base64"));
+    let one = format!("/events/{}?topic=c", text(&batch[0]["gaplessid"]));
+    for accept in [&[][..], &[JSON], &[("accept", CLOUD_EVENT.1)]] {
+        ok(record.get(&one, accept));
+    }
+    assert_eq!(record.get("/events/zzzz-1?topic=c", &[]).status, 404);
 
     for _ in 0..3 {
         hub.publish("trimmed", "x");

@@ -9,6 +9,7 @@ mod beginning;
 mod binary;
 mod bodies;
 mod clock;
+mod cloudevents;
 mod commands;
 mod compression;
 mod descriptors;

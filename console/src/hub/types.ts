@@ -153,7 +153,15 @@ export interface OpenStream {
   holder: string | null;
   topics: string[];
   topics_total: number;
-  dialect: 'sse' | 'sse-json' | 'sse-message' | 'ndjson' | 'relay';
+  dialect:
+    | 'sse'
+    | 'sse-json'
+    | 'sse-message'
+    | 'sse-cloudevents'
+    | 'ndjson'
+    | 'ndjson-cloudevents'
+    | 'mercure'
+    | 'relay';
   state: 'live' | 'replaying' | 'lagged';
   since: string;
   /** Null until it has heard that the log was replaced by another one. */

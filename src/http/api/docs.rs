@@ -12,7 +12,7 @@ use crate::http::{
 };
 
 /// Name and text of each document. Links to other files become plain text, and so do images.
-const DOCUMENTS: [(&str, &str); 10] = [
+const DOCUMENTS: [(&str, &str); 11] = [
     ("PROTOCOL.md", include_str!("../../../docs/PROTOCOL.md")),
     ("CLIENTS.md", include_str!("../../../docs/CLIENTS.md")),
     ("PRODUCERS.md", include_str!("../../../docs/PRODUCERS.md")),
@@ -20,6 +20,7 @@ const DOCUMENTS: [(&str, &str); 10] = [
     ("RELAY.md", include_str!("../../../docs/RELAY.md")),
     ("DURABLE-STREAMS.md", include_str!("../../../docs/DURABLE-STREAMS.md")),
     ("MERCURE.md", include_str!("../../../docs/MERCURE.md")),
+    ("CLOUDEVENTS.md", include_str!("../../../docs/CLOUDEVENTS.md")),
     ("JETSTREAM.md", include_str!("../../../docs/JETSTREAM.md")),
     ("SCALING.md", include_str!("../../../docs/SCALING.md")),
     ("CONSOLE.md", include_str!("../../../docs/CONSOLE.md")),

@@ -6,7 +6,10 @@ export const DIALECTS: Record<OpenStream['dialect'], string> = {
   sse: 'SSE',
   'sse-json': 'SSE, envelopes',
   'sse-message': 'SSE, all as message',
+  'sse-cloudevents': 'SSE, CloudEvents',
   ndjson: 'NDJSON',
+  'ndjson-cloudevents': 'NDJSON, CloudEvents',
+  mercure: 'Mercure',
   relay: 'Relay',
 };
 

@@ -12,6 +12,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 /// The type of the data of tombstones and notices of removals, which are the hub's own.
 const JSON: &str = "application/json";
 
+/// The type of text whose publisher has not said more. Without the parameter plain HTTP clients read it as Latin-1.
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// The attributes of an event as its readers are sent them: with its place in a trace, its id and its topic.
 #[must_use]
 pub fn attributes(frame: &Frame) -> CloudAttributes {
@@ -21,7 +24,7 @@ pub fn attributes(frame: &Frame) -> CloudAttributes {
         let content_type = match new.name {
             _ if new.data.is_binary() => "application/octet-stream",
             ref name if name.is_removed() => JSON,
-            _ => "text/plain",
+            _ => TEXT,
         };
         CloudAttributes::of_hub([
             ("id", id.clone()),

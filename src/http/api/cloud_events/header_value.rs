@@ -24,8 +24,8 @@ pub fn header(name: &str, value: &AttributeValue) -> Option<(HeaderName, HeaderV
     Some((name, HeaderValue::from_str(&encoded).ok()?))
 }
 
-/// The text of such a header: without the quotes that some senders put around it, decoded once. `None` when that is not
-/// UTF-8.
+/// The text of such a header: without the quotes that some senders put around it, decoded once. What a sender has not
+/// encoded is UTF-8, or else Latin-1, as `fetch` sends it. `None` when it does not decode to UTF-8.
 #[must_use]
 pub fn text(value: &HeaderValue) -> Option<String> {
     let bytes = value.as_bytes();
@@ -38,6 +38,9 @@ pub fn text(value: &HeaderValue) -> Option<String> {
             !escaped
         };
         plain = Cow::Owned(quoted.iter().copied().filter(keep).collect());
+    }
+    if std::str::from_utf8(&plain).is_err() {
+        plain = Cow::Owned(plain.iter().copied().map(char::from).collect::<String>().into_bytes());
     }
     String::from_utf8(percent_decode(&plain).collect()).ok()
 }
@@ -63,6 +66,7 @@ mod tests {
         let text = |bytes: &[u8]| text(&HeaderValue::from_bytes(bytes).expect("a value"));
         assert_eq!(text(br#""a \"b\" \\ %20c""#).as_deref(), Some(r#"a "b" \  c"#));
         assert_eq!(text("grüße".as_bytes()).as_deref(), Some("grüße"));
+        assert_eq!(text(b"gr\xFC\xDFe %C3%BC").as_deref(), Some("grüße ü"));
         assert_eq!(text(b"\"").as_deref(), Some("\""));
         assert_eq!(text(b"100%").as_deref(), Some("100%"));
         assert_eq!(text(b"%ff"), None);

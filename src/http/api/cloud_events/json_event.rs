@@ -129,7 +129,7 @@ mod tests {
         };
         let want = json!({
             "specversion": "1.0", "id": "abcd-7", "source": "/topics/jobs/%C3%BC%201", "type": "step",
-            "time": "1970-01-01T00:00:00.000Z", "datacontenttype": "text/plain", "traceparent": TRACE,
+            "time": "1970-01-01T00:00:00.000Z", "datacontenttype": "text/plain; charset=utf-8", "traceparent": TRACE,
             "gaplessid": "abcd-7", "gaplesstopic": "jobs/ü 1", "data": "a\n\"b\"",
         });
         assert_eq!(read(new), want);

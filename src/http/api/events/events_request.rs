@@ -63,8 +63,6 @@ pub enum PageForm {
     Protocol,
     /// JSON with the metadata of events: for an export.
     Export,
-    /// JSON whose events are CloudEvents.
-    CloudEvents,
     /// A batch of CloudEvents and nothing else.
     CloudEventBatch,
 }

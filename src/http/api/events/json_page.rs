@@ -9,7 +9,6 @@ use crate::{
     http::{
         api::{
             body,
-            cloud_events::json_event::CLOUD_EVENT,
             cursor_text::EVENT_IDS,
             envelope::{ENVELOPE, EXPORTED_ENVELOPE},
             stream::encoding::GapNotice,
@@ -36,10 +35,6 @@ pub(super) static EXPORT: PageFormat = PageFormat {
     gap_bytes: FORMAT.gap_bytes,
     response: |page| response(page, &EXPORTED_ENVELOPE),
 };
-
-/// A page of CloudEvents.
-pub(super) static CLOUD_EVENTS: PageFormat =
-    PageFormat { event: &CLOUD_EVENT, gap_bytes: FORMAT.gap_bytes, response: |page| response(page, &CLOUD_EVENT) };
 
 #[derive(Serialize)]
 struct PageBody {

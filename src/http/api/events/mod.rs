@@ -192,7 +192,6 @@ fn page_format(form: PageForm, protocol: &Protocol) -> &'static PageFormat {
     match form {
         PageForm::Protocol => protocol.page,
         PageForm::Export => &json_page::EXPORT,
-        PageForm::CloudEvents => &json_page::CLOUD_EVENTS,
         PageForm::CloudEventBatch => &cloud_page::FORMAT,
     }
 }

@@ -125,8 +125,7 @@ fn request(raw: &RawParameters<'_>, headers: &HeaderMap, filters: usize) -> Resu
     let mode = match (raw.before.filter(|text| !text.is_empty()), mode(raw, headers, wait)?) {
         (None, mode) => mode,
         (Some(_), ResponseMode::Page { form: PageForm::CloudEventBatch, .. }) => {
-            let detail = "a batch cannot say where the page before it ends; for 'before' use format=cloudevents with \
-                          'Accept: application/json'";
+            let detail = "a batch cannot say where the page before it ends; 'before' is for 'Accept: application/json'";
             return Err(Problem::new(Code::QueryInvalid, detail));
         }
         (Some(text), ResponseMode::Page { limit, form, .. }) if !raw.start.is_given(headers) => {
@@ -194,7 +193,11 @@ fn mode(raw: &RawParameters<'_>, headers: &HeaderMap, wait: Option<Duration>) ->
         return Ok(ResponseMode::Stream(if cloud_events { Encoding::NdjsonCloudEvents } else { Encoding::Ndjson }));
     }
     let form = if accept::names(headers, "application/json") {
-        if cloud_events { PageForm::CloudEvents } else { PageForm::Protocol }
+        if cloud_events {
+            let detail = format!("a page of CloudEvents is a batch; ask for one with 'Accept: {BATCH_TYPE}'");
+            return Err(Problem::new(Code::QueryInvalid, detail));
+        }
+        PageForm::Protocol
     } else if accept::names(headers, BATCH_TYPE) {
         PageForm::CloudEventBatch
     } else {

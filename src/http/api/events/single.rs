@@ -11,7 +11,7 @@ use super::{
     within_timeout,
 };
 use crate::{
-    event::Selection,
+    event::{Data, Selection},
     http::{
         api::{
             cloud_events::{
@@ -92,17 +92,17 @@ fn data(frame: &Frame) -> (HeaderMap, Bytes) {
     let described = attributes.iter().filter(|(name, _)| *name != "datacontenttype");
     let mut headers: HeaderMap = described.filter_map(|(name, value)| header_value::header(name, value)).collect();
     headers.insert(CE_SPEC_VERSION, HeaderValue::from_static(SPEC_VERSION));
-    headers.insert(header::CONTENT_TYPE, content_type(frame, &attributes));
+    headers.extend(content_type(&frame.event.new.data, &attributes).map(|value| (header::CONTENT_TYPE, value)));
     (headers, frame.event.new.data.bytes().clone())
 }
 
-fn content_type(frame: &Frame, attributes: &CloudAttributes) -> HeaderValue {
-    let data = &frame.event.new.data;
-    match attributes.content_type() {
-        // Without the parameter plain HTTP clients read text as Latin-1.
-        Some("text/plain") if !data.is_binary() => HeaderValue::from_static("text/plain; charset=utf-8"),
-        Some(text) => HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("application/octet-stream")),
-        None if PayloadForm::of(data, None) == PayloadForm::Json => HeaderValue::from_static("application/json"),
-        None => HeaderValue::from_static("application/octet-stream"),
+/// The type of the data; `None` when there is neither.
+fn content_type(data: &Data, attributes: &CloudAttributes) -> Option<HeaderValue> {
+    const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+    match (attributes.content_type(), PayloadForm::of(data, None)) {
+        (Some(text), _) => Some(HeaderValue::from_str(text).unwrap_or(BYTES)),
+        (None, PayloadForm::Absent) => None,
+        (None, PayloadForm::Json) => Some(HeaderValue::from_static("application/json")),
+        (None, PayloadForm::Text | PayloadForm::Base64) => Some(BYTES),
     }
 }
