@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../fuzz/properties/cloud_events.rs"]
+mod cloud_events;
 #[path = "../fuzz/properties/credentials.rs"]
 mod credentials;
 #[path = "../fuzz/properties/durable_append_records.rs"]
@@ -158,6 +160,11 @@ fn no_selector_of_mercure_panics_and_a_name_and_its_topic_are_one_to_one() {
 #[test]
 fn what_is_taken_as_an_update_of_mercure_is_taken_again() {
     try_each("mercure_forms", mercure_forms::holds_for);
+}
+
+#[test]
+fn cloud_events_come_back_as_they_were_taken() {
+    try_each("cloud_events", cloud_events::holds_for);
 }
 
 #[test]

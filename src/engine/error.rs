@@ -72,8 +72,9 @@ pub enum AppendError {
         /// What is unavailable.
         reason: Arc<str>,
     },
-    /// A flush failed, or the engine is closed; needs a restart.
-    #[error("the store accepts no writes until a restart has checked the disk: {reason}")]
+    /// It is not known whether this was written: a flush failed, the engine is closed, or a hub that leads several has
+    /// not answered. A store on this machine accepts no writes until a restart has checked the disk.
+    #[error("it is not known whether this was written: {reason}")]
     Unavailable {
         /// What failed.
         reason: Arc<str>,

@@ -64,7 +64,7 @@ const READ = {
       const { headers, body } = await get(`/events/${gaplessid}?topic=${topic}`);
       // The SDK does not decode attributes, and takes bytes for binary data, whatever the type.
       for (const name of Object.keys(headers)) if (name.startsWith('ce-')) headers[name] = decodeURIComponent(headers[name]);
-      all.push(HTTP.toEvent({ headers, body: headers['content-type'].startsWith('image/') ? body : body.toString() }));
+      all.push(HTTP.toEvent({ headers, body: headers['content-type']?.startsWith('image/') ? body : body.toString() }));
     }
     return all;
   },

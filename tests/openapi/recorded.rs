@@ -69,6 +69,7 @@ fn publish(record: &mut Recorder) {
     let binary = [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "e"), ("ce-own", "x")];
     post("/publish?topic=c", &binary, "text");
     post("/publish?topic=c", &[CLOUD_EVENT], CLOUD_EVENT_TEXT);
+    post("/publish?topic=t&receipt=none", &[], "unread");
     post("/publish?topic=c", &[CLOUD_EVENT_BATCH], &format!("[{CLOUD_EVENT_TEXT}]"));
 }
 

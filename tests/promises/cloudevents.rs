@@ -224,6 +224,9 @@ fn a_repeated_publish_adds_nothing_and_conditions_hold() {
     let problem = assert_problem(&hub.post("/publish?topic=t", &[BATCHED], bad.as_bytes()), 400, "body-invalid");
     assert!(problem["detail"].as_str().expect("text").starts_with("[1]"), "{problem}");
     assert_eq!(hub.topic("t")["events"], 1, "all of a batch, or nothing");
+    let unread = hub.post("/publish?topic=t&receipt=none", &[STRUCTURED], body.as_bytes());
+    assert_eq!((unread.status, unread.text()), (204, String::new()));
+    assert_eq!(hub.topic("t")["events"], 2);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub const EVENTS_BY_BODY: Keys = Keys {
 
 /// `POST /publish`.
 pub const PUBLISH: Keys = Keys {
-    known: &["topic", "event", "retry", "close", CREDENTIAL],
+    known: &["topic", "event", "retry", "close", "receipt", CREDENTIAL],
     aliases: &[
         ("topics", "'topic'"),
         ("channel", "'topic'"),
@@ -62,6 +62,7 @@ pub const PUBLISH: Keys = Keys {
         ("eventname", "'event'"),
         ("eventtype", "'event'"),
         ("closed", "'close'"),
+        ("receipts", "'receipt'"),
         ("data", "the body"),
         ("message", "the body"),
         ("idempotencykey", "the header 'Idempotency-Key'"),

@@ -306,7 +306,7 @@ async fn handle(
         }
         Route::Events => Box::pin(events::get(&shard.events, scope, &NATIVE, caller, request)).await,
         Route::Event if request.method() == Method::DELETE => {
-            events::removal::handle(&app.hub, &caller.authorization, request.uri()).await
+            events::removal::handle(&app.hub, &app.publish.guards, &caller.authorization, request.uri()).await
         }
         Route::Event => {
             let (head, _) = request.into_parts();

@@ -328,8 +328,11 @@ impl From<AppendError> for Problem {
             ),
             AppendError::Unavailable { reason } => (
                 Code::StoreUnavailable,
-                format!("the store accepts no writes until the hub is restarted and has checked the disk: {reason}")
-                    .into(),
+                format!(
+                    "it is not known whether this was written: {reason}; repeat it with the same Idempotency-Key. A \
+                     store that could not flush accepts no writes until the hub is restarted and has checked the disk"
+                )
+                .into(),
             ),
         };
         Self::new(code, detail)

@@ -33,12 +33,12 @@ pub const HUB_TOPIC: &str = "gaplesstopic";
 /// The attributes of an event, in the order in which they were sent, but `specversion`: there is one version. They have an
 /// `id`, a `source` and a `type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CloudAttributes(Vec<(String, AttributeValue)>);
+pub struct CloudAttributes(Vec<(String, CloudAttribute)>);
 
 /// The value of an attribute: the types that the JSON format distinguishes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum AttributeValue {
+pub enum CloudAttribute {
     /// A Boolean.
     Boolean(bool),
     /// An Integer, which has 32 bits.
@@ -77,7 +77,7 @@ impl CloudAttributes {
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn new(sent: Vec<(String, AttributeValue)>) -> Result<Self, AttributeError> {
+    pub fn new(sent: Vec<(String, CloudAttribute)>) -> Result<Self, AttributeError> {
         let mut attributes = Self(Vec::with_capacity(sent.len()));
         let mut version = None;
         for (name, value) in sent {
@@ -95,7 +95,7 @@ impl CloudAttributes {
             }
         }
         match version {
-            Some(AttributeValue::Text(version)) if version == SPEC_VERSION => {}
+            Some(CloudAttribute::Text(version)) if version == SPEC_VERSION => {}
             Some(version) => return Err(AttributeError::SpecVersion(version.to_string())),
             None => return Err(AttributeError::Missing("specversion")),
         }
@@ -108,12 +108,12 @@ impl CloudAttributes {
     /// The attributes that the hub gives an event that was published without any. They are valid.
     #[must_use]
     pub fn of_hub<const N: usize>(attributes: [(&str, String); N]) -> Self {
-        Self(attributes.map(|(name, value)| (name.to_owned(), AttributeValue::Text(value))).into())
+        Self(attributes.map(|(name, value)| (name.to_owned(), CloudAttribute::Text(value))).into())
     }
 
     /// An attribute.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&AttributeValue> {
+    pub fn get(&self, name: &str) -> Option<&CloudAttribute> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
@@ -121,8 +121,8 @@ impl CloudAttributes {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
-            AttributeValue::Text(text) => Some(text),
-            AttributeValue::Boolean(_) | AttributeValue::Integer(_) => None,
+            CloudAttribute::Text(text) => Some(text),
+            CloudAttribute::Boolean(_) | CloudAttribute::Integer(_) => None,
         }
     }
 
@@ -136,14 +136,14 @@ impl CloudAttributes {
     pub fn take_text(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         match self.0.remove(at).1 {
-            AttributeValue::Text(text) => Some(text),
-            AttributeValue::Boolean(_) | AttributeValue::Integer(_) => None,
+            CloudAttribute::Text(text) => Some(text),
+            CloudAttribute::Boolean(_) | CloudAttribute::Integer(_) => None,
         }
     }
 
     /// Sets an attribute to this text, after all others if it is new.
     pub fn set(&mut self, name: &str, value: String) {
-        let value = AttributeValue::Text(value);
+        let value = CloudAttribute::Text(value);
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name.to_owned(), value)),
@@ -151,7 +151,7 @@ impl CloudAttributes {
     }
 
     /// All of them, but `specversion`.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &AttributeValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &CloudAttribute)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
@@ -173,7 +173,7 @@ impl CloudAttributes {
     }
 }
 
-impl fmt::Display for AttributeValue {
+impl fmt::Display for CloudAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boolean(value) => value.fmt(f),
@@ -216,7 +216,7 @@ impl<'de> Deserialize<'de> for CloudAttributes {
 }
 
 /// Checks the value of an attribute that the specification defines.
-fn check_value(name: &str, value: &AttributeValue) -> Result<(), AttributeError> {
+fn check_value(name: &str, value: &CloudAttribute) -> Result<(), AttributeError> {
     let (rule, is_valid): (_, fn(&str) -> bool) = match name {
         "id" | "source" | "type" | "subject" | "dataschema" => ("text that is not empty", |text| !text.is_empty()),
         "datacontenttype" => ("a media type, as application/json", is_media_type),
@@ -224,7 +224,7 @@ fn check_value(name: &str, value: &AttributeValue) -> Result<(), AttributeError>
         _ => return Ok(()),
     };
     match value {
-        AttributeValue::Text(text) if is_valid(text) => Ok(()),
+        CloudAttribute::Text(text) if is_valid(text) => Ok(()),
         _ => Err(AttributeError::Value { name: name.to_owned(), rule }),
     }
 }
@@ -233,9 +233,9 @@ fn check_value(name: &str, value: &AttributeValue) -> Result<(), AttributeError>
 mod tests {
     use super::*;
 
-    fn sent(more: &[(&str, &str)]) -> Vec<(String, AttributeValue)> {
+    fn sent(more: &[(&str, &str)]) -> Vec<(String, CloudAttribute)> {
         let all = [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t")];
-        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), AttributeValue::Text((*value).to_owned()));
+        let text = |(name, value): &(&str, &str)| ((*name).to_owned(), CloudAttribute::Text((*value).to_owned()));
         all.iter().filter(|(name, _)| more.iter().all(|(other, _)| other != name)).chain(more).map(text).collect()
     }
 
@@ -247,13 +247,13 @@ mod tests {
     fn attributes_survive_their_metadata_with_their_types() {
         let mut all = sent(&[("time", "2026-11-27T20:52:26.5+01:00"), ("ünïcode", "")]);
         all.pop();
-        all.push(("note".into(), AttributeValue::Text("\u{2028}ü\"".into())));
-        all.push(("count".into(), AttributeValue::Integer(i32::MIN)));
-        all.push(("flag".into(), AttributeValue::Boolean(true)));
+        all.push(("note".into(), CloudAttribute::Text("\u{2028}ü\"".into())));
+        all.push(("count".into(), CloudAttribute::Integer(i32::MIN)));
+        all.push(("flag".into(), CloudAttribute::Boolean(true)));
         let attributes = CloudAttributes::new(all).expect("valid");
         let metadata = attributes.metadata().expect("short");
         assert_eq!(CloudAttributes::read(Some(&metadata)).as_ref(), Some(&attributes));
-        assert_eq!(attributes.iter().last(), Some(("flag", &AttributeValue::Boolean(true))));
+        assert_eq!(attributes.iter().last(), Some(("flag", &CloudAttribute::Boolean(true))));
         assert_eq!(
             (attributes.text("id"), attributes.text("count"), attributes.get("specversion")),
             (Some("1"), None, None)
@@ -281,7 +281,7 @@ mod tests {
             assert_eq!(CloudAttributes::new(without), Err(AttributeError::Missing(name)));
         }
         let mut twice = sent(&[]);
-        twice.push(("specversion".into(), AttributeValue::Text("1.0".into())));
+        twice.push(("specversion".into(), CloudAttribute::Text("1.0".into())));
         assert_eq!(CloudAttributes::new(twice), Err(AttributeError::Twice("specversion".into())));
     }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
-use super::attributes::AttributeValue;
+use super::attributes::CloudAttribute;
 
 /// What the names of headers of attributes begin with.
 pub const PREFIX: &str = "ce-";
@@ -17,7 +17,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// The header of an attribute. `None` for a name that no header can have.
 #[must_use]
-pub fn header(name: &str, value: &AttributeValue) -> Option<(HeaderName, HeaderValue)> {
+pub fn header(name: &str, value: &CloudAttribute) -> Option<(HeaderName, HeaderValue)> {
     let text = value.to_string();
     let encoded = Cow::from(utf8_percent_encode(&text, ENCODED));
     let name = HeaderName::from_bytes(format!("{PREFIX}{name}").as_bytes()).ok()?;
@@ -52,13 +52,13 @@ mod tests {
     #[test]
     fn any_text_survives_its_header() {
         for value in ["", "plain/text?x=1&y", "Euro € 😀", "100% \"quoted\" \\ back", "%20", "a\nb\0"] {
-            let (name, header) = header("own", &AttributeValue::Text(value.into())).expect("a header");
+            let (name, header) = header("own", &CloudAttribute::Text(value.into())).expect("a header");
             assert_eq!((name.as_str(), text(&header).as_deref()), ("ce-own", Some(value)));
             assert!(header.as_bytes().iter().all(u8::is_ascii_graphic), "{header:?}");
         }
-        let flag = header("flag", &AttributeValue::Boolean(true)).expect("a header").1;
+        let flag = header("flag", &CloudAttribute::Boolean(true)).expect("a header").1;
         assert_eq!(flag, "true");
-        assert_eq!(header("not a name", &AttributeValue::Integer(1)), None);
+        assert_eq!(header("not a name", &CloudAttribute::Integer(1)), None);
     }
 
     #[test]

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Data, Epoch, Event, EventName, Metadata, Millis, NewEvent, Seq, TopicName, TraceParent, metadata},
-        http::api::cloud_events::attributes::AttributeValue,
+        http::api::cloud_events::attributes::CloudAttribute,
     };
 
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -115,7 +115,7 @@ mod tests {
     fn with_type(data: impl Into<Data>, content_type: &str) -> NewEvent {
         let sent =
             [("specversion", "1.0"), ("id", "1"), ("source", "/s"), ("type", "t"), ("datacontenttype", content_type)];
-        let sent = sent.map(|(name, value)| (name.to_owned(), AttributeValue::Text(value.to_owned())));
+        let sent = sent.map(|(name, value)| (name.to_owned(), CloudAttribute::Text(value.to_owned())));
         let metadata = CloudAttributes::new(sent.into()).expect("valid").metadata().expect("short");
         NewEvent { metadata: Some(metadata), ..event(data) }
     }

@@ -4,19 +4,21 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 
 use super::{
-    append_state::{AppendRecord, AppendState, MAX_STREAM_SEQ_BYTES},
+    append_state::{AppendState, MAX_STREAM_SEQ_BYTES},
     content_type::{self, DataFormat},
     context::StreamContext,
     headers, lookup, messages,
     offset::Offset,
+    present_state,
     producer::{PRODUCER_EPOCH, PRODUCER_SEQ, ProducerAppend, ProducerVerdict},
+    redefinition::redefine,
     refusal::StreamRefusal,
-    state::{DurableStreams, StreamSnapshot},
+    state::StreamSnapshot,
     writer::{StreamWriter, to_its_end},
 };
 use crate::{
-    engine::{ReadLimit, TopicChange},
-    event::{Data, EventId, NewEvent, Selection, TopicName},
+    engine::TopicChange,
+    event::{Data, EventId, NewEvent, TopicName},
     http::{
         auth::Caller,
         message::{
@@ -26,9 +28,6 @@ use crate::{
         net::response::{Response, full},
     },
 };
-
-/// Events that are read in one step to find the state of a stream's appends.
-const STATE_PAGE: ReadLimit = ReadLimit { events: 256, bytes: 1 << 20 };
 
 /// What an append asks for beside its data.
 #[derive(Debug)]
@@ -160,14 +159,14 @@ async fn append_in_order(
     let mut cell = cell.lock().await;
     let mut view = writer.open(&view.topic)?;
     // Taken, so that it is read from the log again unless this append ends well.
-    let mut state = present_state(&writer.streams, cell.take(), &view).await?;
+    let mut state = present_state::read(&writer.streams, cell.take(), &view).await?;
     let answer = answer_without_append(&state, &view, &options);
     if events.is_empty() || !matches!(answer, Ok(None)) {
         *cell = Some(state);
         return answer?.ok_or_else(|| StreamRefusal::closed(&view));
     }
     if !view.definition.has_append_state {
-        view = writer.redefine(view, TopicChange::default(), |definition| definition.has_append_state = true).await?;
+        view = redefine(&writer.streams, view, TopicChange::default(), |it| it.has_append_state = true).await?;
     }
     let AppendOptions { closes, producer, stream_seq, .. } = options;
     let metadata = state.advance(producer, stream_seq);
@@ -218,54 +217,24 @@ fn check_stream_seq(state: &AppendState, options: &AppendOptions) -> Result<Opti
 async fn close(writer: &StreamWriter, view: StreamSnapshot, options: AppendOptions) -> Result<Response, StreamRefusal> {
     let closing = TopicChange { closed: Some(true), ..TopicChange::default() };
     let Some(append) = options.producer else {
-        let view = if view.closed { view } else { writer.redefine(view, closing, |_| {}).await? };
+        let view = if view.closed { view } else { redefine(&writer.streams, view, closing, |_| {}).await? };
         return Ok(closed(&view));
     };
     let cell = writer.streams.registry.append_state(&view.topic);
     let mut cell = cell.lock().await;
     let view = writer.open(&view.topic)?;
-    let mut state = present_state(&writer.streams, cell.take(), &view).await?;
+    let mut state = present_state::read(&writer.streams, cell.take(), &view).await?;
     let answer = answer_without_append(&state, &view, &options);
     if !matches!(answer, Ok(None)) {
         *cell = Some(state);
         return answer?.ok_or_else(|| StreamRefusal::closed(&view));
     }
-    let view = writer.redefine(view, closing, |definition| definition.closed_by = Some(append.into())).await?;
+    let view = redefine(&writer.streams, view, closing, |it| it.closed_by = Some(append.into())).await?;
     state.producers.accept(append);
     *cell = Some(state);
     let mut response = closed(&view);
     set_producer(response.headers_mut(), append, append.seq);
     Ok(response)
-}
-
-/// The state of a stream's appends: the one in memory, else what the stream's newest events tell.
-async fn present_state(
-    streams: &DurableStreams,
-    in_memory: Option<AppendState>,
-    view: &StreamSnapshot,
-) -> Result<AppendState, StreamRefusal> {
-    if !view.definition.has_append_state {
-        // What is in memory would be of another topic that had this name.
-        return Ok(AppendState::default());
-    }
-    if let Some(state) = in_memory {
-        return Ok(state);
-    }
-    let mut before = view.tail.seq.next();
-    loop {
-        let selection = Selection::from(view.topic.clone());
-        let page = streams.hub.older(&selection, before, STATE_PAGE).await?;
-        for frame in page.frames.iter().rev() {
-            let new = &frame.event.new;
-            if let Some(record) = new.metadata.as_ref().and_then(AppendRecord::read) {
-                return Ok(AppendState::of(&record, record.producer.filter(|_| new.close)));
-            }
-        }
-        match page.previous {
-            Some(previous) => before = previous.seq,
-            None => return Ok(AppendState::default()),
-        }
-    }
 }
 
 fn accepted(next: EventId, producer: Option<ProducerAppend>, closes: bool) -> Response {

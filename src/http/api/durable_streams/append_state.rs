@@ -1,6 +1,7 @@
 //! What decides whether an append to a stream is accepted: its producers, and its last `Stream-Seq`. Each event that
 //! changes it carries all of it as metadata, in the same commit, so that both survive a crash together or not at all, and
-//! whatever retention trims. It is read back from the newest such event.
+//! whatever retention trims. It is read back from the newest such event. Before an event is removed the state is saved with
+//! the stream's definition, because the removal takes the event's metadata along.
 //!
 //! The body of the metadata (numbers are LEB128):
 //!
@@ -51,20 +52,36 @@ impl AppendState {
         if stream_seq.is_some() {
             self.stream_seq = stream_seq;
         }
-        AppendRecord { producer, stream_seq: self.stream_seq.clone(), newest: self.producers.newest() }.metadata()
+        let body = self.record(producer).body();
+        Metadata::new(DURABLE_STREAMS, &body).expect("500 producers take 12 KB")
     }
 
-    /// The state after the event with this record. `closed_by`: the append whose event has closed the stream.
+    /// What is saved with the definition of the stream.
     #[must_use]
-    pub fn of(record: &AppendRecord, closed_by: Option<ProducerAppend>) -> Self {
-        let mut state = Self { stream_seq: record.stream_seq.clone(), closed_by, ..Self::default() };
-        record.newest.iter().for_each(|append| state.producers.accept(*append));
+    pub fn saved(&self) -> Vec<u8> {
+        self.record(None).body()
+    }
+
+    /// The state after all events with these records, in any order. `closed_by`: the append whose event has closed the
+    /// stream.
+    #[must_use]
+    pub fn of<'r>(records: impl IntoIterator<Item = &'r AppendRecord>, closed_by: Option<ProducerAppend>) -> Self {
+        let mut state = Self { closed_by, ..Self::default() };
+        for record in records {
+            record.newest.iter().for_each(|append| state.producers.catch_up(*append));
+            // It rises with every append that has one.
+            state.stream_seq = state.stream_seq.max(record.stream_seq.clone());
+        }
         state
+    }
+
+    fn record(&self, producer: Option<ProducerAppend>) -> AppendRecord {
+        AppendRecord { producer, stream_seq: self.stream_seq.clone(), newest: self.producers.newest() }
     }
 }
 
 impl AppendRecord {
-    fn metadata(&self) -> Metadata {
+    fn body(&self) -> Vec<u8> {
         let flags = [(self.producer.is_some(), HAS_PRODUCER), (self.stream_seq.is_some(), HAS_STREAM_SEQ)];
         let mut body = vec![flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()];
         if let Some(append) = &self.producer {
@@ -78,16 +95,19 @@ impl AppendRecord {
         for append in &self.newest {
             put_append(&mut body, append);
         }
-        Metadata::new(DURABLE_STREAMS, &body).expect("500 producers take 12 KB")
+        body
     }
 
     /// What an event's metadata tells; `None` when it is of another protocol, or not valid.
     #[must_use]
     pub fn read(metadata: &Metadata) -> Option<Self> {
-        if metadata.tag() != DURABLE_STREAMS {
-            return None;
-        }
-        let (&flags, mut rest) = metadata.body().split_first()?;
+        if metadata.tag() == DURABLE_STREAMS { Self::parse(metadata.body()) } else { None }
+    }
+
+    /// What was saved; `None` when it is not valid.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let (&flags, mut rest) = body.split_first()?;
         let rest = &mut rest;
         let producer = if flags & HAS_PRODUCER > 0 { Some(take_append(rest)?) } else { None };
         let stream_seq = if flags & HAS_STREAM_SEQ > 0 {
@@ -141,7 +161,10 @@ fn take_number(rest: &mut &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{super::producer::MAX_NUMBER, *};
+    use super::{
+        super::producer::{MAX_NUMBER, ProducerVerdict},
+        *,
+    };
 
     fn append(producer: u64, seq: u64) -> ProducerAppend {
         ProducerAppend { producer: producer.to_be_bytes(), epoch: MAX_NUMBER, seq }
@@ -156,10 +179,26 @@ mod tests {
                 let producer = (n % 7 != 6).then(|| append(n % producers, n / producers));
                 let record = AppendRecord::read(&state.advance(producer, stream_seq)).expect("valid");
                 assert_eq!(record.producer, producer);
-                let back = AppendState::of(&record, None);
+                let back = AppendState::of([&record], None);
                 assert_eq!(back.producers.newest(), state.producers.newest(), "{producers} producers, after {n}");
                 assert_eq!(back.stream_seq, state.stream_seq);
             }
+        }
+    }
+
+    #[test]
+    fn of_several_records_the_highest_numbers_count() {
+        let mut state = AppendState::default();
+        let mut record = |producer, stream_seq: &str| {
+            AppendRecord::read(&state.advance(Some(producer), Some(stream_seq.into()))).expect("valid")
+        };
+        let (older, newer) = (record(append(1, 0), "a"), record(append(2, 5), "b"));
+        let saved = AppendRecord::parse(&state.saved()).expect("valid");
+        for records in [[&older, &saved], [&saved, &older], [&newer, &older]] {
+            let back = AppendState::of(records, None);
+            assert_eq!(back.stream_seq.as_deref(), Some(&b"b"[..]));
+            assert_eq!(back.producers.check(append(2, 5)), ProducerVerdict::Duplicate { highest: 5 });
+            assert_eq!(back.producers.check(append(1, 1)), ProducerVerdict::New);
         }
     }
 

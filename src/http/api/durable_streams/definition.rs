@@ -1,4 +1,5 @@
-//! The configuration of a stream, which the engine keeps with its topic as metadata: JSON after the tag.
+//! The configuration of a stream, which the engine keeps with its topic as metadata: JSON after the tag, and after a zero byte
+//! the state of its appends, if it was saved.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,10 @@ pub struct StreamDefinition {
     /// It was deleted while forks of it live: they read on, and nobody else does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deleted: bool,
+    /// The state of its appends before an event was removed, which may have been the one that told it: the body of an
+    /// [`AppendRecord`](super::append_state::AppendRecord).
+    #[serde(skip)]
+    pub saved_state: Option<Vec<u8>>,
 }
 
 /// Where a fork begins.
@@ -77,6 +82,7 @@ impl StreamDefinition {
             has_append_state: false,
             closed_by: None,
             deleted: false,
+            saved_state: None,
         }
     }
 
@@ -84,14 +90,25 @@ impl StreamDefinition {
     #[must_use]
     pub fn of(metadata: Option<&Metadata>) -> Self {
         let body = metadata.filter(|metadata| metadata.tag() == DURABLE_STREAMS).map(Metadata::body);
-        body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_else(|| Self::new(NATIVE_TYPE))
+        body.and_then(Self::read).unwrap_or_else(|| Self::new(NATIVE_TYPE))
+    }
+
+    fn read(body: &[u8]) -> Option<Self> {
+        // JSON has no zero byte.
+        let mut parts = body.splitn(2, |byte| *byte == 0);
+        let definition: Self = serde_json::from_slice(parts.next()?).ok()?;
+        Some(Self { saved_state: parts.next().map(<[u8]>::to_vec), ..definition })
     }
 
     /// The metadata of its topic.
     #[must_use]
     pub fn metadata(&self) -> Metadata {
-        let text = serde_json::to_vec(self).expect("text and numbers");
-        Metadata::new(DURABLE_STREAMS, &text).expect("a type, a time and a name are short")
+        let mut body = serde_json::to_vec(self).expect("text and numbers");
+        if let Some(state) = &self.saved_state {
+            body.push(0);
+            body.extend_from_slice(state);
+        }
+        Metadata::new(DURABLE_STREAMS, &body).expect("a type, a time and two names take 2 KB, 500 producers 12 KB")
     }
 
     /// Whether a stream that is created with `self` is the one that exists with `other`, so that creating it again changes
@@ -159,6 +176,7 @@ mod tests {
             fork: Some(fork(Some(7), 2)),
             closed_by: Some(ClosingAppend { producer: u64::MAX, epoch: 1, seq: 2 }),
             deleted: true,
+            saved_state: Some(vec![0, 1, 0, 255]),
             ..StreamDefinition::new("application/json; charset=utf-8")
         };
         assert_eq!(StreamDefinition::of(Some(&definition.metadata())), definition);

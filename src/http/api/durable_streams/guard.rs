@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{content_type::DataFormat, definition::StreamDefinition, state::DurableStreams};
+use super::{content_type::DataFormat, definition::StreamDefinition, present_state, state::DurableStreams};
 use crate::{
     engine::TopicChange,
     event::{NewEvent, TopicName},
     http::{
-        api::topic_guard::TopicGuard,
+        api::topic_guard::{BeforeRemoval, TopicGuard},
         message::problem::{Code, Problem},
     },
 };
@@ -18,6 +18,14 @@ pub struct StreamGuard(pub Arc<DurableStreams>);
 
 impl TopicGuard for StreamGuard {
     fn check_topic(&self, _topic: &TopicName) -> Result<(), Problem> {
+        Ok(())
+    }
+
+    fn check_run(&self, topic: &TopicName) -> Result<(), Problem> {
+        if self.takes_json(topic) {
+            let detail = format!("the stream {topic} is of JSON, and the answer of a provider is text; name another");
+            return Err(Problem::new(Code::ContentTypeMismatch, detail));
+        }
         Ok(())
     }
 
@@ -44,6 +52,10 @@ impl TopicGuard for StreamGuard {
             return Err(Problem::new(Code::TopicClosed, detail));
         }
         Ok(())
+    }
+
+    fn before_removal<'a>(&'a self, topic: &'a TopicName) -> BeforeRemoval<'a> {
+        Box::pin(async move { present_state::save(&self.0, topic).await.map_err(|refusal| refusal.problem) })
     }
 }
 

@@ -14,10 +14,12 @@
 //! | `chain` | reads a stream and what it has from its sources |
 //! | `fork` | where a fork begins |
 //! | [`append_state`] | producers and `Stream-Seq`, as metadata of events |
+//! | `present_state` | finds that state, and saves it before an event is removed |
 //! | [`producer`] | which appends of a producer are new |
 //! | [`offset`], `cursor`, `content_type`, `lifetime`, [`messages`], `paths`, `headers` | what stands in requests and responses |
 //! | `lookup` | finds the stream of a request |
 //! | `writer` | writes to a stream, to the end |
+//! | `redefinition` | changes what its topic keeps of a stream |
 //! | `refusal` | problems, with the headers that clients read |
 //! | [`expiry`] | deletes streams whose lifetime is over |
 //! | [`guard`] | what native publishers may do to a stream |
@@ -53,8 +55,10 @@ pub mod lookup;
 pub mod messages;
 pub mod offset;
 pub mod paths;
+pub mod present_state;
 pub mod producer;
 pub mod read;
+pub mod redefinition;
 pub mod refusal;
 pub mod registry;
 pub mod removal;

@@ -6,13 +6,12 @@ use std::{rc::Rc, sync::Arc};
 use tokio::task::spawn_local;
 
 use super::{
-    definition::StreamDefinition,
     lookup,
     refusal::StreamRefusal,
     state::{DurableStreams, StreamSnapshot},
 };
 use crate::{
-    engine::{AppendError, ExpectedLast, MetadataChange, TopicChange},
+    engine::{AppendError, ExpectedLast},
     event::{EventId, Metadata, NewEvent, TopicName},
     http::{
         api::publish::allowance::CallerAllowance,
@@ -21,9 +20,6 @@ use crate::{
     },
     hub::publisher::Publisher,
 };
-
-/// How often the definition of a stream is changed again when another request has changed it meanwhile.
-const ATTEMPTS: usize = 8;
 
 /// What writes to streams.
 pub struct StreamWriter {
@@ -55,32 +51,6 @@ impl StreamWriter {
     /// When there is none, or it was deleted and only its forks live.
     pub fn open(&self, topic: &TopicName) -> Result<StreamSnapshot, StreamRefusal> {
         lookup::open(&self.streams, topic)
-    }
-
-    /// Changes the definition of a stream, and what else `change` asks for, in one durable step.
-    ///
-    /// # Errors
-    /// Why nothing was changed.
-    pub async fn redefine(
-        &self,
-        mut view: StreamSnapshot,
-        change: TopicChange,
-        edit: impl Fn(&mut StreamDefinition),
-    ) -> Result<StreamSnapshot, StreamRefusal> {
-        for _ in 0..ATTEMPTS {
-            let mut definition = view.definition.clone();
-            edit(&mut definition);
-            // A topic that was only published to gets no definition that it does not need.
-            let metadata = (definition != view.definition)
-                .then(|| MetadataChange { from: view.metadata.clone(), to: Some(definition.metadata()) });
-            let change = TopicChange { metadata, ..change.clone() };
-            match self.streams.hub.configure(view.topic.clone(), change).await {
-                Ok(_) => return self.open(&view.topic),
-                Err(AppendError::MetadataChanged { .. }) => view = self.open(&view.topic)?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Problem::new(Code::OverCapacity, "the stream is being changed by others; retry in a moment").into())
     }
 
     /// Publishes the events of one append, at least one, in one commit; the last one `closes` the stream and has the

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use super::event_address::EventAddress;
 use crate::{
     http::{
+        api::topic_guard::TopicGuards,
         auth::Authorization,
         message::problem::Problem,
         net::response::{Response, full},
@@ -25,9 +26,15 @@ const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// A problem that says what to change, or that there is no such event.
-pub async fn handle(hub: &Hub, authorization: &Authorization, uri: &Uri) -> Result<Response, Problem> {
+pub async fn handle(
+    hub: &Hub,
+    guards: &TopicGuards,
+    authorization: &Authorization,
+    uri: &Uri,
+) -> Result<Response, Problem> {
     authorization.require_admin(ACTION)?;
     let address = EventAddress::of(uri)?;
+    guards.before_removal(&address.topic).await?;
     if !hub.remove(address.topic.clone(), address.id).await? {
         return Err(address.unknown());
     }

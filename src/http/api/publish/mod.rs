@@ -25,7 +25,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, Request};
 
 use self::{
     decode::options::PublishOptions,
@@ -97,6 +97,19 @@ where
 #[doc(hidden)]
 pub fn read_json(body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
     let (head, ()) = Request::post("/publish").body(()).expect("a valid request").into_parts();
+    let options = PublishOptions::new(&head, &mut decode::interner::TopicInterner::default())?;
+    decode::whole(Bytes::copy_from_slice(body), &options, event_bytes).map(|(events, _)| events)
+}
+
+/// Parses a CloudEvent, or a batch of them, that comes for the topic `t` with a body of this Content-Type and these
+/// headers. The parser by itself, for `fuzz/`.
+///
+/// # Errors
+/// A problem that says why it is refused.
+#[doc(hidden)]
+pub fn read_cloud_events(headers: HeaderMap, body: &[u8], event_bytes: usize) -> Result<Vec<NewEvent>, Problem> {
+    let (mut head, ()) = Request::post("/publish?topic=t").body(()).expect("a valid request").into_parts();
+    head.headers = headers;
     let options = PublishOptions::new(&head, &mut decode::interner::TopicInterner::default())?;
     decode::whole(Bytes::copy_from_slice(body), &options, event_bytes).map(|(events, _)| events)
 }

@@ -125,7 +125,7 @@ pub async fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHea
     shard.relay.current().await;
     if let Some(topic) = &ask.topic {
         caller.authorization.publish(topic)?;
-        state.guards.check_topic(topic)?;
+        state.guards.check_run(topic)?;
         // Before the provider is asked, for nothing of the answer could be stored.
         if shard.relay.hub.topic(topic).is_some_and(|facts| facts.closed) {
             return Err(AppendError::Closed { topic: topic.clone() }.into());

@@ -131,12 +131,18 @@ impl Encoding {
     fn fits(self, frames: &[Arc<Frame>]) -> bool {
         let data: usize = frames.iter().map(|frame| frame.event.new.data.text_len()).sum();
         // An estimate of what is around the data; topics and names have at most 255 bytes each.
-        let around = frames.len() * 128;
+        let around: usize = frames.iter().map(|frame| 128 + self.attribute_bytes(frame)).sum();
         if data * 7 + around <= WHOLE {
             return true;
         }
         let encoded = around + frames.iter().map(|frame| self.encoded_len(&frame.event.new.data)).sum::<usize>();
         encoded <= WHOLE || (frames.iter().all(|frame| frame.is_live()) && encoded <= 2 * data)
+    }
+
+    /// Bytes that the attributes of a CloudEvent take on the wire, approximately.
+    fn attribute_bytes(self, frame: &Frame) -> usize {
+        let metadata = frame.event.new.metadata.as_ref().filter(|_| self.is_cloud_events());
+        metadata.map_or(0, |metadata| metadata.bytes().len())
     }
 
     /// Bytes that the data takes on the wire, approximately.

@@ -49,7 +49,7 @@ public class UsesHub {
     }
 
     private static gapless.client.model.Publish200Response publish(EventsApi events, PublishRequest request) throws ApiException {
-        return events.publish(null, null, null, null, null, null, null, request);
+        return events.publish(null, null, null, null, null, null, null, null, null, request);
     }
 
     private static void check(boolean holds, Object shown) {

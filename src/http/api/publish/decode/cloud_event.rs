@@ -6,7 +6,6 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -17,81 +16,18 @@ use super::{
     batch,
     envelope::{sized, text},
     json,
-    options::{BodyFormat, PublishOptions},
+    options::PublishOptions,
 };
 use crate::{
     event::{Data, EventName, NewEvent, TraceParent, data::NotUtf8},
     http::{
-        api::cloud_events::{
-            BATCH_TYPE, EVENT_TYPE, TYPE_PREFIX,
-            attributes::{AttributeError, AttributeValue, CloudAttributes},
-            header_value,
-        },
+        api::cloud_events::attributes::{AttributeError, CloudAttribute, CloudAttributes},
         message::{
             media_type,
             problem::{Code, Problem},
         },
     },
 };
-
-/// The header by which a request is a CloudEvent in binary mode.
-const SPEC_VERSION: &str = "ce-specversion";
-
-/// The attribute that is a header of HTTP in binary mode.
-const CONTENT_TYPE: &str = "datacontenttype";
-
-/// The format of a request that is a CloudEvent; `None` for any other.
-///
-/// # Errors
-/// For a format that is not read here, or without a topic.
-pub(super) fn format(headers: &HeaderMap, essence: &[u8], has_topic: bool) -> Result<Option<BodyFormat>, Problem> {
-    let begins =
-        |prefix: &str| essence.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
-    let format = if begins(TYPE_PREFIX) {
-        if essence.eq_ignore_ascii_case(EVENT_TYPE.as_bytes()) {
-            BodyFormat::CloudEvent
-        } else if essence.eq_ignore_ascii_case(BATCH_TYPE.as_bytes()) {
-            BodyFormat::CloudEventBatch
-        } else {
-            let detail = format!("of the formats of CloudEvents, {EVENT_TYPE} and {BATCH_TYPE} are read here");
-            return Err(Problem::new(Code::EventFormatUnsupported, detail));
-        }
-    } else if headers.contains_key(SPEC_VERSION) {
-        BodyFormat::CloudEventData
-    } else {
-        return Ok(None);
-    };
-    if has_topic {
-        return Ok(Some(format));
-    }
-    let detail = "a CloudEvent does not name its topic; add it to the path: POST /publish?topic=orders";
-    Err(Problem::new(Code::TopicInvalid, detail))
-}
-
-/// The attributes of an event in binary mode.
-///
-/// # Errors
-/// What is wrong with them.
-pub(super) fn attributes(headers: &HeaderMap) -> Result<CloudAttributes, Problem> {
-    let refused = |detail| Problem::new(Code::HeaderInvalid, detail);
-    let mut sent = Vec::new();
-    for (name, value) in headers {
-        let Some(name) = name.as_str().strip_prefix(header_value::PREFIX) else { continue };
-        if name == CONTENT_TYPE {
-            return Err(refused(
-                "in binary mode the datacontenttype is the header Content-Type; leave out ce-datacontenttype".into(),
-            ));
-        }
-        let text = header_value::text(value)
-            .ok_or_else(|| refused(format!("the header ce-{name} is not UTF-8 after percent-decoding")))?;
-        sent.push((name.to_owned(), AttributeValue::Text(text)));
-    }
-    if let Some(value) = headers.get(http::header::CONTENT_TYPE) {
-        let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        sent.push((CONTENT_TYPE.to_owned(), AttributeValue::Text(text)));
-    }
-    CloudAttributes::new(sent).map_err(|error| refused(error.to_string()))
-}
 
 /// The event with these attributes and this data, which are bytes of the Content-Type that the attributes name.
 pub(super) fn binary(data: Bytes, attributes: CloudAttributes, options: &PublishOptions) -> Result<NewEvent, Problem> {
@@ -115,7 +51,7 @@ pub(super) fn batched(body: &[u8], options: &PublishOptions, event_bytes: usize)
 }
 
 fn one(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<NewEvent, Problem> {
-    let Members(members) = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
+    let JsonMembers(members) = serde_json::from_str(text).map_err(|error| json::malformed(&error))?;
     let (mut sent, mut data, mut base64) = (Vec::new(), None, None);
     for (name, value) in members {
         let payload = match &*name {
@@ -154,10 +90,10 @@ fn one(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<NewEv
 }
 
 /// The value of an attribute; `None` for null, which the specification takes for a missing one.
-fn attribute(name: &str, value: &RawValue) -> Result<Option<AttributeValue>, Problem> {
+fn attribute(name: &str, value: &RawValue) -> Result<Option<CloudAttribute>, Problem> {
     match value.get() {
         "null" => return Ok(None),
-        text if text.starts_with('"') => return Ok(Some(AttributeValue::Text(json::text(text)?))),
+        text if text.starts_with('"') => return Ok(Some(CloudAttribute::Text(json::text(text)?))),
         _ => {}
     }
     serde_json::from_str(value.get())
@@ -206,13 +142,13 @@ fn invalid(detail: String) -> Problem {
 }
 
 /// The members of an object, in their order.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct JsonMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for JsonMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
+            type Value = JsonMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a CloudEvent, which is a JSON object")
@@ -223,7 +159,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Members(members))
+                Ok(JsonMembers(members))
             }
         }
         input.deserialize_map(Object)
@@ -310,8 +246,8 @@ mod tests {
         let event = in_json(&json!({"count": -5, "flag": true, "none": null, "own": "x"})).expect("valid");
         let attributes = CloudAttributes::read(event.metadata.as_ref()).expect("attributes");
         let list: Vec<_> = attributes.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
-        assert!(list.contains(&("count".into(), AttributeValue::Integer(-5))));
-        assert!(list.contains(&("flag".into(), AttributeValue::Boolean(true))));
+        assert!(list.contains(&("count".into(), CloudAttribute::Integer(-5))));
+        assert!(list.contains(&("flag".into(), CloudAttribute::Boolean(true))));
         assert_eq!(attributes.get("none"), None);
         let event = in_headers(&[("Ce-Subject", "Euro%20%E2%82%AC"), ("cookie", "x")], b"").expect("valid");
         assert_eq!(CloudAttributes::read(event.metadata.as_ref()).expect("attributes").text("subject"), Some("Euro €"));

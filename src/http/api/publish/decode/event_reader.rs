@@ -1,10 +1,11 @@
 //! Parses the bytes of a publish stream into events, one by one: JSON lines, or blocks of `text/event-stream`.
 
 use super::{
+    body_format::BodyFormat,
     envelope::{self, checked_retry, sized},
     interner::TopicInterner,
     line_splitter::{LineSplitter, RawLine},
-    options::{BodyFormat, PublishOptions},
+    options::PublishOptions,
 };
 use crate::{
     event::{

@@ -4,7 +4,9 @@
 //! |---|---|
 //! | this file | a whole body becomes events |
 //! | [`options`] | the format of the body, defaults, condition and key |
+//! | `body_format` | the formats that a body can have |
 //! | `envelope` | a JSON envelope, or an array of them |
+//! | `cloud_event_head` | what the head says of CloudEvents |
 //! | `cloud_event` | a CloudEvent, or an array of them |
 //! | `batch` | the items of a JSON array |
 //! | [`event_reader`] | the events of a stream, one by one |
@@ -14,10 +16,7 @@
 
 use bytes::Bytes;
 
-use self::{
-    batch_shape::BatchShape,
-    options::{BodyFormat, PublishOptions},
-};
+use self::{batch_shape::BatchShape, body_format::BodyFormat, options::PublishOptions};
 use crate::{
     event::{Data, NewEvent},
     http::message::problem::Problem,
@@ -25,7 +24,9 @@ use crate::{
 
 mod batch;
 pub(super) mod batch_shape;
+pub(super) mod body_format;
 mod cloud_event;
+mod cloud_event_head;
 mod envelope;
 pub(super) mod event_reader;
 mod fast_path;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header, request::Parts};
 
-use super::{cloud_event, interner::TopicInterner};
+use super::{body_format::BodyFormat, cloud_event_head, interner::TopicInterner};
 use crate::{
     engine::ExpectedLast,
     event::{Data, EventId, EventName, NewEvent, TopicName, TraceParent, record::MAX_RETRY_MS},
@@ -24,37 +24,6 @@ const MAX_KEY_BYTES: usize = 255;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The format of the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http::api::publish) enum BodyFormat {
-    /// The body is one event's data.
-    Raw,
-    /// The body is an envelope or an array of them.
-    Json,
-    /// A stream of JSON lines.
-    Lines,
-    /// A stream of `text/event-stream`.
-    EventStream,
-    /// A CloudEvent in binary mode: the body is its data, the headers have its attributes.
-    CloudEventData,
-    /// A CloudEvent in structured mode: the body is its JSON.
-    CloudEvent,
-    /// An array of such.
-    CloudEventBatch,
-}
-
-impl BodyFormat {
-    /// Whether the body is events, one after another, without an end that is known.
-    pub(in crate::http::api::publish) fn is_stream(self) -> bool {
-        matches!(self, Self::Lines | Self::EventStream)
-    }
-
-    /// Whether the body is the data of one event and nothing else.
-    pub(in crate::http::api::publish) fn is_data(self) -> bool {
-        matches!(self, Self::Raw | Self::CloudEventData)
-    }
-}
-
 /// The options of a publish request.
 #[derive(Debug, Clone)]
 pub(in crate::http::api::publish) struct PublishOptions {
@@ -67,6 +36,8 @@ pub(in crate::http::api::publish) struct PublishOptions {
     pub(in crate::http::api::publish) name: Option<EventName>,
     pub(in crate::http::api::publish) retry: Option<u32>,
     pub(in crate::http::api::publish) close: bool,
+    /// Whether the answer has receipts.
+    pub(in crate::http::api::publish) receipts: bool,
     pub(in crate::http::api::publish) expect: Option<ExpectedLast>,
     pub(in crate::http::api::publish) key: Option<String>,
     /// The header `traceparent`; invalid ones are ignored, as its standard says.
@@ -84,7 +55,7 @@ impl PublishOptions {
         let essence = media_type::of_request(&head.headers);
         let format = format(&head.headers, essence, topic.is_some())?;
         let attributes = match format {
-            BodyFormat::CloudEventData => Some(cloud_event::attributes(&head.headers)?),
+            BodyFormat::CloudEventData => Some(cloud_event_head::attributes(&head.headers)?),
             _ => None,
         };
         let options = Self {
@@ -94,6 +65,7 @@ impl PublishOptions {
             name: query.one("event")?.map(EventName::new).transpose()?,
             retry: retry.map(|ms| u32::try_from(ms).expect("at most MAX_RETRY_MS")),
             close: query.flag("close")?,
+            receipts: receipts(query.one("receipt")?)?,
             expect: expect(&head.headers)?,
             key: key(&head.headers)?,
             traceparent: trace_context::of(&head.headers).map(Arc::new),
@@ -128,6 +100,10 @@ impl PublishOptions {
         if self.expect.is_some() {
             return Err(bad_header("If-Match guards one commit, and a stream makes many; publish a batch instead"));
         }
+        if !self.receipts {
+            let detail = "the receipts of a stream are its answer; receipt=none is for one event or a batch";
+            return Err(Problem::new(Code::QueryInvalid, detail));
+        }
         if self.topic.is_none() && self.format == BodyFormat::EventStream {
             let detail = "an event stream does not name its topic; add ?topic= to the path";
             return Err(Problem::new(Code::TopicInvalid, detail));
@@ -145,7 +121,7 @@ impl PublishOptions {
 /// sender (`curl -F`, a page's `FormData`) means the fields and not the boundaries around them.
 fn format(headers: &HeaderMap, essence: &[u8], has_topic: bool) -> Result<BodyFormat, Problem> {
     headers::uncompressed(headers)?;
-    if let Some(format) = cloud_event::format(headers, essence, has_topic)? {
+    if let Some(format) = cloud_event_head::format(headers, essence, has_topic)? {
         return Ok(format);
     }
     Ok(if essence.eq_ignore_ascii_case(b"application/x-ndjson") {
@@ -161,6 +137,15 @@ fn format(headers: &HeaderMap, essence: &[u8], has_topic: bool) -> Result<BodyFo
     } else {
         BodyFormat::Json
     })
+}
+
+/// `receipt=none`.
+fn receipts(text: Option<&str>) -> Result<bool, Problem> {
+    match text {
+        None | Some("") => Ok(true),
+        Some("none") => Ok(false),
+        Some(_) => Err(Problem::new(Code::QueryInvalid, "'receipt' must be none, or left out")),
+    }
 }
 
 /// `If-Match: "<id>"` or `"none"`.
@@ -247,6 +232,7 @@ mod tests {
             ("topic=a&retry=1.5", Code::QueryInvalid),
             ("topic=a&retry=86400001", Code::QueryInvalid),
             ("topic=a&close=yes", Code::QueryInvalid),
+            ("topic=a&receipt=no", Code::QueryInvalid),
         ] {
             assert_eq!(refused(&format!("/publish?{query}"), &[]), code, "{query}");
         }
@@ -281,6 +267,7 @@ mod tests {
         assert_eq!(refused("/publish", &[lines, ("idempotency-key", "k")]), Code::HeaderInvalid);
         assert_eq!(refused("/publish", &[lines, ("if-match", "\"none\"")]), Code::HeaderInvalid);
         assert_eq!(refused("/publish?close=true", &[lines]), Code::QueryInvalid);
+        assert_eq!(refused("/publish?receipt=none", &[lines]), Code::QueryInvalid);
         assert_eq!(refused("/publish", &[("content-type", "text/event-stream")]), Code::TopicInvalid);
     }
 

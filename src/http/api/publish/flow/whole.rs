@@ -1,7 +1,7 @@
 //! Publishes a body that is read completely before any of it is committed: all of its events or none.
 
 use bytes::Bytes;
-use http::request::Parts;
+use http::{StatusCode, request::Parts};
 
 use crate::http::{
     api::{
@@ -16,7 +16,7 @@ use crate::http::{
     },
     auth::Caller,
     message::problem::Problem,
-    net::response::Response,
+    net::response::{Response, full},
 };
 
 /// Memory that an event of a batch takes besides its data, in bytes.
@@ -57,10 +57,15 @@ where
         .as_deref()
         .map(|key| key::idempotency(holder, owner, key, admitted.events(), admitted.expect(), shape));
     let acknowledgments = shard.publisher.publish(admitted, key).await?;
+    drop(permit);
+    if !options.receipts {
+        let mut response = Response::new(full(Bytes::new()));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        return Ok(response);
+    }
     let json = match (shape, acknowledgments.as_slice()) {
         (BatchShape::One, [one]) => shard.receipt(one),
         (_, all) => ReceiptWriter::default().list(all),
     };
-    drop(permit);
     Ok(body::json(json))
 }
