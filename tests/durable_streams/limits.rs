@@ -36,8 +36,8 @@ fn a_body_that_is_too_large_is_refused_when_it_was_sent() {
     let stream = Stream::create(&hub, "s", BYTES);
     let bytes = [("content-type", BYTES)];
     assert_eq!(stream.post(&bytes, &vec![b'x'; 1 << 20]).status, 204, "the most that an event may have");
-    // More than an event, and more than a batch: each is written to its end before the answer is read.
-    for size in [(1 << 20) + 1, 10 << 20, (16 << 20) + 1] {
+    // More than a batch: it is written to its end before the answer is read.
+    for size in [(16 << 20) + 1, 20 << 20] {
         let body = vec![b'x'; size];
         for method in ["POST", "PUT"] {
             let other = Stream::at(&hub, "other");
@@ -63,6 +63,27 @@ fn a_body_that_is_too_large_is_refused_when_it_was_sent() {
     let many = format!("[{}]", vec!["0"; 100_001].join(","));
     assert_problem(&messages.post(&[("content-type", JSON)], many.as_bytes()), 413, "too-large");
     assert_eq!(messages.text(), "[]");
+}
+
+#[test]
+fn an_append_larger_than_an_event_is_several_events_of_one_commit() {
+    let mut hub = Hub::start_with(&PROTOCOL);
+    let text = "line €𝄞\r\n".repeat(200_000);
+    let bytes: Vec<u8> = (0..3_000_001_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+    let of_text = Stream::create(&hub, "text", TEXT);
+    let producer = ProducerHeaders::new("p", 0, 0);
+    assert_eq!(of_text.post(&producer.with(TEXT, &[]), text.as_bytes()).status, 200);
+    let of_bytes = Stream::at(&hub, "bytes");
+    assert_eq!(of_bytes.put(&[("content-type", BYTES)], &bytes).status, 201);
+    assert_eq!((&hub.topic("text")["events"], &hub.topic("bytes")["events"]), (&3.into(), &3.into()));
+    for _ in 0..2 {
+        assert!(of_text.read() == text.as_bytes() && of_bytes.read() == bytes);
+        let sent = of_text.sse("-1", None).data(3).concat();
+        assert!(sent == text.replace("\r\n", "\n"), "{} bytes", sent.len());
+        assert_eq!(of_text.post(&producer.with(TEXT, &[]), text.as_bytes()).status, 204, "again");
+        hub.kill();
+        hub = hub.again();
+    }
 }
 
 #[test]

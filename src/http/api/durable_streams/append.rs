@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, request::Parts};
 use super::{
     append_state::{AppendState, MAX_STREAM_SEQ_BYTES},
     content_type::{self, DataFormat},
-    context::StreamContext,
+    context::{ReceivedWrite, StreamContext, StreamWrite},
     headers, lookup, messages,
     offset::Offset,
     present_state,
@@ -60,7 +60,7 @@ impl AppendOptions {
 /// Why nothing was appended.
 pub async fn handle<B>(
     context: &StreamContext<'_>,
-    mut caller: Caller,
+    caller: Caller,
     topic: TopicName,
     head: Parts,
     body: B,
@@ -74,21 +74,11 @@ where
         lookup::open(context.streams, &topic)?;
         Ok::<_, StreamRefusal>(AppendOptions::of(&head.headers)?)
     };
-    let options = match checked() {
-        Ok(options) => options,
-        Err(refusal) => {
-            context.bodies.discard(&head.headers, body).await;
-            return Err(refusal);
-        }
-    };
-    let limits = context.publisher.limits();
-    let (bytes, permit) = context.bodies.read(&caller.quotas, &head.headers, body, limits.batch_bytes).await?;
-    caller.authorization.renew(context.policies)?;
-    caller.authorization.publish(&topic)?;
-    let writer = context.writer(caller);
+    let write = StreamWrite { options: checked(), topic: &topic, headers: &head.headers };
+    let ReceivedWrite { options, body, permit, writer } = context.receive(caller, write, body).await?;
     to_its_end(async move {
         let _permit = permit;
-        append(&writer, topic, options, bytes).await
+        append(&writer, topic, options, body).await
     })
     .await
 }
@@ -124,7 +114,7 @@ async fn append(
         let detail = format!("the stream is of {}, the append of {content_type}", view.definition.content_type);
         return Err(Problem::new(Code::ContentTypeMismatch, detail).into());
     }
-    let events = events(&topic, view.format(), body)?;
+    let events = events(&topic, view.format(), body, writer.publisher.limits().event_bytes)?;
     if options.producer.is_none() && options.stream_seq.is_none() {
         let next = writer.publish(&topic, events, options.closes, None).await?;
         return Ok(accepted(next, None, options.closes));
@@ -136,15 +126,33 @@ async fn append(
 ///
 /// # Errors
 /// When it is not what a stream of this format takes.
-pub fn events(topic: &TopicName, format: DataFormat, body: Bytes) -> Result<Vec<NewEvent>, Problem> {
+pub fn events(
+    topic: &TopicName,
+    format: DataFormat,
+    body: Bytes,
+    event_bytes: usize,
+) -> Result<Vec<NewEvent>, Problem> {
     let messages = match format {
         DataFormat::Json => messages::split(&body)?,
-        DataFormat::Text | DataFormat::Bytes => vec![body],
+        DataFormat::Text | DataFormat::Bytes => parts(body, event_bytes),
     };
     if messages.is_empty() {
         return Err(Problem::new(Code::BodyInvalid, "the array is empty; append at least one message"));
     }
     Ok(messages.into_iter().map(|data| NewEvent::new(topic.clone(), Data::any(data))).collect())
+}
+
+/// The body in parts of at most `most` bytes, at least one. Text is cut between its characters, and not within a CRLF, which
+/// SSE would send as two line breaks. Nothing is copied.
+fn parts(mut body: Bytes, most: usize) -> Vec<Bytes> {
+    let (mut parts, is_text) = (Vec::new(), body.len() > most && std::str::from_utf8(&body).is_ok());
+    while body.len() > most {
+        let is_cut = |&at: &usize| !is_text || (body[at] & 0xC0 != 0x80 && body[at - 1..=at] != *b"\r\n");
+        let at = (1..=most).rev().find(is_cut).unwrap_or(most);
+        parts.push(body.split_to(at));
+    }
+    parts.push(body);
+    parts
 }
 
 /// Appends with producer headers or `Stream-Seq`, one request of a stream after the other. Without events the stream was
@@ -271,4 +279,26 @@ fn empty(status: StatusCode, next: EventId) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(headers::NEXT_OFFSET, headers::value(Offset(next)));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_body_is_cut_between_characters_and_bytes_are_cut_anywhere() {
+        let cut = |body: &[u8], most| {
+            let parts = parts(Bytes::copy_from_slice(body), most);
+            assert_eq!(parts.concat(), body);
+            parts.iter().map(Bytes::len).collect::<Vec<_>>()
+        };
+        assert_eq!(cut(b"", 4), [0]);
+        assert_eq!(cut(b"abcd", 4), [4]);
+        assert_eq!(cut(b"abcdefghi", 4), [4, 4, 1]);
+        assert_eq!(cut("aü€𝄞".as_bytes(), 4), [3, 3, 4]);
+        assert_eq!(cut("abüc".as_bytes(), 3), [2, 3]);
+        assert_eq!(cut(b"ab\r\ncd", 3), [2, 3, 1]);
+        assert_eq!(cut(b"ab\xC3\xBC\xFF", 3), [3, 2], "no text");
+        assert_eq!(cut("𝄞𝄞".as_bytes(), 2), [2, 2, 2, 2], "no character fits");
+    }
 }

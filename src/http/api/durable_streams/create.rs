@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use super::{
     append,
     content_type::{self, DataFormat},
-    context::StreamContext,
+    context::{ReceivedWrite, StreamContext, StreamWrite},
     definition::{ForkOrigin, StreamDefinition},
     fork::{self, Fork},
     headers,
@@ -56,7 +56,7 @@ impl CreateOptions {
 /// Why it was not created: also that there is one already, of another configuration.
 pub async fn handle<B>(
     context: &StreamContext<'_>,
-    mut caller: Caller,
+    caller: Caller,
     topic: TopicName,
     head: Parts,
     body: B,
@@ -71,23 +71,14 @@ where
         if let Some(fork) = &options.fork {
             caller.authorization.subscribe(&fork.source.clone().into())?;
         }
-        Ok::<_, Problem>(options)
+        Ok::<_, StreamRefusal>(options)
     };
-    let options = match checked() {
-        Ok(options) => options,
-        Err(problem) => {
-            context.bodies.discard(&head.headers, body).await;
-            return Err(problem.into());
-        }
-    };
-    let limits = context.publisher.limits();
-    let (bytes, permit) = context.bodies.read(&caller.quotas, &head.headers, body, limits.batch_bytes).await?;
-    caller.authorization.renew(context.policies)?;
-    caller.authorization.publish(&topic)?;
-    let (writer, shard) = (context.writer(caller), Rc::clone(&context.events.stream));
+    let write = StreamWrite { options: checked(), topic: &topic, headers: &head.headers };
+    let ReceivedWrite { options, body, permit, writer } = context.receive(caller, write, body).await?;
+    let shard = Rc::clone(&context.events.stream);
     let created = to_its_end(async move {
         let _permit = permit;
-        create(&writer, &shard, topic, options, bytes).await
+        create(&writer, &shard, topic, options, body).await
     })
     .await?;
     let status = if created.is_new { StatusCode::CREATED } else { StatusCode::OK };
@@ -203,7 +194,7 @@ async fn create_as(
     let format = DataFormat::of(&definition.content_type);
     let is_empty = body.is_empty() || (format == DataFormat::Json && body.trim_ascii() == b"[]");
     if !is_empty {
-        events.append(&mut append::events(topic, format, body)?);
+        events.append(&mut append::events(topic, format, body, writer.publisher.limits().event_bytes)?);
     }
     definition.starts_with_events = !events.is_empty();
     writer.caller.quotas.close(&streams.hub, topic).map_err(Problem::from)?;
