@@ -99,8 +99,14 @@ pub(super) const TABLE: [(&str, Route, &str); 28] = [
 ];
 
 /// Paths of protocols whose own texts describe them, so that the OpenAPI document does not.
-const PROTOCOL_TABLE: [(&str, Route, &str); 2] =
-    [(HUB_PATH, Route::Mercure, mercure::METHODS), (DISCOVERY_PATH, Route::Mercure, mercure::DISCOVERY_METHODS)];
+const PROTOCOL_TABLE: [(&str, Route, &str); 6] = [
+    (HUB_PATH, Route::Mercure, mercure::METHODS),
+    (DISCOVERY_PATH, Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions", Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions/{selector}", Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions/{selector}/{name}", Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions/{selector}/{name}/{subscriber}", Route::Mercure, mercure::READING_METHODS),
+];
 
 /// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
 /// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
