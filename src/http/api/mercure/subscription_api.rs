@@ -42,7 +42,7 @@ const LOOKED_AT: usize = 64;
 
 /// What a path names.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum AskedSubscriptions {
     /// All subscriptions.
     All,
     /// Those by one selector.
@@ -55,12 +55,12 @@ enum Asked {
 }
 
 /// The subscription after which a page begins: the number of its subscriber, and its index.
-type PageStart = (u64, usize);
+type ListedFrom = (u64, usize);
 
 /// The texts of a page, and where the next one begins.
 struct ListedPage {
     documents: Vec<Box<RawValue>>,
-    next: Option<PageStart>,
+    next: Option<ListedFrom>,
     permit: BodyPermit,
 }
 
@@ -94,7 +94,7 @@ pub async fn handle<B>(
     request: Request<B>,
 ) -> Result<Response, Refused> {
     let (head, _) = request.into_parts();
-    let asked = Asked::parse(head.uri.path())?;
+    let asked = AskedSubscriptions::parse(head.uri.path())?;
     let settings = &mercure.state.settings;
     let (caller, grant) = authenticate(settings, authenticator, &head, Purpose::ListSubscriptions)?;
     scope.set_holder(caller.authorization.holder());
@@ -125,9 +125,11 @@ pub async fn handle<B>(
         return Ok(headers.on(Response::new(full(text)), None));
     }
     let collection = match &asked {
-        Asked::All => None,
-        Asked::By(collection) | Asked::OneOrBy(_, _, collection) => Some(collection),
-        Asked::One(..) => return Err(Problem::new(Code::NotFound, "there is no such active subscription").into()),
+        AskedSubscriptions::All => None,
+        AskedSubscriptions::By(collection) | AskedSubscriptions::OneOrBy(_, _, collection) => Some(collection),
+        AskedSubscriptions::One(..) => {
+            return Err(Problem::new(Code::NotFound, "there is no such active subscription").into());
+        }
     };
     let page = list(registry, collection, query.after, below, permit).await?;
     let next =
@@ -150,7 +152,7 @@ pub async fn handle<B>(
 async fn list(
     registry: &ActiveSubscriptions,
     collection: Option<&Collection>,
-    after: PageStart,
+    after: ListedFrom,
     below: u64,
     mut permit: BodyPermit,
 ) -> Result<ListedPage, Problem> {
@@ -194,7 +196,7 @@ fn document(subscriber: &Subscriber, subscription: &ActiveSubscription, around: 
     RawValue::from_string(json_text::text(&document)).expect("it is JSON")
 }
 
-impl Asked {
+impl AskedSubscriptions {
     /// What a path below the hub's means.
     fn parse(path: &str) -> Result<Self, Problem> {
         let below = path.strip_prefix(SUBSCRIPTIONS_PATH).unwrap_or_default();
@@ -246,7 +248,7 @@ const CURSOR_KEY: &str = "last_event_id";
 
 /// The parameters of a page.
 struct PageQuery {
-    after: PageStart,
+    after: ListedFrom,
     /// The cursor of the first page, on those after it.
     cursor: Option<String>,
 }
@@ -274,7 +276,7 @@ impl PageQuery {
 }
 
 /// The entity tag of a page: another one whenever the answer is.
-fn tag(cursor: &str, of_dialect_1: bool, (number, place): PageStart) -> String {
+fn tag(cursor: &str, of_dialect_1: bool, (number, place): ListedFrom) -> String {
     format!("\"{}{cursor}/{number}-{place}\"", u8::from(of_dialect_1))
 }
 
@@ -321,15 +323,21 @@ mod tests {
 
     #[test]
     fn a_path_names_what_it_names_in_both_dialects() {
-        let asked = |below: &str| Asked::parse(&format!("{SUBSCRIPTIONS_PATH}{below}"));
+        let asked = |below: &str| AskedSubscriptions::parse(&format!("{SUBSCRIPTIONS_PATH}{below}"));
         let (topic, exact) = (MatcherKind::Topic, MatcherKind::Exact);
         for (below, want) in [
-            ("", Asked::All),
-            ("/%2Fa%2F%7Bx%7D", Asked::By(Collection::new(topic, "/a/{x}"))),
-            ("/exact", Asked::By(Collection::new(topic, "exact"))),
-            ("/a/urn%3Ax", Asked::One(Collection::new(topic, "a"), "urn:x".into())),
-            ("/exact/a", Asked::OneOrBy(Collection::new(topic, "exact"), "a".into(), Collection::new(exact, "a"))),
-            ("/urlpattern/a/urn:x", Asked::One(Collection::new(MatcherKind::UrlPattern, "a"), "urn:x".into())),
+            ("", AskedSubscriptions::All),
+            ("/%2Fa%2F%7Bx%7D", AskedSubscriptions::By(Collection::new(topic, "/a/{x}"))),
+            ("/exact", AskedSubscriptions::By(Collection::new(topic, "exact"))),
+            ("/a/urn%3Ax", AskedSubscriptions::One(Collection::new(topic, "a"), "urn:x".into())),
+            (
+                "/exact/a",
+                AskedSubscriptions::OneOrBy(Collection::new(topic, "exact"), "a".into(), Collection::new(exact, "a")),
+            ),
+            (
+                "/urlpattern/a/urn:x",
+                AskedSubscriptions::One(Collection::new(MatcherKind::UrlPattern, "a"), "urn:x".into()),
+            ),
         ] {
             assert_eq!(asked(below).expect(below), want, "{below}");
         }
