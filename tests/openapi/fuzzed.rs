@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::{
     child::here,
-    installed,
+    installed, speaking_mercure,
     support::{hub::Hub, tokens},
     whole_hub,
 };
@@ -51,7 +51,11 @@ fn generated_requests_find_no_answer_that_is_not_described() {
 #[test]
 fn a_hub_with_credentials_refuses_as_it_is_described() {
     let tokens = tokens(&[("reader", "subscribe = [\"jobs/**\"]")]);
-    let hub = Hub::start_with(&["--engine", "memory", "--access-tokens", &tokens]);
+    let directory = tempfile::tempdir().unwrap();
+    let mercure = speaking_mercure(&directory);
+    let mercure = mercure.each_ref().map(|argument| &**argument);
+    let own = ["--engine", "memory", "--access-tokens", &tokens, "--protocols", "mercure"];
+    let hub = Hub::start_with(&[&own[..], &mercure].concat());
     let phases = ["--phases", "examples,coverage"];
     finds_nothing(&hub, &phases);
     finds_nothing(&hub, &[&phases[..], &["--header", "Authorization: Bearer reader-token"]].concat());

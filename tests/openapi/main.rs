@@ -38,6 +38,19 @@ fn relaying() -> [String; 2] {
     ["--relay-providers".into(), format!("{{ openai = {{ dialect = \"openai\", url = \"{url}\" }} }}")]
 }
 
+/// Arguments of a hub that speaks Mercure, with a key in this directory.
+fn speaking_mercure(directory: &TempDir) -> [String; 4] {
+    let secret = directory.path().join("key");
+    fs::write(&secret, site::KEY).unwrap();
+    let secret = secret.display();
+    [
+        format!("--mercure-publisher-key={secret}"),
+        format!("--mercure-subscriber-key={secret}"),
+        "--mercure-anonymous".into(),
+        "--mercure-subscriptions".into(),
+    ]
+}
+
 /// A hub without credentials that has all that a hub can have: a store on the disk, a site and a provider.
 fn whole_hub() -> (Hub, TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -48,12 +61,10 @@ fn whole_hub() -> (Hub, TempDir) {
     }
     let [key, providers] = relaying();
     let path = site.display().to_string();
-    let secret = directory.path().join("key");
-    fs::write(&secret, site::KEY).unwrap();
-    let secret = secret.display().to_string();
+    let mercure = speaking_mercure(&directory);
+    let mercure = mercure.each_ref().map(|argument| &**argument);
     let streams = ["--protocols", "durable-streams,mercure", "--durable-streams-long-poll", "100ms"];
-    let mercure = ["--mercure-publisher-key", &secret, "--mercure-subscriber-key", &secret, "--mercure-anonymous"];
-    let relay = ["--site", &path, &key, &providers, "--stream-keepalive", "1s", "--mercure-subscriptions"];
+    let relay = ["--site", &path, &key, &providers, "--stream-keepalive", "1s"];
     (Hub::start_with(&[&relay[..], &streams, &mercure].concat()), directory)
 }
 

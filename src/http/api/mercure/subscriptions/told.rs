@@ -34,10 +34,10 @@ use crate::{
 /// Bytes after which a chunk ends: about what a socket takes at once. One event has at most some 40 KiB.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Subscribers that are looked at while the registry's lock is held: some 10 µs.
+/// Subscribers, or changes, that are copied while the registry's lock is held: a pointer of each.
 const PAGE: usize = 64;
 
-/// Pages of one poll at most: some milliseconds, before other streams have their turn.
+/// Pages of one poll at most, before other streams of the core have their turn.
 const PAGES_PER_POLL: usize = 8;
 
 /// A stream of a subscriber, which is active until it is dropped.
