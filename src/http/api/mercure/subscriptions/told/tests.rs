@@ -244,7 +244,7 @@ fn many_long_selectors_come_in_chunks_of_a_bounded_size() {
 
 /// Ten thousand clients, each with ten selectors, of which each watches a room of ten: they come back together.
 #[test]
-fn ten_thousand_clients_that_watch_their_rooms_come_back_in_linear_time() {
+fn ten_thousand_clients_come_back_together_and_each_hears_of_its_room() {
     let registry = Arc::default();
     let begin = |n: usize, cursor: Option<&str>| {
         let own: Vec<String> = (0..8).map(|topic| format!("/{n}/{topic}")).collect();
