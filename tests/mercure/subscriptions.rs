@@ -198,10 +198,8 @@ fn a_stream_from_the_cursor_of_a_list_misses_nothing() {
         }
         let document = document(&message);
         let topic = document["topic"].as_str().unwrap().to_owned();
-        match document["active"].as_bool().unwrap() {
-            true => assert!(active.insert(topic)),
-            false => assert!(active.remove(&topic)),
-        }
+        let news = if document["active"].as_bool().unwrap() { active.insert(topic) } else { active.remove(&topic) };
+        assert!(news);
     }
     let want = [ALL, "/x", "comes", "stays"].map(ToOwned::to_owned);
     assert_eq!((updates, active), (vec![published], BTreeSet::from(want)));

@@ -295,11 +295,9 @@ impl AnswerHeaders<'_> {
         } else {
             ("application/ld+json", "; content-type=\"application/ld+json\"")
         };
-        let mut link =
-            format!("</.well-known/mercure>; rel=\"mercure\"; last-event-id=\"{}\"{attributes}", self.cursor);
-        if let Some(next) = next {
-            link += &format!(", <{next}>; rel=\"next\"");
-        }
+        let next = next.map_or_else(String::new, |next| format!(", <{next}>; rel=\"next\""));
+        let cursor = self.cursor;
+        let link = format!("</.well-known/mercure>; rel=\"mercure\"; last-event-id=\"{cursor}\"{attributes}{next}");
         let value = |text: &str| HeaderValue::from_str(text).expect("cursors and escaped paths are visible ASCII");
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

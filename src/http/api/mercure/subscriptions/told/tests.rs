@@ -78,9 +78,10 @@ impl Client {
             None | Some("mercure") => {
                 self.events += 1;
                 let id = data["id"].as_str().expect("text").to_owned();
-                match data["active"].as_bool().expect("a boolean") {
-                    true => drop(self.active.insert(id, data)),
-                    false => drop(self.active.remove(&id)),
+                if data["active"].as_bool().expect("a boolean") {
+                    self.active.insert(id, data);
+                } else {
+                    self.active.remove(&id);
                 }
             }
             Some(other) => panic!("{other}"),
