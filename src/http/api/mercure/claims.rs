@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    payloads::{DetailPayload, Payloads},
+    payloads::{DetailPayload, Payloads, payload},
     selector::{Selector, SelectorSet},
 };
 
@@ -132,7 +132,7 @@ fn read_details(details: &Value, hub: &Url, with_payloads: bool) -> Result<Mercu
 fn read_payload(detail: &Value, topics: &[Value], hub: &Url) -> Result<DetailPayload, WrongClaim> {
     let payload = match detail.get("payload") {
         None => None,
-        Some(payload @ Value::Object(_)) => Some(Arc::new(payload.clone())),
+        Some(object @ Value::Object(_)) => Some(payload(object)),
         Some(_) => return Err("has a payload that is no object".into()),
     };
     let topics = topics.iter().map(|topic| read_matcher(topic, hub)).collect::<Result<_, _>>()?;
@@ -154,11 +154,11 @@ fn read_claim(claims: &Map<String, Value>, with_payloads: bool) -> Result<Mercur
     let Some(Value::Object(claim)) = found else {
         return Err("has neither an object mercure, nor authorization_details and the type at+jwt".into());
     };
-    let payload = claim.get("payload").filter(|payload| with_payloads && !payload.is_null());
+    let of_all = claim.get("payload").filter(|payload| with_payloads && !payload.is_null());
     Ok(MercureGrant {
         publish: SelectorSet::new(read_list(claim, "publish")?),
         subscribe: set(read_list(claim, "subscribe")?),
-        payloads: payload.map_or(Payloads::None, |payload| Payloads::One(Arc::new(payload.clone()))),
+        payloads: of_all.map_or(Payloads::None, |value| Payloads::One(payload(value))),
         of_dialect_1: false,
     })
 }
@@ -257,12 +257,15 @@ mod tests {
         for (selector, want) in
             [("a", Some(1)), ("quiet", None), ("https://example.com/:id", Some(2)), ("other", Some(3))]
         {
-            assert_eq!(payloads.of(selector).map(|payload| payload["n"].clone()), want.map(Value::from), "{selector}");
+            let want: Option<i32> = want;
+            let text = payloads.of(selector).map(|payload| payload.get().to_owned());
+            assert_eq!(text, want.map(|n| format!("{{\"n\":{n}}}")), "{selector}");
         }
         let odd = details(&json!([detail(json!([{"match": "a"}]), Some(json!("text")))]));
         assert!(read("at+jwt", &odd).is_err());
         let of_0 = |payload| read("JWT", &json!({"mercure": {"payload": payload}})).expect("valid").payloads.of("a");
-        assert_eq!((of_0(json!(7)).as_deref(), of_0(Value::Null)), (Some(&json!(7)), None));
+        assert_eq!(of_0(json!("a\u{2028}")).map(|payload| payload.get().to_owned()).as_deref(), Some("\"a\\u2028\""));
+        assert!(of_0(Value::Null).is_none());
     }
 
     #[test]

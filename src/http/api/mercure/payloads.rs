@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::selector::SelectorSet;
+use crate::event::json_text;
+
+/// A payload: JSON as text, which takes no more memory than it had in its token.
+pub type Payload = Arc<RawValue>;
 
 /// The payloads of a token.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +17,7 @@ pub enum Payloads {
     #[default]
     None,
     /// One for all of its subscriptions, of dialect 0.
-    One(Arc<Value>),
+    One(Payload),
     /// Of dialect 1: those of its details, in order.
     ByMatcher(Arc<[DetailPayload]>),
 }
@@ -24,13 +28,13 @@ pub struct DetailPayload {
     /// The topics of the detail.
     pub topics: SelectorSet,
     /// Its payload; `None` when it has none.
-    pub payload: Option<Arc<Value>>,
+    pub payload: Option<Payload>,
 }
 
 impl Payloads {
     /// The payload of the subscription by a selector with this text: that of the first detail whose topics have it.
     #[must_use]
-    pub fn of(&self, selector: &str) -> Option<Arc<Value>> {
+    pub fn of(&self, selector: &str) -> Option<Payload> {
         match self {
             Self::None => None,
             Self::One(payload) => Some(Arc::clone(payload)),
@@ -39,4 +43,13 @@ impl Payloads {
             }
         }
     }
+}
+
+/// A payload of a token.
+///
+/// # Panics
+/// Never: a value has a text.
+#[must_use]
+pub fn payload(value: &Value) -> Payload {
+    RawValue::from_string(json_text::text(value)).expect("it is JSON").into()
 }

@@ -1,7 +1,7 @@
 //! A subscription as JSON, in the form of its dialect.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     collection::type_name,
@@ -38,7 +38,7 @@ pub struct SubscriptionDocument<'d> {
     match_type: Option<&'static str>,
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<&'d Value>,
+    payload: Option<&'d RawValue>,
     #[serde(rename = "lastEventID", skip_serializing_if = "Option::is_none")]
     last_event_id: Option<&'d str>,
 }

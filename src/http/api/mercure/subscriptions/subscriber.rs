@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::collection::{Collection, escaped};
-use crate::http::api::mercure::{payloads::Payloads, selector::SelectorSet};
+use crate::http::api::mercure::{
+    payloads::{Payload, Payloads},
+    selector::SelectorSet,
+};
 
 /// A subscriber: one connection.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub struct ActiveSubscription {
     /// The path of its selector.
     pub collection: Collection,
     /// What the subscriber's token says of it.
-    pub payload: Option<Arc<Value>>,
+    pub payload: Option<Payload>,
 }
 
 impl ActiveSubscription {
@@ -59,8 +60,17 @@ impl Subscriber {
     /// Bytes that it takes in memory, about.
     #[must_use]
     pub fn size(&self) -> usize {
-        let size = |subscription: &ActiveSubscription| 64 + subscription.collection.path().len();
-        128 + self.subscriptions.iter().map(size).sum::<usize>()
+        let (mut size, mut before) = (128, None);
+        for ActiveSubscription { collection, payload } in &self.subscriptions {
+            size += 64 + collection.path().len();
+            // One payload may be of all of them.
+            let payload = payload.as_ref();
+            if payload.map(Arc::as_ptr) != before {
+                size += payload.map_or(0, |payload| payload.get().len());
+            }
+            before = payload.map(Arc::as_ptr);
+        }
+        size
     }
 }
 
@@ -82,6 +92,14 @@ mod tests {
         assert_eq!(urn(0), "urn:uuid:00000000-0000-4000-8000-000000000000");
         assert_eq!(urn(u128::MAX), "urn:uuid:ffffffff-ffff-4fff-bfff-ffffffffffff");
         assert_ne!(Subscriber::new(0, Vec::new()).id, Subscriber::new(0, Vec::new()).id);
+    }
+
+    #[test]
+    fn a_payload_counts_once_for_a_subscriber() {
+        let payload = crate::http::api::mercure::payloads::payload(&serde_json::json!("x".repeat(1000)));
+        let set = SelectorSet::new(["a", "b", "c"].map(Selector::text_or_template).into());
+        let size = |payloads| Subscriber::new(0, ActiveSubscription::all_of(&set, &payloads)).size();
+        assert_eq!(size(Payloads::One(payload)), size(Payloads::None) + 1002);
     }
 
     #[test]
