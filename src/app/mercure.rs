@@ -29,6 +29,6 @@ pub(super) fn open(config: &Config) -> Result<Arc<MercureState>, AppError> {
     let hub = settings.url.clone().unwrap_or_else(|| Url::parse(UNKNOWN_URL).expect("a URL"));
     let expected = ExpectedIssuer { issuer: settings.issuer.as_deref().map(Into::into), hub };
     let MercureKeys { publishers, subscribers } = keys;
-    let settings = MercureSettings::new(expected, publishers, subscribers, settings.anonymous);
+    let settings = MercureSettings::new(expected, publishers, subscribers, settings.anonymous, settings.subscriptions);
     Ok(Arc::new(MercureState::new(settings)))
 }

@@ -202,6 +202,11 @@ settings! {
         issuer: Maybe<PlainText> = "none";
         /// Let anyone read public updates
         anonymous: Switch = "false";
+        /// Tell which subscriptions are active
+        ///
+        /// Those whose token grants it: in events, when one begins or ends, and at /.well-known/mercure/subscriptions. Not from
+        /// jetstream, where a hub knows only its own subscribers.
+        subscriptions: Switch = "false";
     }
 
     /// Other sites

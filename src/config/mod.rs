@@ -239,6 +239,16 @@ impl Config {
                 &["mercure.issuer", "mercure.url"],
                 "tokens of dialect 1 are for the URL of the hub; name it in mercure.url",
             );
+            resolver.require(
+                !mercure.subscriptions || mercure.subscriber_key.is_some(),
+                &["mercure.subscriptions", "mercure.subscriber_key"],
+                "nobody could see the subscriptions: that needs a subscriber's token; name its key in mercure.subscriber_key",
+            );
+            resolver.require(
+                !mercure.subscriptions || hub.engine != EngineKind::JetStream,
+                &["mercure.subscriptions", "engine"],
+                "subscriptions cannot be told from jetstream: each hub knows only its own subscribers; use sled, or leave it out",
+            );
             for (key, problem) in self.mercure_keys().err().unwrap_or_default() {
                 resolver.require(false, &[key], problem);
             }

@@ -15,6 +15,7 @@ mod delivery;
 mod publishing;
 mod resuming;
 mod site;
+mod subscriptions;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;

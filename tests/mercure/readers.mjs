@@ -21,7 +21,7 @@ if (name === '@microsoft/fetch-event-source') {
   const module = require(name);
   const EventSource = module.EventSourcePolyfill ?? module.EventSource;
   const source = new EventSource(url);
-  for (const kind of ['message', 'hub.gap']) source.addEventListener(kind, hear);
+  for (const kind of ['message', 'mercure', 'hub.gap', 'hub.subscriptions']) source.addEventListener(kind, hear);
 }
 // Without a connection nothing else keeps the process.
 setInterval(() => {}, 1000);

@@ -26,7 +26,9 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def filter_case(context, case):
-    return len(quote(str(case.query))) < MOST
+    # OpenAPI 3.1 cannot say that Mercure has QUERY.
+    known = (case.method, case.operation.path) == ("QUERY", "/.well-known/mercure")
+    return not known and len(quote(str(case.query))) < MOST
 
 
 @schemathesis.hook

@@ -12,7 +12,7 @@ import sys
 from jsonschema_rs import Draft202012Validator
 
 # Schemas of what is sent to a hub, by their names.
-REQUESTS = {"Envelope", "EventsRequest", "TopicSettings", "NewRun"}
+REQUESTS = {"Envelope", "EventsRequest", "TopicSettings", "NewRun", "MercureUpdate"}
 
 
 # Members that are described and do not come here, with the reason.
@@ -20,6 +20,7 @@ UNSEEN = {
     "Removed.topic": "the data of an event, which is text",
     "Removed.id": "the same",
     "ServerSentEvent": "no JSON",
+    "MercureSubscriptions.next": "no list of these has a megabyte",
     "EventEnvelope.metadata": "no event of these requests is published by another protocol",
 }
 
@@ -67,15 +68,15 @@ class Description:
 
     def operation(self, method, target):
         path = target.split("?")[0]
-        for template in self.paths:
-            *parts, last = re.split(r"(\{[^}]*\})", template)
-            # The last parameter of a path may have slashes.
-            final = bool(parts) and last == ""
-            texts = [re.escape(part) if not part.startswith("{") else "[^/]+" for part in parts + [last]]
-            if final:
-                texts[-2] = ".+"
-            if re.fullmatch("".join(texts), path):
-                return template, self.document["paths"][template].get(method.lower())
+        # The last parameter of a path may have slashes, if no other path has as many.
+        for final in ("[^/]+", ".+"):
+            for template in self.paths:
+                *parts, last = re.split(r"(\{[^}]*\})", template)
+                texts = [re.escape(part) if not part.startswith("{") else "[^/]+" for part in parts + [last]]
+                if parts and last == "":
+                    texts[-2] = final
+                if re.fullmatch("".join(texts), path):
+                    return template, self.document["paths"][template].get(method.lower())
         return None, None
 
     def errors(self, schema, value):

@@ -12,6 +12,9 @@ mod generated;
 mod provider;
 mod recorded;
 mod recorder;
+#[allow(dead_code, reason = "shared with the tests of Mercure, which use all of it")]
+#[path = "../mercure/site.rs"]
+mod site;
 #[allow(dead_code, reason = "shared with the promises, which use all of it")]
 #[path = "../promises/support/mod.rs"]
 mod support;
@@ -35,18 +38,34 @@ fn relaying() -> [String; 2] {
     ["--relay-providers".into(), format!("{{ openai = {{ dialect = \"openai\", url = \"{url}\" }} }}")]
 }
 
+/// Arguments of a hub that speaks Mercure, with a key in this directory.
+fn speaking_mercure(directory: &TempDir) -> [String; 4] {
+    let secret = directory.path().join("key");
+    fs::write(&secret, site::KEY).unwrap();
+    let secret = secret.display();
+    [
+        format!("--mercure-publisher-key={secret}"),
+        format!("--mercure-subscriber-key={secret}"),
+        "--mercure-anonymous".into(),
+        "--mercure-subscriptions".into(),
+    ]
+}
+
 /// A hub without credentials that has all that a hub can have: a store on the disk, a site and a provider.
 fn whole_hub() -> (Hub, TempDir) {
-    let site = tempfile::tempdir().unwrap();
-    fs::create_dir(site.path().join("deep")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let site = directory.path().join("site");
+    fs::create_dir_all(site.join("deep")).unwrap();
     for name in ["index.html", "style.css"] {
-        fs::write(site.path().join(name), "p {}").unwrap();
+        fs::write(site.join(name), "p {}").unwrap();
     }
     let [key, providers] = relaying();
-    let path = site.path().display().to_string();
-    let streams = ["--protocols", "durable-streams", "--durable-streams-long-poll", "100ms"];
-    let arguments = [&["--site", &path, &key, &providers, "--stream-keepalive", "1s"][..], &streams].concat();
-    (Hub::start_with(&arguments), site)
+    let path = site.display().to_string();
+    let mercure = speaking_mercure(&directory);
+    let mercure = mercure.each_ref().map(|argument| &**argument);
+    let streams = ["--protocols", "durable-streams,mercure", "--durable-streams-long-poll", "100ms"];
+    let relay = ["--site", &path, &key, &providers, "--stream-keepalive", "1s"];
+    (Hub::start_with(&[&relay[..], &streams, &mercure].concat()), directory)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     recorder::Recorder,
     relaying,
+    site::{self, MercureHub, access_claims, bearer, escaped, publisher, subscriber},
     support::{
         eventually,
         hub::Hub,
@@ -40,9 +41,10 @@ fn every_answer_of_a_hub_is_as_it_is_described() {
     pages(&mut record);
     refused_anywhere(&mut record);
     let with_streams = durable_streams(&mut record);
+    let with_mercure = mercure(&mut record);
     let guarded = with_credentials(&mut record);
     without_backups(&mut record);
-    drop((guarded, with_streams));
+    drop((guarded, with_streams, with_mercure));
     record.judge();
 }
 
@@ -339,6 +341,83 @@ fn refused_anywhere(record: &mut Recorder) {
     assert_eq!(record.send("BREW", "/topics", &[], b"").json()["code"], "method-not-allowed");
     let preflight = [("origin", "https://other.example"), ("access-control-request-method", "POST")];
     assert_eq!(record.send("OPTIONS", "/publish", &preflight, b"").json()["code"], "origin-forbidden");
+}
+
+fn mercure(record: &mut Recorder) -> MercureHub {
+    let hub = MercureHub::start_with(&["--mercure-anonymous", "--mercure-subscriptions"]);
+    let record = record.at(hub.address);
+    publish_by_mercure(record);
+
+    let target = format!("{}?topic=a&last_event_id=earliest", site::PATH);
+    let stream = record.open(("GET", &target, b""), &[SSE], "data: x\n");
+    assert_eq!((stream.status, stream.headers.get("mercure-last-event-id")), (200, Some("earliest")));
+    let streams = [stream, subscribed(record, "topic=a&match=a"), subscribed(record, "match_urlpattern=/:x")];
+    for (query, code) in [("", "query-invalid"), ("?topic=a&authorization=x", "unauthorized")] {
+        assert_eq!(record.get(&format!("{}{query}", site::PATH), &[]).json()["code"], code, "{query}");
+    }
+    ok(record.get("/.well-known/oauth-protected-resource/.well-known/mercure", &[]));
+
+    let all = format!("{}/subscriptions", site::PATH);
+    let tokens = [
+        bearer(&subscriber(&["*"])),
+        bearer(&site::token("at+jwt", &access_claims(&["subscribe"], &json!([{"match": "*"}])))),
+    ];
+    let list = ok(record.get(&all, &[("authorization", &tokens[0])])).json();
+    let subscriptions = list["subscriptions"].as_array().unwrap();
+    assert_eq!(subscriptions.len(), 4);
+    let mut targets = vec![all.clone(), format!("{all}/a"), format!("{all}/exact/a")];
+    targets.extend(subscriptions.iter().map(|subscription| text(&subscription["id"]).to_owned()));
+    for (target, token) in targets.iter().flat_map(|target| tokens.iter().map(move |token| (target, token))) {
+        let answer = ok(record.get(target, &[("authorization", token)]));
+        let tag = answer.headers.get("etag").unwrap();
+        assert_eq!(record.get(target, &[("authorization", token), ("if-none-match", tag)]).status, 304, "{target}");
+    }
+    let narrow = bearer(&subscriber(&["a"]));
+    for target in &targets[..3] {
+        assert_eq!(record.get(target, &[]).json()["code"], "unauthorized", "{target}");
+        assert_eq!(record.get(target, &[("authorization", &narrow)]).json()["code"], "forbidden", "{target}");
+        let target = format!("{target}?after=x");
+        assert_eq!(record.get(&target, &[("authorization", &tokens[0])]).json()["code"], "query-invalid", "{target}");
+    }
+    for target in [format!("{all}/a/nobody"), format!("{all}/exact/a/nobody")] {
+        assert_eq!(record.get(&target, &[("authorization", &tokens[0])]).json()["code"], "not-found", "{target}");
+    }
+    drop(streams);
+    hub
+}
+
+/// A stream of Mercure by a token with a payload.
+fn subscribed(record: &mut Recorder, query: &str) -> Incoming {
+    let token = bearer(&site::token("JWT", &json!({"mercure": {"subscribe": ["*"], "payload": {"name": "Ann"}}})));
+    record.open(("GET", &format!("{}?{query}", site::PATH), b""), &[SSE, ("authorization", &token)], "hub.cursor")
+}
+
+fn publish_by_mercure(record: &mut Recorder) {
+    let token = bearer(&publisher(&["a", "https://example.com/{id}", "/.well-known/mercure/{+any}"]));
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let headers = [form, ("authorization", &*token)];
+    let uri = format!("topic={}&topic=a&data=x&id=own", escaped("https://example.com/1"));
+    for body in ["topic=a&data=x", "topic=a&private=on&type=t&retry=5", &uri] {
+        ok(record.send("POST", site::PATH, &headers, body.as_bytes()));
+    }
+    let keyed = [&headers[..], &[("idempotency-key", "k")]].concat();
+    ok(record.send("POST", site::PATH, &keyed, b"topic=a&data=1"));
+    let large = format!("topic=a&data={}", "x".repeat(5 << 20));
+    let cookie = format!("mercureAuthorization={}", publisher(&["a"]));
+    for (headers, body, code) in [
+        (&headers[..], "topic=a&data=%FF", "body-invalid"),
+        (&headers, "data=x", "topic-invalid"),
+        (&headers, "topic=/.well-known/mercure/x", "topic-invalid"),
+        (&headers, "topic=b", "forbidden"),
+        (&headers, &large, "too-large"),
+        (&headers[..1], "topic=a", "unauthorized"),
+        (&[form, ("cookie", &cookie)], "topic=a", "header-invalid"),
+        (&keyed, "topic=a&data=2", "idempotency-conflict"),
+        (&[form, headers[1], ("content-encoding", "gzip")], "topic=a", "encoding-unsupported"),
+    ] {
+        let answer = record.send("POST", site::PATH, headers, body.as_bytes());
+        assert_eq!(answer.json()["code"], code, "{body:.60}");
+    }
 }
 
 /// What only a hub with credentials and an address of its operators answers.

@@ -185,6 +185,21 @@ pub const END_STREAM: Keys =
 /// `GET /v1/stream/NAME`, whose protocol asks that others are ignored.
 pub const STREAM_READ: Keys = Keys { known: &["offset", "live", "cursor", CREDENTIAL], aliases: &[] };
 
+/// `GET /.well-known/mercure`, whose protocol asks that others are ignored; so these are read there.
+#[cfg(test)]
+pub(super) const MERCURE: Keys = Keys {
+    known: &["topic", "match", "match_exact", "match_urlpattern", "last_event_id", "authorization"],
+    aliases: &[],
+};
+
+/// A list of Mercure's active subscriptions.
+#[cfg(test)]
+pub(super) const MERCURE_LIST: Keys = Keys { known: &["after", "last_event_id", "authorization"], aliases: &[] };
+
+/// One of Mercure's active subscriptions.
+#[cfg(test)]
+pub(super) const MERCURE_ONE: Keys = Keys { known: &["authorization"], aliases: &[] };
+
 /// The cursor: the first value that is not empty of `last_event_id`, `lastEventId`, `Last-Event-ID` or another spelling
 /// that differs in case, hyphens and underscores only.
 pub fn cursor<'a>(query: &'a Query<'_>) -> Option<&'a str> {
@@ -220,7 +235,7 @@ fn normalized(key: &str) -> String {
 
 /// The keys of every route, and its methods.
 #[cfg(test)]
-pub(super) const ALL: [(&str, &[&str], &Keys); 18] = [
+pub(super) const ALL: [(&str, &[&str], &Keys); 23] = [
     ("/events", &["get"], &EVENTS),
     ("/events", &["post"], &EVENTS_BY_BODY),
     ("/publish", &["post"], &PUBLISH),
@@ -239,6 +254,11 @@ pub(super) const ALL: [(&str, &[&str], &Keys); 18] = [
     ("/admin/streams", &["delete"], &END_STREAMS),
     ("/admin/streams/{id}", &["delete"], &END_STREAM),
     ("/v1/stream/{name}", &["get"], &STREAM_READ),
+    ("/.well-known/mercure", &["get"], &MERCURE),
+    ("/.well-known/mercure/subscriptions", &["get"], &MERCURE_LIST),
+    ("/.well-known/mercure/subscriptions/{selector}", &["get"], &MERCURE_LIST),
+    ("/.well-known/mercure/subscriptions/{selector}/{name}", &["get"], &MERCURE_LIST),
+    ("/.well-known/mercure/subscriptions/{selector}/{name}/{subscriber}", &["get"], &MERCURE_ONE),
 ];
 
 #[cfg(test)]

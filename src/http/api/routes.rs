@@ -67,7 +67,7 @@ pub(super) enum Route {
 }
 
 /// The table: path, handler, and the methods it accepts, as the `Allow` header lists them.
-pub(super) const TABLE: [(&str, Route, &str); 28] = [
+pub(super) const TABLE: [(&str, Route, &str); 34] = [
     ("/", Route::Console, "GET, HEAD, OPTIONS"),
     ("/console/{*path}", Route::Console, "GET, HEAD, OPTIONS"),
     ("/docs/{document}", Route::Docs, "GET, HEAD, OPTIONS"),
@@ -94,13 +94,15 @@ pub(super) const TABLE: [(&str, Route, &str); 28] = [
     ("/metrics", Route::Metrics, "GET, HEAD, OPTIONS"),
     ("/backup", Route::Backup, "POST, OPTIONS"),
     ("/v1/stream/{*name}", Route::DurableStream, durable_streams::METHODS),
+    (HUB_PATH, Route::Mercure, mercure::METHODS),
+    (DISCOVERY_PATH, Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions", Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions/{selector}", Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions/{selector}/{name}", Route::Mercure, mercure::READING_METHODS),
+    ("/.well-known/mercure/subscriptions/{selector}/{name}/{subscriber}", Route::Mercure, mercure::READING_METHODS),
     ("/healthz", Route::Health, "GET, HEAD, OPTIONS"),
     ("/readyz", Route::Ready, "GET, HEAD, OPTIONS"),
 ];
-
-/// Paths of protocols whose own texts describe them, so that the OpenAPI document does not.
-const PROTOCOL_TABLE: [(&str, Route, &str); 2] =
-    [(HUB_PATH, Route::Mercure, mercure::METHODS), (DISCOVERY_PATH, Route::Mercure, mercure::DISCOVERY_METHODS)];
 
 /// Headers for browsers on every response that does not set them itself: do not sniff the content type, do not show it
 /// in a frame and run nothing in it, do not let another site embed it, and send no `Referer` (the address may contain a
@@ -119,7 +121,7 @@ pub struct Routes(Router<(Route, &'static str)>);
 impl Default for Routes {
     fn default() -> Self {
         let mut router = Router::new();
-        for (path, route, methods) in TABLE.into_iter().chain(PROTOCOL_TABLE) {
+        for (path, route, methods) in TABLE {
             router.insert(path, (route, methods)).expect("the table's paths are distinct");
         }
         Self(router)

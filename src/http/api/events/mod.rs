@@ -24,6 +24,7 @@ use super::{
     admission,
     request_log::{self, RequestScope},
     stream::{
+        beside::BeginBeside,
         body::StreamBody,
         encoding::Encoding,
         record::{StreamRecord, TopicList},
@@ -124,6 +125,22 @@ pub async fn respond(
     parts: &Parts,
     events_request: EventsRequest,
 ) -> Result<Response, Problem> {
+    respond_beside(events, scope, protocol, caller, parts, events_request, None).await
+}
+
+/// The same for a stream that sends something beside the events of the log.
+///
+/// # Errors
+/// A problem that says what the client must change or when to retry.
+pub async fn respond_beside(
+    events: &EventsState,
+    scope: &RequestScope,
+    protocol: &Protocol,
+    caller: Caller,
+    parts: &Parts,
+    events_request: EventsRequest,
+    beside: Option<BeginBeside<'_>>,
+) -> Result<Response, Problem> {
     request_log::set_topic(TopicList(&events_request.selection));
     caller.authorization.subscribe(&events_request.selection)?;
     if matches!(events_request.mode, ResponseMode::Page { form: PageForm::Export, .. }) {
@@ -177,7 +194,8 @@ pub async fn respond(
                 encoding,
                 options,
                 record,
-            );
+            )
+            .with_beside(beside.map(|begin| begin()));
             let mut response = stream(
                 encoding,
                 Body::Detachable(Box::new(StreamBody::new(session, Cutter::of(scope.watch.as_ref())))),

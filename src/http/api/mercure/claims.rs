@@ -10,7 +10,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::selector::{Selector, SelectorSet};
+use super::{
+    payloads::{DetailPayload, Payloads, payload},
+    selector::{Selector, SelectorSet},
+};
 
 /// The type of the authorization details that are Mercure's.
 pub const DETAIL_TYPE: &str = "https://mercure.rocks/authorization-detail";
@@ -25,12 +28,16 @@ const MAX_DETAILS: usize = 100;
 const MAX_SELECTORS: usize = 1000;
 
 /// What a token permits.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct MercureGrant {
     /// The topics that it may publish to.
-    pub publish: Arc<SelectorSet>,
+    pub publish: SelectorSet,
     /// The topics whose private updates it may read.
     pub subscribe: Arc<SelectorSet>,
+    /// What it says of its subscriptions to others, if that was asked for.
+    pub payloads: Payloads,
+    /// Whether it is of dialect 1.
+    pub of_dialect_1: bool,
 }
 
 /// The claims that a token of dialect 1 must have.
@@ -46,7 +53,8 @@ pub struct ExpectedIssuer {
 pub type WrongClaim = String;
 
 impl MercureGrant {
-    /// The grant of a token whose signature and times are right: its `typ`, and its claims.
+    /// The grant of a token whose signature and times are right: its `typ`, and its claims. Payloads are read only
+    /// `with_payloads`.
     ///
     /// # Errors
     /// What is wrong with the claims; the token is then worth nothing.
@@ -54,13 +62,14 @@ impl MercureGrant {
         kind: Option<&str>,
         claims: &Map<String, Value>,
         expected: &ExpectedIssuer,
+        with_payloads: bool,
     ) -> Result<Self, WrongClaim> {
         match claims.get("authorization_details") {
             Some(details) if is_access_token(kind) => {
                 check_issuer(claims, expected)?;
-                read_details(details, &expected.hub)
+                read_details(details, &expected.hub, with_payloads)
             }
-            _ => read_claim(claims),
+            _ => read_claim(claims, with_payloads),
         }
     }
 }
@@ -89,10 +98,10 @@ fn check_issuer(claims: &Map<String, Value>, expected: &ExpectedIssuer) -> Resul
     if claims.contains_key("exp") { Ok(()) } else { Err("has no claim exp and would never expire".into()) }
 }
 
-fn read_details(details: &Value, hub: &Url) -> Result<MercureGrant, WrongClaim> {
+fn read_details(details: &Value, hub: &Url, with_payloads: bool) -> Result<MercureGrant, WrongClaim> {
     let Value::Array(details) = details else { return Err("has authorization_details that are no list".into()) };
     let mine = details.iter().filter(|detail| detail.get("type").and_then(Value::as_str) == Some(DETAIL_TYPE));
-    let (mut publish, mut subscribe, mut topics) = (Vec::new(), Vec::new(), 0);
+    let (mut publish, mut subscribe, mut payloads, mut topics) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for (count, detail) in mine.enumerate() {
         let list = detail.get("topics").and_then(Value::as_array).ok_or("has a detail without a list of topics")?;
         topics += list.len();
@@ -111,8 +120,23 @@ fn read_details(details: &Value, hub: &Url) -> Result<MercureGrant, WrongClaim> 
                 }
             }
         }
+        if with_payloads && actions.contains(&"subscribe") {
+            payloads.push(read_payload(detail, list, hub)?);
+        }
     }
-    Ok(MercureGrant { publish: set(publish), subscribe: set(subscribe) })
+    let payloads = if payloads.is_empty() { Payloads::None } else { Payloads::ByMatcher(payloads.into()) };
+    Ok(MercureGrant { publish: SelectorSet::new(publish), subscribe: set(subscribe), payloads, of_dialect_1: true })
+}
+
+/// The payload of a detail with these topics.
+fn read_payload(detail: &Value, topics: &[Value], hub: &Url) -> Result<DetailPayload, WrongClaim> {
+    let payload = match detail.get("payload") {
+        None => None,
+        Some(object @ Value::Object(_)) => Some(payload(object)),
+        Some(_) => return Err("has a payload that is no object".into()),
+    };
+    let topics = topics.iter().map(|topic| read_matcher(topic, hub)).collect::<Result<_, _>>()?;
+    Ok(DetailPayload { topics: SelectorSet::new(topics), payload })
 }
 
 fn read_matcher(topic: &Value, hub: &Url) -> Result<Selector, WrongClaim> {
@@ -125,12 +149,18 @@ fn read_matcher(topic: &Value, hub: &Url) -> Result<Selector, WrongClaim> {
     }
 }
 
-fn read_claim(claims: &Map<String, Value>) -> Result<MercureGrant, WrongClaim> {
+fn read_claim(claims: &Map<String, Value>, with_payloads: bool) -> Result<MercureGrant, WrongClaim> {
     let found = CLAIMS.iter().find_map(|name| claims.get(*name));
     let Some(Value::Object(claim)) = found else {
         return Err("has neither an object mercure, nor authorization_details and the type at+jwt".into());
     };
-    Ok(MercureGrant { publish: set(read_list(claim, "publish")?), subscribe: set(read_list(claim, "subscribe")?) })
+    let of_all = claim.get("payload").filter(|payload| with_payloads && !payload.is_null());
+    Ok(MercureGrant {
+        publish: SelectorSet::new(read_list(claim, "publish")?),
+        subscribe: set(read_list(claim, "subscribe")?),
+        payloads: of_all.map_or(Payloads::None, |value| Payloads::One(payload(value))),
+        of_dialect_1: false,
+    })
 }
 
 fn read_list(claim: &Map<String, Value>, name: &str) -> Result<Vec<Selector>, WrongClaim> {
@@ -158,7 +188,7 @@ mod tests {
 
     fn read(kind: &str, claims: &Value) -> Result<MercureGrant, String> {
         let expected = ExpectedIssuer { issuer: Some("me".into()), hub: Url::parse(HUB).expect("a URL") };
-        MercureGrant::read(Some(kind), claims.as_object().expect("an object"), &expected)
+        MercureGrant::read(Some(kind), claims.as_object().expect("an object"), &expected, true)
     }
 
     #[test]
@@ -205,6 +235,37 @@ mod tests {
             assert!(grant.subscribe.matches("https://example.com/1") && !grant.subscribe.matches("a"));
         }
         assert!(read("JWT", &claims).is_err(), "an ID token is no access token");
+    }
+
+    #[test]
+    fn a_payload_is_that_of_the_first_detail_that_has_the_selector() {
+        let detail = |topics: Value, payload: Option<Value>| {
+            let mut detail = json!({"type": DETAIL_TYPE, "actions": ["subscribe"], "topics": topics});
+            if let Some(payload) = payload {
+                detail["payload"] = payload;
+            }
+            detail
+        };
+        let pattern = json!([{"match": "https://example.com/:id", "match_type": "urlpattern"}]);
+        let claims = details(&json!([
+            detail(json!([{"match": "a"}]), Some(json!({"n": 1}))),
+            detail(json!([{"match": "quiet"}]), None),
+            detail(pattern, Some(json!({"n": 2}))),
+            detail(json!([{"match": "*"}]), Some(json!({"n": 3}))),
+        ]));
+        let payloads = read("at+jwt", &claims).expect("valid").payloads;
+        for (selector, want) in
+            [("a", Some(1)), ("quiet", None), ("https://example.com/:id", Some(2)), ("other", Some(3))]
+        {
+            let want: Option<i32> = want;
+            let text = payloads.of(selector).map(|payload| payload.get().to_owned());
+            assert_eq!(text, want.map(|n| format!("{{\"n\":{n}}}")), "{selector}");
+        }
+        let odd = details(&json!([detail(json!([{"match": "a"}]), Some(json!("text")))]));
+        assert!(read("at+jwt", &odd).is_err());
+        let of_0 = |payload| read("JWT", &json!({"mercure": {"payload": payload}})).expect("valid").payloads.of("a");
+        assert_eq!(of_0(json!("a\u{2028}")).map(|payload| payload.get().to_owned()).as_deref(), Some("\"a\\u2028\""));
+        assert!(of_0(Value::Null).is_none());
     }
 
     #[test]

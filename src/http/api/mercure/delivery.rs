@@ -15,7 +15,7 @@ use crate::{
 /// Decides by the selectors of a stream, and by what its token grants.
 struct DeliveryRule {
     key: String,
-    selectors: SelectorSet,
+    selectors: Arc<SelectorSet>,
     /// The topics whose private updates may be read.
     granted: Arc<SelectorSet>,
     /// The topics of the log that are selected by name.
@@ -27,7 +27,7 @@ struct DeliveryRule {
 ///
 /// # Errors
 /// When a selector is a text that no topic can be called.
-pub fn selection(selectors: SelectorSet, granted: &Arc<SelectorSet>) -> Result<Selection, TopicError> {
+pub fn selection(selectors: &Arc<SelectorSet>, granted: &Arc<SelectorSet>) -> Result<Selection, TopicError> {
     let audiences: &[Audience] =
         if granted.is_empty() { &[Audience::Public] } else { &[Audience::Public, Audience::Private] };
     let mut named = HashSet::new();
@@ -51,7 +51,7 @@ pub fn selection(selectors: SelectorSet, granted: &Arc<SelectorSet>) -> Result<S
     let key = format!("mercure {} {}", selectors.key(), granted.key());
     // Of a bounded length: it is compared whenever a stream begins.
     let key = format!("mercure {}", access::hex(&access::sha256(key.as_bytes())));
-    let rule = DeliveryRule { key, selectors, granted: Arc::clone(granted), named };
+    let rule = DeliveryRule { key, selectors: Arc::clone(selectors), granted: Arc::clone(granted), named };
     let selection = Selection::new(filters).ok_or(TopicError::Empty)?;
     Ok(selection.with_rule(SelectionRule::new(rule)))
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn stream(selectors: &[&str], granted: &[&str]) -> Selection {
-        selection(set(selectors), &Arc::new(set(granted))).expect("valid")
+        selection(&Arc::new(set(selectors)), &Arc::new(set(granted))).expect("valid")
     }
 
     /// The places of the events of an update that a stream is sent.

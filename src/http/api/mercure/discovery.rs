@@ -13,7 +13,7 @@ pub fn document(settings: &MercureSettings) -> Response {
         "bearer_methods_supported": ["header"],
         "authorization_details_types_supported": [DETAIL_TYPE],
         "mercure_cookie": COOKIES[0],
-        "mercure_subscriptions": false,
+        "mercure_subscriptions": settings.subscriptions,
     });
     if let Some(issuer) = &settings.expected.issuer {
         document["authorization_servers"] = json!([issuer]);

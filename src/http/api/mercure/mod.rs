@@ -13,6 +13,8 @@
 //! | [`selector`], [`uri_template`], [`url_pattern`] | which topics are meant; patterns, matched in linear time |
 //! | [`delivery`] | which updates a stream is sent |
 //! | [`resume`], [`publisher_ids`] | where a stream begins; where ids of publishers are in the log |
+//! | [`subscriptions`], [`payloads`] | which subscriptions are active, and who is told; what tokens say of them |
+//! | [`subscription_api`] | answers a request for them |
 //! | [`discovery`] | what a client needs to know before it has a token |
 //! | [`guard`] | what is forbidden by other doors |
 //! | [`form`] | the pairs of a form |
@@ -23,9 +25,13 @@ use http::{Method, Request, header};
 use self::{
     context::MercureContext,
     settings::{DISCOVERY_PATH, MercureSettings},
+    subscriptions::collection::SUBSCRIPTIONS_PATH,
     visitor::Refused,
 };
-use crate::http::{message::problem::Problem, net::response::Response};
+use crate::http::{
+    message::problem::{Code, Problem},
+    net::response::Response,
+};
 
 pub mod claims;
 pub mod context;
@@ -33,6 +39,7 @@ pub mod delivery;
 pub mod discovery;
 pub mod form;
 pub mod guard;
+pub mod payloads;
 pub mod publish;
 pub mod publisher_ids;
 pub mod resume;
@@ -41,6 +48,8 @@ pub mod settings;
 pub mod state;
 pub mod subscribe;
 pub mod subscribe_query;
+pub mod subscription_api;
+pub mod subscriptions;
 pub mod topic_rules;
 pub mod update_form;
 pub mod uri_template;
@@ -50,8 +59,8 @@ pub mod visitor;
 /// The methods of the hub's path, as the routing table has them. A hub that is set up for one of two has fewer.
 pub const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
 
-/// The methods of the path by which clients find out what they need.
-pub const DISCOVERY_METHODS: &str = "GET, HEAD, OPTIONS";
+/// The methods of the paths by which clients find out what they need, and who has subscribed.
+pub const READING_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Answers a request for a path of the protocol.
 ///
@@ -64,6 +73,13 @@ where
     let settings = &context.mercure.state.settings;
     if request.uri().path() == DISCOVERY_PATH {
         return Ok(discovery::document(settings));
+    }
+    if request.uri().path().starts_with(SUBSCRIPTIONS_PATH) {
+        let Some(registry) = &context.mercure.state.subscriptions else {
+            return Err(Problem::new(Code::NotFound, "this hub does not tell subscriptions (mercure.subscriptions)"));
+        };
+        let answered = subscription_api::handle(context, registry, request).await;
+        return answered.or_else(|refused| challenged(context, settings, refused));
     }
     let methods = settings.methods();
     if !methods.split(", ").any(|method| method == request.method().as_str()) {

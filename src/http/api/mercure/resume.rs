@@ -2,6 +2,7 @@
 
 use super::{
     publisher_ids::{NotFound, PublisherIds},
+    subscriptions::change_id::ChangeId,
     update_form::EARLIEST,
 };
 use crate::{
@@ -39,7 +40,8 @@ pub async fn resume(
         return Ok(Resumption { begin: StreamStart::At(Start::Earliest), answer: Some(EARLIEST.into()) });
     }
     let not_now = || Problem::new(Code::StoreUnavailable, "the id to continue after cannot be looked up now; retry");
-    let id = match (UPDATE_IDS.parse)(text) {
+    let (of_log, _) = ChangeId::split(text);
+    let id = match (UPDATE_IDS.parse)(of_log) {
         Some(id) => {
             let present = hub.present_id(id).await.map_err(|_| not_now())?;
             // Of another log it may be a name that a publisher has chosen, as 'book-7'.

@@ -12,6 +12,18 @@ const ALL: &str = "*";
 pub struct Selector {
     text: Box<str>,
     kind: SelectorKind,
+    parameter: MatcherKind,
+}
+
+/// The parameter by which a subscription has a selector, which decides how the subscription is described to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatcherKind {
+    /// `topic`, of dialect 0.
+    Topic,
+    /// `match` or `match_exact`, of dialect 1.
+    Exact,
+    /// `match_urlpattern`, of dialect 1.
+    UrlPattern,
 }
 
 #[derive(Debug)]
@@ -36,17 +48,24 @@ impl Selector {
     /// A selector of dialect 1 that compares byte by byte; `*` is every topic.
     #[must_use]
     pub fn exact(text: &str) -> Self {
-        let kind = if text == ALL { SelectorKind::All } else { SelectorKind::Exact };
-        Self { text: text.into(), kind }
+        Self::by(text, MatcherKind::Exact)
     }
 
     /// A selector of dialect 0: a text or a URI template.
     #[must_use]
     pub fn text_or_template(text: &str) -> Self {
         match UriTemplate::new(text) {
-            Some(template) => Self { text: text.into(), kind: SelectorKind::Template(template) },
-            None => Self::exact(text),
+            Some(template) => {
+                Self { text: text.into(), kind: SelectorKind::Template(template), parameter: MatcherKind::Topic }
+            }
+            None => Self::by(text, MatcherKind::Topic),
         }
+    }
+
+    /// A selector that is no pattern.
+    fn by(text: &str, parameter: MatcherKind) -> Self {
+        let kind = if text == ALL { SelectorKind::All } else { SelectorKind::Exact };
+        Self { text: text.into(), kind, parameter }
     }
 
     /// A URL pattern of dialect 1, which may be relative to the URL of the hub; `*` is every topic.
@@ -55,10 +74,41 @@ impl Selector {
     /// When it is none.
     pub fn url_pattern(text: &str, hub: &Url) -> Result<Self, InvalidPattern> {
         if text == ALL {
-            return Ok(Self::exact(text));
+            return Ok(Self::by(text, MatcherKind::UrlPattern));
         }
         let matcher = UrlMatcher::new(text, hub).ok_or(InvalidPattern)?;
-        Ok(Self { text: text.into(), kind: SelectorKind::Url(Box::new(matcher)) })
+        let kind = SelectorKind::Url(Box::new(matcher));
+        Ok(Self { text: text.into(), kind, parameter: MatcherKind::UrlPattern })
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The parameter that it is the value of.
+    #[must_use]
+    pub fn parameter(&self) -> MatcherKind {
+        self.parameter
+    }
+
+    /// Whether it selects one name alone.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        matches!(self.kind, SelectorKind::Exact)
+    }
+
+    /// A text with which each path of the hub begins that it selects; `None` when it selects none. An exact one has the
+    /// whole path.
+    #[must_use]
+    pub fn path_start(&self) -> Option<&str> {
+        match &self.kind {
+            SelectorKind::All => Some(""),
+            SelectorKind::Exact => Some(&self.text),
+            SelectorKind::Template(_) => self.text.split('{').next(),
+            SelectorKind::Url(matcher) => matcher.path_start(),
+        }
     }
 
     /// Whether it selects the topic with this name.
@@ -103,16 +153,20 @@ impl SelectorSet {
         self.0.is_empty()
     }
 
+    /// The selectors, in the order in which they were given.
+    pub fn iter(&self) -> impl Iterator<Item = &Selector> {
+        self.0.iter()
+    }
+
     /// The names that are selected as they are.
     pub fn exact(&self) -> impl Iterator<Item = &str> {
-        let exact = |selector: &&Selector| matches!(selector.kind, SelectorKind::Exact);
-        self.0.iter().filter(exact).map(|selector| &*selector.text)
+        self.0.iter().filter(|selector| selector.is_exact()).map(|selector| &*selector.text)
     }
 
     /// Whether topics may be selected whose names are not known.
     #[must_use]
     pub fn has_patterns(&self) -> bool {
-        self.0.iter().any(|selector| !matches!(selector.kind, SelectorKind::Exact))
+        self.0.iter().any(|selector| !selector.is_exact())
     }
 
     /// A text that is the same for sets of the same selectors, and for no others.

@@ -21,6 +21,8 @@ pub struct MercureSettings {
     pub subscribers: Option<SignedTokens>,
     /// Whether public updates may be read without a token.
     pub anonymous: bool,
+    /// Whether those who may can see which subscriptions are active.
+    pub subscriptions: bool,
     warned: AtomicBool,
 }
 
@@ -43,8 +45,9 @@ impl MercureSettings {
         publishers: Option<SignedTokens>,
         subscribers: Option<SignedTokens>,
         anonymous: bool,
+        subscriptions: bool,
     ) -> Self {
-        Self { expected, publishers, subscribers, anonymous, warned: AtomicBool::new(false) }
+        Self { expected, publishers, subscribers, anonymous, subscriptions, warned: AtomicBool::new(false) }
     }
 
     /// The methods of the hub's path, as in `Allow`.
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn a_challenge_says_what_is_wrong_and_where_to_ask() {
         let hub = Url::parse("https://hub.example:8443/.well-known/mercure").expect("a URL");
-        let settings = MercureSettings::new(ExpectedIssuer { issuer: None, hub }, None, None, true);
+        let settings = MercureSettings::new(ExpectedIssuer { issuer: None, hub }, None, None, true, false);
         let metadata =
             "resource_metadata=\"https://hub.example:8443/.well-known/oauth-protected-resource/.well-known/mercure\"";
         for (challenge, want) in [

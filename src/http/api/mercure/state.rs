@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{publisher_ids::PublisherIds, settings::MercureSettings};
+use super::{publisher_ids::PublisherIds, settings::MercureSettings, subscriptions::registry::ActiveSubscriptions};
 use crate::{
     http::{api::body::Bodies, auth::policy::Policies},
     hub::{Hub, publisher::Publisher},
@@ -16,6 +16,8 @@ pub struct MercureState {
     pub settings: MercureSettings,
     /// Where the ids of publishers are in the log.
     pub ids: PublisherIds,
+    /// Which subscriptions are active; `None` when nobody is told.
+    pub subscriptions: Option<Arc<ActiveSubscriptions>>,
 }
 
 /// What the requests of one core share.
@@ -40,6 +42,7 @@ impl MercureState {
     /// The protocol with these settings.
     #[must_use]
     pub fn new(settings: MercureSettings) -> Self {
-        Self { settings, ids: PublisherIds::default() }
+        let subscriptions = settings.subscriptions.then(Arc::default);
+        Self { settings, ids: PublisherIds::default(), subscriptions }
     }
 }

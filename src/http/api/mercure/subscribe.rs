@@ -1,5 +1,7 @@
 //! A subscription: `GET`, `HEAD` and `QUERY`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, header, request::Parts};
 
@@ -8,6 +10,10 @@ use super::{
     delivery,
     resume::{self, Resumption},
     subscribe_query::{SubscribeQuery, check_form},
+    subscriptions::{
+        registry::KnownChanges,
+        told::{Sight, SubscriberStream},
+    },
     update_form::EARLIEST,
     visitor::{Purpose, Refused, authenticate},
 };
@@ -22,7 +28,10 @@ use crate::{
                 state::EventsState,
             },
             request_log::RequestScope,
-            stream::encoding::{Encoding, Keepalive},
+            stream::{
+                beside::{BeginBeside, BesideLog},
+                encoding::{Encoding, Keepalive},
+            },
         },
         auth::Caller,
         message::{accept, problem::Problem},
@@ -70,13 +79,25 @@ where
     let query = head.uri.query().unwrap_or_default();
     let hub = &mercure.state.settings.expected.hub;
     let query = SubscribeQuery::parse(query, &body, &head.headers, mercure.selectors, hub)?;
-    let selection = delivery::selection(query.selectors, &grant.subscribe).map_err(Problem::from)?;
+    let selectors = Arc::new(query.selectors);
+    let selection = delivery::selection(&selectors, &grant.subscribe).map_err(Problem::from)?;
+    let known = KnownChanges::of(query.cursor.as_deref());
+    // The response to HEAD has no stream.
+    let told = mercure.state.subscriptions.as_ref().filter(|_| head.method != Method::HEAD);
+    let begin = told.map(|registry| {
+        move || {
+            let sight = Sight { selectors: Arc::clone(&selectors), granted: Arc::clone(&grant.subscribe) };
+            let stream = SubscriberStream::begin(Arc::clone(registry), sight, &grant.payloads, known);
+            Box::new(stream) as Box<dyn BesideLog>
+        }
+    });
+    let beside = begin.as_ref().map(|begin| begin as BeginBeside<'_>);
     let resumption = resume::resume(query.cursor.as_deref(), &mercure.hub, &mercure.state.ids, &selection).await;
     let resumption = match resumption {
         Ok(resumption) => resumption,
         Err(problem) => return Ok(events::refuse_unparsed(events, &head.headers, problem)?),
     };
-    Ok(stream(events, scope, caller, &head, selection, resumption).await?)
+    Ok(stream(events, scope, caller, &head, selection, resumption, beside).await?)
 }
 
 async fn stream(
@@ -86,6 +107,7 @@ async fn stream(
     head: &Parts,
     selection: Selection,
     resumption: Resumption,
+    beside: Option<BeginBeside<'_>>,
 ) -> Result<Response, Problem> {
     let Resumption { begin, answer } = resumption;
     let events_request = EventsRequest {
@@ -95,7 +117,7 @@ async fn stream(
         keepalive: Keepalive::Comment,
         eventsource: accept::names(&head.headers, "text/event-stream"),
     };
-    let mut response = events::respond(events, scope, &NATIVE, caller, head, events_request).await?;
+    let mut response = events::respond_beside(events, scope, &NATIVE, caller, head, events_request, beside).await?;
     if let Some(answer) = answer {
         let value = HeaderValue::from_bytes(answer.as_bytes()).unwrap_or(HeaderValue::from_static(EARLIEST));
         for name in CURSOR_HEADERS {

@@ -29,6 +29,17 @@ impl UrlMatcher {
         Some(Self { pattern, hub: hub.clone() })
     }
 
+    /// A text with which the path of each URL of the hub's host begins that it matches; `None` when it matches no URL of that
+    /// host.
+    #[must_use]
+    pub fn path_start(&self) -> Option<&str> {
+        // What of a pattern is no literal text begins with one of these.
+        let literal = |text: &str| text.find([':', '{', '(', '*', '+', '?', '\\']).unwrap_or(text.len());
+        let (host, path) = (self.pattern.hostname(), self.pattern.pathname());
+        let other = literal(host) == host.len() && self.hub.host_str() != Some(host);
+        (!other).then(|| &path[..literal(path)])
+    }
+
     /// Whether a topic is a URL, or relative to the hub's, that the pattern matches. `data:` and others without a path never
     /// are.
     #[must_use]

@@ -41,8 +41,10 @@ pub const COOKIES: [&str; 2] = ["__Secure-mercure_access_token", "mercureAuthori
 pub enum Purpose {
     /// To publish.
     Publish,
-    /// To read.
+    /// To read updates.
     Subscribe,
+    /// To read which subscriptions are active, which nobody may without a token.
+    ListSubscriptions,
 }
 
 /// A refused request, and what it is challenged with.
@@ -95,11 +97,15 @@ pub fn authenticate(
                 Err(Refused::missing("to subscribe needs a token; send 'Authorization: Bearer TOKEN', or the cookie"))
             }
             Purpose::Subscribe => Ok((caller(&visit, None, None), MercureGrant::default())),
+            Purpose::ListSubscriptions => {
+                let detail = "to see subscriptions needs a token; send 'Authorization: Bearer TOKEN', or the cookie";
+                Err(Refused::missing(detail))
+            }
         };
     };
     let keys = match purpose {
         Purpose::Publish => settings.publishers.as_ref(),
-        Purpose::Subscribe => settings.subscribers.as_ref(),
+        Purpose::Subscribe | Purpose::ListSubscriptions => settings.subscribers.as_ref(),
     };
     let Some(keys) = keys else {
         let detail = "this hub has no key for subscribers' tokens (mercure.subscriber_key); send none";
@@ -133,7 +139,8 @@ fn verify(
                 "a token of dialect 1 is not accepted in the query; send it in a header",
             ));
         }
-        let grant = MercureGrant::read(signed.kind.as_deref(), &signed.claims, &settings.expected)
+        let (kind, expected) = (signed.kind.as_deref(), &settings.expected);
+        let grant = MercureGrant::read(kind, &signed.claims, expected, settings.subscriptions)
             .map_err(|wrong| Problem::unauthorized(format!("the token {wrong}")))?;
         if signed.expires.is_none() {
             settings.note_unending_token();
@@ -158,7 +165,7 @@ fn find(head: &Parts, purpose: Purpose) -> Result<Option<(Cow<'_, str>, Carrier)
         let token = credential::bearer(value).map_err(|problem| Problem::new(Code::HeaderInvalid, problem.detail))?;
         return Ok(Some((token.into(), Carrier::Header)));
     }
-    if purpose == Purpose::Subscribe {
+    if purpose != Purpose::Publish {
         let query = head.uri.query().unwrap_or_default().as_bytes();
         let mut tokens = form::pairs(query).filter(|(key, _)| key == "authorization");
         if let Some((key, value)) = tokens.next() {

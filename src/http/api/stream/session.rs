@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{
+    beside::BesideLog,
     chunk::Chunk,
     encoding::{Encoding, Keepalive},
     parts::BatchParts,
@@ -41,13 +42,22 @@ pub struct StreamSession {
     keepalive: Keepalive,
     greeting: Greeting,
     over: bool,
-    /// The unsent rest of a batch that is sent in parts, and the batch's last position.
-    parts: Option<Box<(BatchParts, Seq)>>,
+    /// What most streams do not have: a pointer of 8 bytes in each of them.
+    rare: Option<Box<RareParts>>,
     /// The newest id that the client has received; `None` while it has none of the subscription's epoch.
     client_cursor: Option<Seq>,
     /// Whether a client that reconnects with that cursor would receive a notice again.
     repeats_notice: bool,
     record: Rc<StreamRecord>,
+}
+
+/// What most streams do not have.
+#[derive(Default)]
+struct RareParts {
+    /// The unsent rest of a batch that is sent in parts, and the batch's last position.
+    parts: Option<(BatchParts, Seq)>,
+    /// What is sent beside the events of the log.
+    beside: Option<Box<dyn BesideLog>>,
 }
 
 /// What a request decides about its stream besides the selection of events.
@@ -110,11 +120,20 @@ impl StreamSession {
             keepalive: options.keepalive,
             greeting,
             over: false,
-            parts: None,
+            rare: None,
             client_cursor,
             repeats_notice: !matches!(options.cursor, InitialCursor::Resumed(_)),
             record,
         }
+    }
+
+    /// The same stream, which sends this beside the events of the log.
+    #[must_use]
+    pub fn with_beside(mut self, beside: Option<Box<dyn BesideLog>>) -> Self {
+        if beside.is_some() {
+            self.rare.get_or_insert_default().beside = beside;
+        }
+        self
     }
 
     /// The shard that serves the stream.
@@ -175,16 +194,22 @@ impl StreamSession {
                 return Poll::Ready(self.end_with_reconnect(StreamOutcome::CredentialEnded));
             }
             let chunk = match self.poll_subscription(cx) {
-                Poll::Pending => match self.cursor_to_send() {
-                    Some(cursor) => self.encoding.cursor(cursor),
-                    None if keepalive_due => self.encoding.keepalive(self.keepalive),
-                    None => return Poll::Pending,
-                },
+                Poll::Pending => {
+                    if let Some(chunk) = self.poll_beside(cx) {
+                        return Poll::Ready(Some(chunk));
+                    }
+                    match self.cursor_to_send() {
+                        Some(cursor) => self.encoding.cursor(cursor),
+                        None if keepalive_due => self.encoding.keepalive(self.keepalive),
+                        None => return Poll::Pending,
+                    }
+                }
                 Poll::Ready(Delivery::Events(batch)) => {
                     self.count_events(batch.frames().len() as u64);
                     let Some(framed) = self.encoding.framed(&batch) else {
                         let last = batch.last();
-                        self.parts = Some(Box::new((BatchParts::new(batch, self.encoding), last)));
+                        let parts = BatchParts::new(batch, self.encoding);
+                        self.rare.get_or_insert_default().parts = Some((parts, last));
                         continue;
                     };
                     let chunk = Chunk::shared(framed);
@@ -223,12 +248,16 @@ impl StreamSession {
 
     /// The next part of a batch that is sent in parts.
     fn next_part(&mut self) -> Option<Chunk> {
-        let (parts, last) = &mut **self.parts.as_mut()?;
+        let rare = self.rare.as_mut()?;
+        let (parts, last) = rare.parts.as_mut()?;
         let (chunk, last) = (parts.next(), *last);
         if let Some(chunk) = &chunk {
             self.count(chunk);
         } else {
-            self.parts = None;
+            rare.parts = None;
+            if rare.beside.is_none() {
+                self.rare = None;
+            }
             self.set_client_cursor(last);
         }
         chunk
@@ -253,6 +282,19 @@ impl StreamSession {
         subscription.poll_next(cx)
     }
 
+    /// What is to be sent beside the log, while the client has been sent all of it.
+    fn poll_beside(&mut self, cx: &mut Context<'_>) -> Option<Chunk> {
+        if !self.subscription.caught_up() {
+            return None;
+        }
+        let cursor = self.subscription.cursor();
+        let beside = self.rare.as_mut()?.beside.as_mut()?;
+        let Poll::Ready(chunk) = beside.poll_chunk(cx, cursor) else { return None };
+        self.set_client_cursor(cursor.seq);
+        self.count(&chunk);
+        Some(chunk)
+    }
+
     /// The first bytes of the stream. To be called once, instead of the first [`StreamSession::poll`].
     pub fn greet(&mut self) -> Chunk {
         let assigns = std::mem::replace(&mut self.greeting, Greeting::Sent) == Greeting::Assigning;
@@ -266,7 +308,8 @@ impl StreamSession {
     /// `None` while the session must be polled. The caller reports what it has sent with [`StreamSession::sent`].
     #[must_use]
     pub fn follows(&self) -> Option<HubCursor> {
-        if self.over || self.parts.is_some() { None } else { self.subscription.ring_cursor() }
+        let in_parts = self.rare.as_ref().is_some_and(|rare| rare.parts.is_some());
+        if self.over || in_parts { None } else { self.subscription.ring_cursor() }
     }
 
     /// Records that the client was sent the ring's events up to `cursor`.
