@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     chromium::Chromium,
-    site::{MercureHub, escaped, publisher},
+    site::{MercureHub, escaped, publisher, subscriber},
 };
 
 /// Subscribes in the page, publishes by `fetch` when the stream is open, and returns what `onmessage` was called with until
@@ -110,4 +110,36 @@ fn a_page_comes_back_by_itself_and_misses_nothing() {
         published.len()
     );
     assert_eq!(browser.run(&wait), serde_json::to_value(&published).unwrap());
+}
+
+#[test]
+fn a_page_knows_who_is_present_over_a_kill() {
+    let mut hub = MercureHub::start_with(&["--mercure-anonymous", "--mercure-subscriptions", "--stream-retry=100ms"]);
+    let mut browser = Chromium::open(&[], &hub.url());
+    let room = "/.well-known/mercure/subscriptions/room/{subscriber}";
+    let query = format!("topic={}&authorization={}", escaped(room), subscriber(&[room]));
+    browser.eval(&format!(
+        "(() => {{
+           window.present = new Map();
+           window.source = new EventSource('/.well-known/mercure?{query}');
+           source.addEventListener('hub.subscriptions', () => present.clear());
+           source.onmessage = ({{ data }}) => {{
+             const {{ id, active, subscriber }} = JSON.parse(data);
+             active ? present.set(id, subscriber) : present.delete(id);
+           }};
+           return new Promise(resolve => source.onopen = () => resolve(1));
+         }})()"
+    ));
+    let mut wait_for = |count: usize| {
+        browser.run(&format!("await page.waitForFunction(() => window.present.size === {count}); return 1"));
+    };
+    let guests: Vec<_> = (0..3).map(|_| hub.subscribe("topic=room")).collect();
+    wait_for(3);
+    hub = hub.killed();
+    drop(guests);
+    wait_for(0);
+    let late = hub.subscribe("topic=room&topic=other");
+    wait_for(1);
+    drop(late);
+    wait_for(0);
 }
