@@ -26,7 +26,7 @@ fn read(input: &[u8]) {
         return;
     }
     // As the newest event of a stream, followed by another one.
-    let mut state = AppendState::of([&record], None);
+    let mut state = AppendState::of(&record, None);
     let written = state.advance(record.producer, record.stream_seq.clone());
     let again = AppendRecord::read(&written).expect("valid");
     assert_eq!((again.producer, &again.stream_seq), (record.producer, &record.stream_seq));
@@ -41,7 +41,7 @@ fn tell(story: &[u8]) {
         let append = ProducerAppend { producer: u64::from(step[0]).to_be_bytes(), epoch: 1, seq: *seq };
         let stream_seq = (step[1] > 0).then(|| vec![step[1]]);
         let record = AppendRecord::read(&state.advance(Some(append), stream_seq)).expect("valid");
-        let back = AppendState::of([&record], None);
+        let back = AppendState::of(&record, None);
         assert_eq!(back.producers.newest(), state.producers.newest());
         assert_eq!(back.stream_seq, state.stream_seq);
     }

@@ -30,18 +30,63 @@ impl Millis {
     }
 }
 
-/// Whether this is a time as RFC 3339 writes it: date, `T`, time with seconds and any fraction, `Z` or an offset.
+/// Whether this is a time as RFC 3339 writes it, from the year 1 on: date, `T`, time with seconds and any fraction, `Z` or an
+/// offset. A second 60 is one before midnight UTC.
 #[must_use]
 pub fn is_rfc3339(text: &str) -> bool {
-    let shape = |c: char| if c.is_ascii_digit() { '0' } else { c.to_ascii_uppercase() };
-    let shaped: String = text.chars().map(shape).collect();
-    let Some(rest) = shaped.strip_prefix("0000-00-00T00:00:00") else { return false };
-    let offset = match rest.strip_prefix('.') {
-        Some(fraction) if fraction.starts_with('0') => fraction.trim_start_matches('0'),
-        Some(_) => return false,
+    read_rfc3339(text.as_bytes()).is_some()
+}
+
+/// Reads such a time to its end.
+fn read_rfc3339(text: &[u8]) -> Option<()> {
+    let (clock, rest) = text.split_at_checked("0000-00-00T00:00:00".len())?;
+    let number = |from: usize, length: usize| {
+        let digits = &clock[from..from + length];
+        digits
+            .iter()
+            .all(u8::is_ascii_digit)
+            .then(|| digits.iter().fold(0, |sum, digit| sum * 10 + i32::from(digit - b'0')))
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
+    let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let separators = [4, 7, 10, 13, 16].map(|at| clock[at].to_ascii_uppercase());
+    let days = match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => 0,
+    };
+    let rest = match rest.strip_prefix(b".") {
+        Some(fraction) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if digits == 0 {
+                return None;
+            }
+            &fraction[digits..]
+        }
         None => rest,
     };
-    matches!(offset, "Z" | "+00:00" | "-00:00") && text.parse::<jiff::Timestamp>().is_ok()
+    let offset = match rest {
+        b"Z" | b"z" => 0,
+        [sign @ (b'+' | b'-'), h1, h0, b':', m1, m0] if [h1, h0, m1, m0].iter().all(|digit| digit.is_ascii_digit()) => {
+            let two = |tens: u8, ones: u8| i32::from(tens - b'0') * 10 + i32::from(ones - b'0');
+            let (hours, minutes) = (two(*h1, *h0), two(*m1, *m0));
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            if *sign == b'+' { hours * 60 + minutes } else { -(hours * 60 + minutes) }
+        }
+        _ => return None,
+    };
+    let is_last_minute = (hour * 60 + minute - offset).rem_euclid(24 * 60) == 24 * 60 - 1;
+    let is_valid = separators == *b"--T::"
+        && year > 0
+        && (1..=days).contains(&day)
+        && hour <= 23
+        && minute <= 59
+        && (second <= 59 || (second == 60 && is_last_minute));
+    is_valid.then_some(())
 }
 
 /// A clock before 1970 reads as 1970.
@@ -91,6 +136,10 @@ mod tests {
             "2026-11-21t04:06:00.1z",
             "2026-11-21T04:06:00-00:00",
             "2016-12-31T23:59:60Z",
+            "2017-01-01T05:29:60.5+05:30",
+            "9999-12-31T23:59:59.9999999999Z",
+            "0001-01-01T00:00:00+23:59",
+            "2024-02-29T00:00:00Z",
         ] {
             assert!(is_rfc3339(text), "{text}");
         }
@@ -104,6 +153,15 @@ mod tests {
             "2026-13-21T04:06:00Z",
             "2026-11-21T04:06:00Z[UTC]",
             "20261121T040600Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00+24:00",
+            "2026-01-01T00:00:00+05:60",
+            "2026-01-01T00:00:00+0530",
+            "0000-01-01T00:00:00Z",
+            "2023-02-29T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:0a:00Z",
         ] {
             assert!(!is_rfc3339(text), "{text}");
         }

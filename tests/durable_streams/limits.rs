@@ -48,7 +48,7 @@ fn a_body_that_is_too_large_is_refused_when_it_was_sent() {
     }
     assert_eq!(Stream::at(&hub, "other").head().status, 404, "a refused creation leaves nothing");
     let mut upload = Upload::open(hub.address, "/v1/stream/s", &bytes);
-    for _ in 0..160 {
+    for _ in 0..180 {
         upload.send(&"x".repeat(100_000));
     }
     upload.finish();

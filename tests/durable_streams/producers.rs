@@ -11,6 +11,9 @@ use crate::{
     support::{assert_problem, hub::Hub, wire::Answer},
 };
 
+/// As `producer::MAX_PRODUCERS`.
+const MOST: usize = 500;
+
 /// Kills at random moments.
 const KILLS: usize = 6;
 
@@ -200,5 +203,53 @@ fn a_stream_that_was_closed_by_an_event_knows_by_whom_when_that_is_removed() {
         assert_eq!(append(&stream, ("p", 0, 0), &[CLOSES], "last").status, 204);
         hub.kill();
         hub = hub.again();
+    }
+}
+
+#[test]
+fn what_was_saved_before_a_removal_does_not_count_when_it_is_older() {
+    let mut hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::create(&hub, "s", TEXT);
+    let by = |producer: usize, seq| append(&stream, (&format!("p{producer}"), 0, seq), &[], "x").status;
+    assert_eq!((by(0, 0), by(0, 1)), (200, 200));
+    for producer in 1..MOST {
+        assert_eq!(by(producer, 0), 200);
+    }
+    let first = hub.topic("s")["first_id"].as_str().unwrap().to_owned();
+    assert_eq!(hub.request("DELETE", &format!("/events/{first}?topic=s"), b"").status, 204);
+    // One more: the first producer is forgotten, and begins anew.
+    assert_eq!((by(MOST, 0), by(0, 0)), (200, 200));
+    hub.kill();
+    hub = hub.again();
+    assert_eq!(by(0, 1), 200, "it was not appended since it began anew");
+    drop(hub);
+}
+
+#[test]
+fn a_stream_that_is_deleted_while_its_events_are_removed_stays_deleted() {
+    let mut hub = Hub::start_with(&PROTOCOL);
+    for round in 0..12 {
+        let stream = Stream::create(&hub, "s", TEXT);
+        for seq in 0..6 {
+            assert_eq!(append(&stream, ("p", 0, seq), &[], "x").status, 200, "round {round}");
+        }
+        let page = hub.page("topic=s&from=earliest");
+        let ids = page["events"].as_array().unwrap().iter().map(|event| event["id"].as_str().unwrap().to_owned());
+        thread::scope(|scope| {
+            for id in ids {
+                let hub = &hub;
+                scope.spawn(move || hub.request("DELETE", &format!("/events/{id}?topic=s"), b""));
+            }
+            assert_eq!(stream.delete().status, 204);
+        });
+        assert_eq!(stream.get("").status, 404, "round {round}");
+        let again = Stream::create(&hub, "s", TEXT);
+        assert_eq!(append(&again, ("p", 0, 0), &[], "x").status, 200);
+        if round % 4 == 0 {
+            hub.kill();
+            hub = hub.again();
+        }
+        assert_eq!(append(&again, ("p", 0, 1), &[], "x").status, 200, "round {round}");
+        assert_eq!(again.delete().status, 204);
     }
 }

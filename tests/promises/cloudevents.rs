@@ -182,6 +182,20 @@ fn one_event_is_its_data_with_headers_or_json_and_runs_nothing_in_a_browser() {
         assert_problem(&hub.get(&format!("/events/{id}?topic={topic}")), status, code);
     }
     assert_problem(&hub.get(&format!("/events/{id}")), 400, "topic-invalid");
+    for (destination, status) in
+        [("empty", 200), ("image", 200), ("script", 403), ("serviceworker", 403), ("style", 403)]
+    {
+        assert_eq!(one(&hub, id, &[("sec-fetch-dest", destination)]).status, status, "{destination}");
+    }
+    let many: Vec<(String, String)> = (0..70).map(|n| (format!("ce-a{n}"), "x".into())).collect();
+    let many: Vec<_> = many.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let long = [("ce-own", &*"%E2%82%AC".repeat(700))];
+    for more in [&many[..], &long] {
+        let receipt = hub.post("/publish?topic=orders/eu", &[&REQUIRED[..], more].concat(), b"{}").json();
+        let answer = one(&hub, receipt["id"].as_str().expect("an id"), &[]);
+        assert_eq!(answer.headers.get("content-type"), Some(STRUCTURED.1), "its headers would be too large");
+        assert_eq!((answer.headers.get("ce-id"), &answer.json()["id"]), (None, &json!("1")));
+    }
     assert_eq!(hub.request("DELETE", &format!("/events/{id}?topic=orders/eu"), b"").status, 204);
     let tombstone = one(&hub, id, &[]);
     assert_eq!((tombstone.headers.get("ce-type"), tombstone.headers.get("ce-own")), (Some("hub.removed"), None));

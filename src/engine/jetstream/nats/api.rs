@@ -12,9 +12,11 @@ pub(super) const API_WAIT: Duration = Duration::from_secs(5);
 /// `err_code` of a stream that does not exist.
 const NO_STREAM: u64 = 10_059;
 
-/// `err_code` of a cluster without a leader, of a server that leads no more, and of one whose JetStream is switched off, which
-/// a full disk does. Names of nats-server: `JSClusterNotAvailErr`, `JSClusterNotLeaderErr`, `JSNotEnabledErr`.
-const UNAVAILABLE: [u64; 3] = [10_008, 10_009, 10_076];
+/// `err_code` of what passes: a cluster without a leader, a server that leads no more, one that lacks resources or whose
+/// JetStream is switched off, which a full disk does, a stream or a consumer whose servers are away, too many requests. Names
+/// of nats-server: `JSClusterIncompleteErr`, `JSClusterNotAvailErr`, `JSClusterNotLeaderErr`, `JSInsufficientResourcesErr`,
+/// `JSNotEnabledErr`, `JSStreamOfflineErr`, `JSConsumerOfflineErr`, `JSStreamTooManyRequests`.
+const UNAVAILABLE: [u64; 8] = [10_004, 10_008, 10_009, 10_023, 10_076, 10_118, 10_119, 10_167];
 
 /// `error` in the answers of JetStream.
 #[derive(Debug, Clone, Deserialize)]
@@ -67,6 +69,10 @@ mod tests {
         let answer = |json: &str| NatsError::from(serde_json::from_str::<ApiError>(json).unwrap());
         let unavailable = r#"{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}"#;
         assert!(matches!(answer(unavailable), NatsError::NoAnswer(text) if text.ends_with("unavailable (10008)")));
+        for code in UNAVAILABLE {
+            let json = format!(r#"{{"code":503,"err_code":{code},"description":"later"}}"#);
+            assert!(matches!(answer(&json), NatsError::NoAnswer(_)), "{code}");
+        }
         assert_eq!(answer(r#"{"code":404,"err_code":10059,"description":"stream not found"}"#), NatsError::NoStream);
         let refused = answer(r#"{"code":503,"err_code":10039,"description":"JetStream not enabled for account"}"#);
         assert!(matches!(refused, NatsError::Refused { code: 10_039, .. }), "{refused:?}");

@@ -198,9 +198,42 @@ pub(super) fn status(message: &Message) -> Option<u16> {
     message.status.map(|status| status.as_u16())
 }
 
+/// What a status means that is none of an answer. 409 is of a consumer that is lost (nats-server's `consumer.go`: a server
+/// that stops, a leader that changes, a consumer that is gone), 429 of a server that has too much to do.
 pub(super) fn refused(code: u16, message: &Message) -> NatsError {
+    let text = message.description.clone().unwrap_or_default();
     match code {
+        409 | 429 => NatsError::NoAnswer(format!("{text} ({code})")),
         503 => NatsError::NoAnswer("no replica of the stream can be reached".into()),
-        _ => NatsError::Refused { code: code.into(), text: message.description.clone().unwrap_or_default() },
+        _ => NatsError::Refused { code: code.into(), text },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_stops_may_answer_later() {
+        let told = |code: u16, text: &str| {
+            let message = Message {
+                subject: "s".into(),
+                reply: None,
+                payload: bytes::Bytes::new(),
+                headers: None,
+                status: StatusCode::from_u16(code).ok(),
+                description: Some(text.into()),
+                length: 0,
+            };
+            refused(status(&message).expect("a status"), &message)
+        };
+        for (code, text) in
+            [(409, "Server Shutdown"), (409, "Leadership Change"), (429, "Too Many Requests"), (503, "")]
+        {
+            assert!(matches!(told(code, text), NatsError::NoAnswer(_)), "{code} {text}");
+        }
+        assert!(matches!(told(408, "Bad Request"), NatsError::Refused { code: 408, .. }));
     }
 }

@@ -9,6 +9,7 @@ use serde::{
     ser::SerializeMap,
 };
 
+use super::uri;
 use crate::{
     event::{
         Metadata, json_text,
@@ -17,6 +18,19 @@ use crate::{
     },
     http::message::media_type::is_media_type,
 };
+
+/// Attributes of one event at most, `specversion` included: as many as the headers of a request.
+pub const MAX_ATTRIBUTES: usize = 100;
+
+/// Those that the hub adds when it sends an event.
+pub const HUB_ATTRIBUTES: usize = 2;
+
+/// Bytes of a refused name or value that the error repeats.
+const MAX_ECHO: usize = 64;
+
+/// The attributes of the specification, in the order in which they are kept. Others follow by name, so that the order in
+/// which a publisher sends them makes no difference.
+const KNOWN: [&str; 7] = ["id", "source", "type", "subject", "time", "datacontenttype", "dataschema"];
 
 /// The version of the encoding in metadata.
 const VERSION: u8 = 1;
@@ -30,8 +44,7 @@ pub const HUB_ID: &str = "gaplessid";
 /// The extension in which the hub tells the event's topic.
 pub const HUB_TOPIC: &str = "gaplesstopic";
 
-/// The attributes of an event, in the order in which they were sent, but `specversion`: there is one version. They have an
-/// `id`, a `source` and a `type`.
+/// The attributes of an event, but `specversion`: there is one version. They have an `id`, a `source` and a `type`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloudAttributes(Vec<(String, CloudAttribute)>);
 
@@ -56,9 +69,17 @@ pub enum AttributeError {
     /// Another version of the specification.
     #[error("specversion '{0}' is not read here; send \"1.0\"")]
     SpecVersion(String),
+    /// More than [`MAX_ATTRIBUTES`].
+    #[error("an event has at most {MAX_ATTRIBUTES} attributes")]
+    TooMany,
     /// A name that is not allowed.
-    #[error("'{0}' is no name of an attribute: it has the letters a to z and the digits 0 to 9 only")]
+    #[error(
+        "'{0}' is no name of an attribute: it has the letters a to z and the digits 0 to 9 only, and is not 'data'"
+    )]
     Name(String),
+    /// A type of the hub's own.
+    #[error("types that begin with 'hub.' or 'run.' are the hub's; '{0}' needs another one")]
+    ReservedType(String),
     /// One that came twice.
     #[error("the attribute '{0}' came twice; send it once")]
     Twice(String),
@@ -78,15 +99,16 @@ impl CloudAttributes {
     /// # Errors
     /// What is wrong with them.
     pub fn new(sent: Vec<(String, CloudAttribute)>) -> Result<Self, AttributeError> {
+        if sent.len() > MAX_ATTRIBUTES + HUB_ATTRIBUTES {
+            return Err(AttributeError::TooMany);
+        }
         let mut attributes = Self(Vec::with_capacity(sent.len()));
         let mut version = None;
         for (name, value) in sent {
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()) {
-                return Err(AttributeError::Name(name));
-            }
+            check_name(&name)?;
             check_value(&name, &value)?;
             if attributes.get(&name).is_some() || (name == "specversion" && version.is_some()) {
-                return Err(AttributeError::Twice(name));
+                return Err(AttributeError::Twice(cut(&name)));
             }
             match &*name {
                 "specversion" => version = Some(value),
@@ -94,14 +116,19 @@ impl CloudAttributes {
                 _ => attributes.0.push((name, value)),
             }
         }
+        if attributes.0.len() + 1 > MAX_ATTRIBUTES {
+            return Err(AttributeError::TooMany);
+        }
         match version {
             Some(CloudAttribute::Text(version)) if version == SPEC_VERSION => {}
-            Some(version) => return Err(AttributeError::SpecVersion(version.to_string())),
+            Some(version) => return Err(AttributeError::SpecVersion(cut(&version.to_string()))),
             None => return Err(AttributeError::Missing("specversion")),
         }
         for name in ["id", "source", "type"] {
             attributes.get(name).ok_or(AttributeError::Missing(name))?;
         }
+        let rank = |name: &str| KNOWN.iter().position(|known| *known == name).unwrap_or(KNOWN.len());
+        attributes.0.sort_by(|(one, _), (other, _)| (rank(one), one).cmp(&(rank(other), other)));
         Ok(attributes)
     }
 
@@ -215,18 +242,50 @@ impl<'de> Deserialize<'de> for CloudAttributes {
     }
 }
 
-/// Checks the value of an attribute that the specification defines.
+/// Checks the name of an attribute.
+///
+/// # Errors
+/// When it is none.
+pub fn check_name(name: &str) -> Result<(), AttributeError> {
+    let is_valid = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if is_valid && !name.is_empty() && name != "data" { Ok(()) } else { Err(AttributeError::Name(cut(name))) }
+}
+
+/// Checks the value of an attribute: what the specification says of its type.
 fn check_value(name: &str, value: &CloudAttribute) -> Result<(), AttributeError> {
+    let refused = |rule| AttributeError::Value { name: cut(name), rule };
+    let text = match value {
+        CloudAttribute::Text(text) => Some(text.as_str()),
+        CloudAttribute::Boolean(_) | CloudAttribute::Integer(_) => None,
+    };
+    if text.is_some_and(|text| text.chars().any(is_no_character)) {
+        return Err(refused("without control characters and noncharacters of Unicode"));
+    }
     let (rule, is_valid): (_, fn(&str) -> bool) = match name {
-        "id" | "source" | "type" | "subject" | "dataschema" => ("text that is not empty", |text| !text.is_empty()),
+        "id" | "type" | "subject" => ("text that is not empty", |text| !text.is_empty()),
+        "source" => ("a URI or a reference to one, percent-encoded where needed", uri::is_reference),
+        "dataschema" => ("a URI with its scheme, percent-encoded where needed", uri::is_absolute),
         "datacontenttype" => ("a media type, as application/json", is_media_type),
         "time" => ("a time as of RFC 3339: 2026-11-27T20:52:26Z", is_rfc3339),
         _ => return Ok(()),
     };
-    match value {
-        CloudAttribute::Text(text) if is_valid(text) => Ok(()),
-        _ => Err(AttributeError::Value { name: name.to_owned(), rule }),
+    match text {
+        Some(text) if name == "type" && ["hub.", "run."].iter().any(|start| text.starts_with(start)) => {
+            Err(AttributeError::ReservedType(cut(text)))
+        }
+        Some(text) if is_valid(text) => Ok(()),
+        _ => Err(refused(rule)),
     }
+}
+
+/// Whether no attribute may have this character: control characters, and what Unicode says is no character.
+fn is_no_character(c: char) -> bool {
+    c.is_control() || ('\u{FDD0}'..='\u{FDEF}').contains(&c) || u32::from(c) & 0xFFFE == 0xFFFE
+}
+
+/// The beginning of a text, for an error.
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_ECHO).collect()
 }
 
 #[cfg(test)]
@@ -245,15 +304,15 @@ mod tests {
 
     #[test]
     fn attributes_survive_their_metadata_with_their_types() {
-        let mut all = sent(&[("time", "2026-11-27T20:52:26.5+01:00"), ("ünïcode", "")]);
-        all.pop();
+        let mut all = sent(&[("time", "2026-11-27T20:52:26.5+01:00")]);
         all.push(("note".into(), CloudAttribute::Text("\u{2028}ü\"".into())));
         all.push(("count".into(), CloudAttribute::Integer(i32::MIN)));
         all.push(("flag".into(), CloudAttribute::Boolean(true)));
         let attributes = CloudAttributes::new(all).expect("valid");
         let metadata = attributes.metadata().expect("short");
         assert_eq!(CloudAttributes::read(Some(&metadata)).as_ref(), Some(&attributes));
-        assert_eq!(attributes.iter().last(), Some(("flag", &CloudAttribute::Boolean(true))));
+        let names: Vec<_> = attributes.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["id", "source", "type", "time", "count", "flag", "note"]);
         assert_eq!(
             (attributes.text("id"), attributes.text("count"), attributes.get("specversion")),
             (Some("1"), None, None)
@@ -272,10 +331,23 @@ mod tests {
             (&[("datacontenttype", "json")], "'datacontenttype'"),
             (&[("subject", "")], "'subject'"),
             (&[("own", "1"), ("own", "1")], "twice"),
+            (&[("data", "x")], "'data'"),
+            (&[("type", "hub.gap")], "hub."),
+            (&[("type", "run.ended")], "run."),
+            (&[("source", "a b")], "'source'"),
+            (&[("source", "/ü")], "'source'"),
+            (&[("dataschema", "schema")], "'dataschema'"),
+            (&[("own", "a\u{0}")], "'own'"),
+            (&[("id", "\u{FFFF}")], "'id'"),
+            (&[("subject", "\u{FDD0}")], "'subject'"),
         ] {
             let message = refused(more);
             assert!(message.contains(hint), "{message}");
         }
+        let long = refused(&[(&"N".repeat(10_000), "x")]);
+        assert!(long.len() < 300, "{long}");
+        let many = (0..MAX_ATTRIBUTES).map(|n| (format!("a{n}"), CloudAttribute::Integer(0)));
+        assert_eq!(CloudAttributes::new(sent(&[]).into_iter().chain(many).collect()), Err(AttributeError::TooMany));
         for name in ["specversion", "id", "source", "type"] {
             let without = sent(&[]).into_iter().filter(|(known, _)| known != name).collect();
             assert_eq!(CloudAttributes::new(without), Err(AttributeError::Missing(name)));

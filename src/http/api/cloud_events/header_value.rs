@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
-use super::attributes::CloudAttribute;
+use super::{attributes::CloudAttribute, uri::is_reference};
 
 /// What the names of headers of attributes begin with.
 pub const PREFIX: &str = "ce-";
@@ -45,6 +45,15 @@ pub fn text(value: &HeaderValue) -> Option<String> {
     String::from_utf8(percent_decode(&plain).collect()).ok()
 }
 
+/// The text of the header of a URI. Some senders do not encode the `%` of one: what is no URI when it is decoded, and was one
+/// before, is taken as it was sent.
+#[must_use]
+pub fn uri(value: &HeaderValue) -> Option<String> {
+    let decoded = text(value)?;
+    let sent = value.to_str().ok().filter(|sent| is_reference(sent) && !is_reference(&decoded));
+    Some(sent.map_or(decoded, str::to_owned))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +68,15 @@ mod tests {
         let flag = header("flag", &CloudAttribute::Boolean(true)).expect("a header").1;
         assert_eq!(flag, "true");
         assert_eq!(header("not a name", &CloudAttribute::Integer(1)), None);
+    }
+
+    #[test]
+    fn a_uri_is_read_whether_its_percent_signs_were_encoded_or_not() {
+        for (sent, want) in [("/a%25C3%25BC", "/a%C3%BC"), ("/a%C3%BC", "/a%C3%BC"), ("/a%20b", "/a%20b"), ("/a", "/a")]
+        {
+            assert_eq!(uri(&HeaderValue::from_static(sent)).as_deref(), Some(want), "{sent}");
+        }
+        assert_eq!(uri(&HeaderValue::from_static("a b")).as_deref(), Some("a b"), "it is refused later");
     }
 
     #[test]

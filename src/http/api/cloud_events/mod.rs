@@ -8,6 +8,7 @@
 //! | [`context`] | the attributes of any event of the log |
 //! | [`payload`] | in which form the data of an event is sent |
 //! | [`json_event`] | an event in the JSON format |
+//! | [`uri`] | URIs of attributes |
 //! | [`header_value`] | an attribute as the value of an HTTP header, and back |
 
 pub mod attributes;
@@ -15,6 +16,7 @@ pub mod context;
 pub mod header_value;
 pub mod json_event;
 pub mod payload;
+pub mod uri;
 
 /// The Content-Type of an event in the JSON format, without its parameters.
 pub const EVENT_TYPE: &str = "application/cloudevents+json";

@@ -2,7 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use crate::{event::Data, http::message::media_type::is_json};
+use crate::{
+    event::Data,
+    http::message::media_type::{essence, is_json, says_text},
+};
 
 /// How the JSON format has the data of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,9 @@ impl PayloadForm {
     pub fn of(data: &Data, content_type: Option<&str>) -> Self {
         match data.as_text() {
             None => Self::Base64,
+            Some("") if content_type.is_some_and(|text| !is_json(text) && says_text(essence(text).as_bytes())) => {
+                Self::Text
+            }
             Some("") => Self::Absent,
             Some(text) if content_type.is_none_or(is_json) && is_valid_json(text) => Self::Json,
             Some(_) => Self::Text,
@@ -49,7 +55,9 @@ mod tests {
             ("7", Some("application/jsonl"), PayloadForm::Text),
             ("{\"a\"", Some("application/json"), PayloadForm::Text),
             ("", Some("application/json"), PayloadForm::Absent),
-            ("", Some("text/plain"), PayloadForm::Absent),
+            ("", Some("text/plain"), PayloadForm::Text),
+            ("", Some("image/png"), PayloadForm::Absent),
+            ("", None, PayloadForm::Absent),
         ] {
             assert_eq!(PayloadForm::of(&data.into(), content_type), want, "{data} {content_type:?}");
         }

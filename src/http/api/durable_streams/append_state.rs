@@ -10,7 +10,7 @@
 //! append: producer's key, 8 bytes | epoch | seq
 //! ```
 
-use crate::event::{Metadata, metadata::DURABLE_STREAMS};
+use crate::event::{Metadata, Seq, metadata::DURABLE_STREAMS};
 
 use super::producer::{MAX_PRODUCERS, ProducerAppend, Producers};
 
@@ -56,22 +56,24 @@ impl AppendState {
         Metadata::new(DURABLE_STREAMS, &body).expect("500 producers take 12 KB")
     }
 
-    /// What is saved with the definition of the stream.
+    /// What is saved with the definition of the stream: all appends up to its event at `tail`.
     #[must_use]
-    pub fn saved(&self) -> Vec<u8> {
-        self.record(None).body()
+    pub fn saved(&self, tail: Seq) -> Vec<u8> {
+        [&tail.0.to_be_bytes()[..], &self.record(None).body()].concat()
     }
 
-    /// The state after all events with these records, in any order. `closed_by`: the append whose event has closed the
-    /// stream.
+    /// What was saved, and the position up to which it is complete; `None` when it is not valid.
     #[must_use]
-    pub fn of<'r>(records: impl IntoIterator<Item = &'r AppendRecord>, closed_by: Option<ProducerAppend>) -> Self {
-        let mut state = Self { closed_by, ..Self::default() };
-        for record in records {
-            record.newest.iter().for_each(|append| state.producers.catch_up(*append));
-            // It rises with every append that has one.
-            state.stream_seq = state.stream_seq.max(record.stream_seq.clone());
-        }
+    pub fn of_saved(saved: &[u8]) -> Option<(Seq, Self)> {
+        let (tail, body) = saved.split_first_chunk()?;
+        Some((Seq(u64::from_be_bytes(*tail)), Self::of(&AppendRecord::parse(body)?, None)))
+    }
+
+    /// The state after the event with this record. `closed_by`: the append whose event has closed the stream.
+    #[must_use]
+    pub fn of(record: &AppendRecord, closed_by: Option<ProducerAppend>) -> Self {
+        let mut state = Self { stream_seq: record.stream_seq.clone(), closed_by, ..Self::default() };
+        record.newest.iter().for_each(|append| state.producers.accept(*append));
         state
     }
 
@@ -104,9 +106,7 @@ impl AppendRecord {
         if metadata.tag() == DURABLE_STREAMS { Self::parse(metadata.body()) } else { None }
     }
 
-    /// What was saved; `None` when it is not valid.
-    #[must_use]
-    pub fn parse(body: &[u8]) -> Option<Self> {
+    fn parse(body: &[u8]) -> Option<Self> {
         let (&flags, mut rest) = body.split_first()?;
         let rest = &mut rest;
         let producer = if flags & HAS_PRODUCER > 0 { Some(take_append(rest)?) } else { None };
@@ -161,10 +161,7 @@ fn take_number(rest: &mut &[u8]) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{
-        super::producer::{MAX_NUMBER, ProducerVerdict},
-        *,
-    };
+    use super::{super::producer::MAX_NUMBER, *};
 
     fn append(producer: u64, seq: u64) -> ProducerAppend {
         ProducerAppend { producer: producer.to_be_bytes(), epoch: MAX_NUMBER, seq }
@@ -179,7 +176,7 @@ mod tests {
                 let producer = (n % 7 != 6).then(|| append(n % producers, n / producers));
                 let record = AppendRecord::read(&state.advance(producer, stream_seq)).expect("valid");
                 assert_eq!(record.producer, producer);
-                let back = AppendState::of([&record], None);
+                let back = AppendState::of(&record, None);
                 assert_eq!(back.producers.newest(), state.producers.newest(), "{producers} producers, after {n}");
                 assert_eq!(back.stream_seq, state.stream_seq);
             }
@@ -187,19 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn of_several_records_the_highest_numbers_count() {
+    fn a_state_is_saved_with_its_position() {
         let mut state = AppendState::default();
-        let mut record = |producer, stream_seq: &str| {
-            AppendRecord::read(&state.advance(Some(producer), Some(stream_seq.into()))).expect("valid")
-        };
-        let (older, newer) = (record(append(1, 0), "a"), record(append(2, 5), "b"));
-        let saved = AppendRecord::parse(&state.saved()).expect("valid");
-        for records in [[&older, &saved], [&saved, &older], [&newer, &older]] {
-            let back = AppendState::of(records, None);
-            assert_eq!(back.stream_seq.as_deref(), Some(&b"b"[..]));
-            assert_eq!(back.producers.check(append(2, 5)), ProducerVerdict::Duplicate { highest: 5 });
-            assert_eq!(back.producers.check(append(1, 1)), ProducerVerdict::New);
-        }
+        let _ = state.advance(Some(append(1, 5)), Some(b"b".to_vec()));
+        let _ = state.advance(Some(append(2, 0)), None);
+        let (tail, back) = AppendState::of_saved(&state.saved(Seq(77))).expect("valid");
+        assert_eq!((tail, back.stream_seq.as_deref()), (Seq(77), Some(&b"b"[..])));
+        assert_eq!(back.producers.newest(), state.producers.newest());
+        assert_eq!(AppendState::of_saved(&state.saved(Seq(77))[..7]), None);
+        assert_eq!(AppendState::of_saved(&[0; 8]), None);
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub struct StreamDefinition {
     /// It was deleted while forks of it live: they read on, and nobody else does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deleted: bool,
-    /// The state of its appends before an event was removed, which may have been the one that told it: the body of an
-    /// [`AppendRecord`](super::append_state::AppendRecord).
+    /// The state of its appends before an event was removed, which may have been the one that told it: see
+    /// [`AppendState::saved`](super::append_state::AppendState::saved).
     #[serde(skip)]
     pub saved_state: Option<Vec<u8>>,
 }

@@ -139,14 +139,6 @@ impl Producers {
         }
     }
 
-    /// Records an append that was accepted, unless a later one of its producer was.
-    pub fn catch_up(&mut self, append: ProducerAppend) {
-        let known = self.known.get(&append.producer);
-        if known.is_none_or(|known| (known.epoch, known.seq) < (append.epoch, append.seq)) {
-            self.accept(append);
-        }
-    }
-
     /// The newest accepted append of each, the one that was used last at the end.
     #[must_use]
     pub fn newest(&self) -> Vec<ProducerAppend> {

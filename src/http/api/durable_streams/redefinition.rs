@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How often the definition of a stream is changed again when another request has changed it meanwhile.
-const ATTEMPTS: usize = 8;
+pub const ATTEMPTS: usize = 8;
 
 /// Changes the definition of a stream, and what else `change` asks for, in one durable step.
 ///
@@ -37,5 +37,11 @@ pub async fn redefine(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Problem::new(Code::OverCapacity, "the stream is being changed by others; retry in a moment").into())
+    Err(busy())
+}
+
+/// The refusal of a change that others have made impossible [each time](ATTEMPTS).
+#[must_use]
+pub fn busy() -> StreamRefusal {
+    Problem::new(Code::OverCapacity, "the stream is being changed by others; retry in a moment").into()
 }

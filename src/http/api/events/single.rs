@@ -25,7 +25,10 @@ use crate::{
             request_log,
         },
         auth::Caller,
-        message::{accept, problem::Problem},
+        message::{
+            accept,
+            problem::{Code, Problem},
+        },
         net::response::{Response, full},
     },
     hub::frame::{EventEncoder, Frame},
@@ -35,6 +38,19 @@ use crate::{
 const POLICY: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
 
 const CE_SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
+
+/// Bytes of the headers of attributes, with their names, at most: those of proxies and clients have 8 KiB for a whole head.
+/// An event with more is sent as JSON.
+const MOST_HEADER_BYTES: usize = 6 << 10;
+
+/// Attributes at most that are sent as headers: Python's `http.client` reads 100 headers.
+const MOST_HEADERS: usize = 64;
+
+/// What a browser may use an event for, as its header `Sec-Fetch-Dest` tells: not as a script, a style or a worker of a page
+/// of the hub, whose policy permits those of its own origin.
+const DESTINATIONS: [&str; 9] = ["empty", "document", "image", "audio", "video", "track", "font", "embed", "object"];
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Answers with the event.
 ///
@@ -46,6 +62,9 @@ pub async fn handle(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    if headers.get(SEC_FETCH_DEST).is_some_and(|asked| !DESTINATIONS.iter().any(|one| *one == asked)) {
+        return Err(Problem::new(Code::OriginForbidden, "an event is no script, style or worker of a page"));
+    }
     let address = EventAddress::of(uri)?;
     request_log::set_topic(&address.topic);
     let selection = Selection::from(address.topic.clone());
@@ -64,7 +83,7 @@ pub async fn handle(
     } else if accept::names(headers, "application/json") {
         json(&frame, &ENVELOPE, "application/json")
     } else {
-        data(&frame)
+        data(&frame).unwrap_or_else(|| json(&frame, &CLOUD_EVENT, EVENT_TYPE))
     };
     response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response_headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -86,14 +105,18 @@ fn json(frame: &Frame, encoder: &EventEncoder, media_type: &'static str) -> (Hea
     (headers, text.into())
 }
 
-/// The data as it is stored, described by headers.
-fn data(frame: &Frame) -> (HeaderMap, Bytes) {
+/// The data as it is stored, described by headers; `None` when those would be too large.
+fn data(frame: &Frame) -> Option<(HeaderMap, Bytes)> {
     let attributes = context::attributes(frame);
     let described = attributes.iter().filter(|(name, _)| *name != "datacontenttype");
     let mut headers: HeaderMap = described.filter_map(|(name, value)| header_value::header(name, value)).collect();
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    if bytes > MOST_HEADER_BYTES || headers.len() > MOST_HEADERS {
+        return None;
+    }
     headers.insert(CE_SPEC_VERSION, HeaderValue::from_static(SPEC_VERSION));
     headers.extend(content_type(&frame.event.new.data, &attributes).map(|value| (header::CONTENT_TYPE, value)));
-    (headers, frame.event.new.data.bytes().clone())
+    Some((headers, frame.event.new.data.bytes().clone()))
 }
 
 /// The type of the data; `None` when there is neither.

@@ -8,7 +8,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -21,13 +21,18 @@ use super::{
 use crate::{
     event::{Data, EventName, NewEvent, TraceParent, data::NotUtf8},
     http::{
-        api::cloud_events::attributes::{AttributeError, CloudAttribute, CloudAttributes},
+        api::cloud_events::attributes::{
+            AttributeError, CloudAttribute, CloudAttributes, HUB_ATTRIBUTES, MAX_ATTRIBUTES, check_name,
+        },
         message::{
             media_type,
             problem::{Code, Problem},
         },
     },
 };
+
+/// Members of an event's JSON at most: its attributes, and its data in both forms.
+const MAX_MEMBERS: usize = MAX_ATTRIBUTES + HUB_ATTRIBUTES + 2;
 
 /// The event with these attributes and this data, which are bytes of the Content-Type that the attributes name.
 pub(super) fn binary(data: Bytes, attributes: CloudAttributes, options: &PublishOptions) -> Result<NewEvent, Problem> {
@@ -58,6 +63,7 @@ fn one(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<NewEv
             "data" => &mut data,
             "data_base64" => &mut base64,
             _ => {
+                check_name(&name).map_err(|error| invalid(error.to_string()))?;
                 if let Some(value) = attribute(&name, value)? {
                     sent.push((name.into_owned(), value));
                 }
@@ -68,12 +74,16 @@ fn one(text: &str, options: &PublishOptions, event_bytes: usize) -> Result<NewEv
             return Err(invalid(AttributeError::Twice(name.into_owned()).to_string()));
         }
     }
+    let base64 = base64.filter(|value| value.get() != "null");
     let attributes = CloudAttributes::new(sent).map_err(|error| invalid(error.to_string()))?;
     let content_type = attributes.content_type();
     let data = match (data, base64) {
         (None, None) => Data::default(),
-        (Some(value), None) if content_type.is_none_or(media_type::is_json) => json::compact(value.get())?.into(),
-        (Some(value), None) if value.get().starts_with('"') => json::data(value)?,
+        (Some(value), None) if content_type.is_none_or(media_type::is_json) => {
+            json::compact(value.get(), json::MAX_DEPTH_IN_BATCH)?.into()
+        }
+        (Some(value), None) if value.get() == "null" => Data::default(),
+        (Some(value), None) if value.get().starts_with('"') => of_type(json::text(value.get())?.into(), content_type)?,
         (Some(_), None) => {
             return Err(invalid("'data' must be a string, because datacontenttype does not say JSON".into()));
         }
@@ -105,13 +115,14 @@ fn attribute(name: &str, value: &RawValue) -> Result<Option<CloudAttribute>, Pro
 /// text if it is UTF-8; data of any other type is binary, whatever its bytes are.
 fn of_type(bytes: Bytes, content_type: Option<&str>) -> Result<Data, Problem> {
     let Some(content_type) = content_type else {
-        let is_json = std::str::from_utf8(&bytes).is_ok_and(|text| json::check(text).is_ok());
+        let is_json = std::str::from_utf8(&bytes).is_ok_and(|text| json::check(text, json::MAX_DEPTH_IN_BATCH).is_ok());
         return Ok(if is_json || bytes.is_empty() { Data::any(bytes) } else { Data::binary(bytes) });
     };
     if media_type::is_json(content_type) {
         let text = std::str::from_utf8(&bytes).map_err(|error| NotUtf8(error.valid_up_to()))?;
         if !text.is_empty() {
-            json::check(text).map_err(|problem| problem.at("the data, which datacontenttype says is JSON"))?;
+            json::check(text, json::MAX_DEPTH_IN_BATCH)
+                .map_err(|problem| problem.at("the data, which datacontenttype says is JSON"))?;
         }
         return Ok(Data::new(bytes)?);
     }
@@ -125,8 +136,7 @@ fn event(mut attributes: CloudAttributes, data: Data, options: &PublishOptions) 
     if options.name.is_none() {
         let name = EventName::new(attributes.text("type").unwrap_or_default());
         event.name = name.map_err(|error| {
-            Problem::from(error)
-                .at("the attribute 'type', which becomes the event's name unless the query has event=NAME")
+            Problem::from(error).at("the attribute 'type' becomes the event's name, unless the query has event=NAME")
         })?;
     }
     if let Some(parent) = attributes.take_text("traceparent").and_then(|text| TraceParent::parse(text.as_bytes())) {
@@ -158,6 +168,9 @@ impl<'de> Deserialize<'de> for JsonMembers<'de> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
+                    if members.len() > MAX_MEMBERS {
+                        return Err(A::Error::custom(AttributeError::TooMany));
+                    }
                 }
                 Ok(JsonMembers(members))
             }
@@ -206,6 +219,10 @@ mod tests {
             ("text/plain", b"a\xff", json!({"data_base64": "Yf8="})),
             ("image/png", b"\xff\x00", json!({"data_base64": "/wA="})),
             ("image/png", b"abc", json!({"data_base64": "YWJj"})),
+            ("image/png", b"abc", json!({"data": "abc"})),
+            ("text/plain", b"", json!({"data": ""})),
+            ("text/plain", b"", json!({"data": null})),
+            ("text/plain", b"", json!({"data_base64": null})),
         ] {
             let mut more = member.clone();
             more["datacontenttype"] = content_type.into();
@@ -254,6 +271,44 @@ mod tests {
     }
 
     #[test]
+    fn attributes_and_levels_are_bounded_before_they_cost_anything() {
+        let many = |count: usize| {
+            let mut more = serde_json::Map::new();
+            more.extend((0..count).map(|n| (format!("a{n}"), json!(1))));
+            in_json(&more.into())
+        };
+        assert!(many(MAX_ATTRIBUTES - 4).is_ok());
+        assert_eq!(many(MAX_ATTRIBUTES - 3).expect_err("too many").code, Code::BodyInvalid);
+        assert!(many(200_000).expect_err("too many").detail.contains("100 attributes"));
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let structured = |levels| {
+            let body =
+                format!(r#"{{"specversion":"1.0","id":"1","source":"/s","type":"made","data":{}}}"#, deep(levels));
+            read("/publish?topic=t", &[STRUCTURED], body.as_bytes())
+        };
+        let binary = |levels| in_headers(&[("content-type", "application/json")], deep(levels).as_bytes());
+        let sized = |levels| deep(levels).len() <= 64;
+        assert!(sized(20) && structured(20).is_ok() && binary(20).is_ok());
+        for problem in [
+            structured(json::MAX_DEPTH_IN_BATCH + 1).expect_err("too deep"),
+            binary(json::MAX_DEPTH_IN_BATCH + 1).expect_err("too deep"),
+        ] {
+            assert!(problem.detail.contains("126 levels"), "{problem:?}");
+        }
+        assert!(binary(json::MAX_DEPTH_IN_BATCH).is_ok());
+    }
+
+    #[test]
+    fn a_repetition_may_order_its_attributes_otherwise() {
+        let all = [&REQUIRED[..], &[("ce-b", "2"), ("ce-a", "1")]].concat();
+        let metadata = |order: &[usize]| {
+            let headers: Vec<_> = order.iter().map(|at| all[*at]).collect();
+            read("/publish?topic=t", &headers, b"").expect("valid").0.remove(0).metadata
+        };
+        assert_eq!(metadata(&[0, 1, 2, 3, 4, 5]), metadata(&[5, 3, 4, 2, 0, 1]));
+    }
+
+    #[test]
     fn the_query_names_the_event_and_closes_its_topic() {
         let (events, shape) = read("/publish?topic=t&event=message&close=true", &REQUIRED, b"").expect("valid");
         assert_eq!((events[0].name.is_default(), events[0].close, shape), (true, true, BatchShape::One));
@@ -277,7 +332,8 @@ mod tests {
             (json!({"own": 2_147_483_648_u64}), Code::BodyInvalid, "'own'"),
             (json!({"own": {}}), Code::BodyInvalid, "'own'"),
             (json!({"Own": 1}), Code::BodyInvalid, "'Own'"),
-            (json!({"type": "hub.gap"}), Code::EventNameInvalid, "'type'"),
+            (json!({"type": "hub.gap"}), Code::BodyInvalid, "hub."),
+            (json!({"Bad Name": null}), Code::BodyInvalid, "'Bad Name'"),
             (json!({"type": "x".repeat(256)}), Code::EventNameInvalid, "'type'"),
             (json!({"own": "x".repeat(17_000)}), Code::TooLarge, "attributes"),
             (json!({"data": "x".repeat(65)}), Code::TooLarge, "67 bytes"),

@@ -1,6 +1,6 @@
 //! What the head of a publish says of CloudEvents: the mode, and in binary mode the attributes.
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 
 use super::body_format::BodyFormat;
 use crate::http::{
@@ -9,7 +9,10 @@ use crate::http::{
         attributes::{CloudAttribute, CloudAttributes},
         header_value,
     },
-    message::problem::{Code, Problem},
+    message::{
+        headers::one,
+        problem::{Code, Problem},
+    },
 };
 
 /// The header by which a request is a CloudEvent in binary mode.
@@ -60,11 +63,14 @@ pub(super) fn attributes(headers: &HeaderMap) -> Result<CloudAttributes, Problem
                 "in binary mode the datacontenttype is the header Content-Type; leave out ce-datacontenttype".into(),
             ));
         }
-        let text = header_value::text(value)
-            .ok_or_else(|| refused(format!("the header ce-{name} is not UTF-8 after percent-decoding")))?;
+        let text = match name {
+            "source" | "dataschema" => header_value::uri(value),
+            _ => header_value::text(value),
+        };
+        let text = text.ok_or_else(|| refused(format!("the header ce-{name} is not UTF-8 after percent-decoding")))?;
         sent.push((name.to_owned(), CloudAttribute::Text(text)));
     }
-    if let Some(value) = headers.get(http::header::CONTENT_TYPE) {
+    if let Some(value) = one(headers, &header::CONTENT_TYPE)? {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         sent.push((CONTENT_TYPE.to_owned(), CloudAttribute::Text(text)));
     }

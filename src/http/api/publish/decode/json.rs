@@ -14,13 +14,16 @@ use crate::{
 /// receives JSON that it cannot parse.
 const MAX_DEPTH: usize = 128;
 
+/// The same for data that is sent within two levels: those of an event of a batch.
+pub(super) const MAX_DEPTH_IN_BATCH: usize = MAX_DEPTH - 2;
+
 /// The data of an event: a string's text, any other JSON compact.
 pub(super) fn data(value: &RawValue) -> Result<Data, Problem> {
     let json = value.get();
     match fast_path::string(json) {
         Some(text) => Ok(text.into()),
         None if json.starts_with('"') => text(json).map(Data::from),
-        None => compact(json).map(Data::from),
+        None => compact(json, MAX_DEPTH).map(Data::from),
     }
 }
 
@@ -52,13 +55,13 @@ pub(super) fn base64(value: &RawValue) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether a text is JSON that every reader can parse.
+/// Whether a text is JSON of at most this depth that every reader can parse.
 ///
 /// # Errors
 /// Why not.
-pub(super) fn check(text: &str) -> Result<(), Problem> {
+pub(super) fn check(text: &str, depth: usize) -> Result<(), Problem> {
     let value: &RawValue = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    compact(value.get()).map(|_| ())
+    compact(value.get(), depth).map(|_| ())
 }
 
 /// The text of a JSON string whose grammar was checked. Only a lone surrogate can still make it invalid.
@@ -67,8 +70,8 @@ pub(super) fn text(json: &str) -> Result<String, Problem> {
     serde_json::from_str(json).map_err(|_| Problem::new(Code::BodyInvalid, detail))
 }
 
-/// `json`, whose grammar was checked, without the white space between its tokens.
-pub(super) fn compact(json: &str) -> Result<String, Problem> {
+/// `json`, whose grammar was checked, without the white space between its tokens; at most `max_depth` levels of it.
+pub(super) fn compact(json: &str, max_depth: usize) -> Result<String, Problem> {
     let mut out = String::with_capacity(json.len());
     let mut depth = 0_usize;
     let mut rest = json;
@@ -82,9 +85,9 @@ pub(super) fn compact(json: &str) -> Result<String, Problem> {
             b']' | b'}' => depth -= 1,
             _ => {}
         }
-        if depth > MAX_DEPTH {
+        if depth > max_depth {
             let detail =
-                format!("the JSON is nested deeper than {MAX_DEPTH} levels; flatten it or send it as a string");
+                format!("the JSON is nested deeper than {max_depth} levels; flatten it or send it as a string");
             return Err(Problem::new(Code::BodyInvalid, detail));
         }
         if !first.is_ascii_whitespace() {
