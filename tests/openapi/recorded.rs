@@ -23,8 +23,11 @@ const OPERATOR: (&str, &str) = ("authorization", "Bearer operator-token");
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const CLOUD_EVENT: (&str, &str) = ("content-type", "application/cloudevents+json");
 const CLOUD_EVENT_BATCH: (&str, &str) = ("content-type", "application/cloudevents-batch+json");
-const CLOUD_EVENT_TEXT: &str =
-    r#"{"specversion":"1.0","id":"1","source":"/s","type":"e","own":7,"data_base64":"/w==","datacontenttype":"a/b"}"#;
+const CLOUD_EVENT_TEXT: &str = r#"{"specversion":"1.0","id":"1","source":"/s","type":"e","own":7,"flag":true,
+    "subject":"x","time":"2026-11-27T20:52:26Z","dataschema":"https://s.example","datacontenttype":"application/json",
+    "traceparent":"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01","data":{"n":1}}"#;
+const CLOUD_EVENT_BYTES: &str =
+    r#"{"specversion":"1.0","id":"2","source":"/s","type":"e","datacontenttype":"a/b","data_base64":"/w=="}"#;
 const READER: (&str, &str) = ("authorization", "Bearer reader-token");
 
 #[test]
@@ -72,7 +75,7 @@ fn publish(record: &mut Recorder) {
     post("/publish?topic=c", &binary, "text");
     post("/publish?topic=c", &[CLOUD_EVENT], CLOUD_EVENT_TEXT);
     post("/publish?topic=t&receipt=none", &[], "unread");
-    post("/publish?topic=c", &[CLOUD_EVENT_BATCH], &format!("[{CLOUD_EVENT_TEXT}]"));
+    post("/publish?topic=c", &[CLOUD_EVENT_BATCH], &format!("[{CLOUD_EVENT_TEXT},{CLOUD_EVENT_BYTES}]"));
 }
 
 /// Streams of Durable Streams, at a hub that has them.
@@ -148,7 +151,8 @@ fn subscribe(record: &mut Recorder, hub: &Hub) {
     ok(record.get(&format!("/events?topic=t&before={next}"), &[JSON]));
     ok(record.get("/events?topic=t&since=1h&wait=1s", &[JSON]));
     let batch = ok(record.get("/events?topic=c&from=earliest", &[("accept", CLOUD_EVENT_BATCH.1)])).json();
-    event(record.open(("GET", "/events?topic=c&from=earliest&format=cloudevents", b""), &[NDJSON], "data_base64"));
+    event(record.open(("GET", "/events?topic=c&from=earliest&format=cloudevents", b""), &[NDJSON], "/w=="));
+    ok(record.send("POST", "/events", &[("accept", CLOUD_EVENT_BATCH.1)], br#"{"topics":["c"],"from":"earliest"}"#));
     let one = format!("/events/{}?topic=c", text(&batch[0]["gaplessid"]));
     for accept in [&[][..], &[JSON], &[("accept", CLOUD_EVENT.1)]] {
         ok(record.get(&one, accept));
