@@ -1,0 +1,81 @@
+//! Old data read from the beginning, by one reader and by many at once.
+
+use std::time::{Duration, Instant};
+
+use tokio::{task::spawn_local, time::timeout};
+
+use crate::{
+    append::{SharedStream, all_well, fill},
+    connection::Connection,
+    content::{ARRAY, Content, Shape},
+    door::Stream,
+    servers::Server,
+    support::{report::Report, rounds},
+};
+
+const MB: f64 = 1e6;
+
+/// Bytes of an append of the large stream.
+const LARGE: usize = 16 << 10;
+
+/// Readers at once.
+const MANY: usize = 50;
+
+/// Longest time that the readers may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) const RATE: &str = "read";
+pub(crate) const CPU: &str = "cpu per MB read";
+pub(crate) const TIME: &str = "until all had all";
+
+/// The streams, with the number of appends that they are made of.
+fn streams() -> [(&'static str, Content, u64); 2] {
+    let large = (rounds::sized(100.0, 5.0) * MB) as u64 / LARGE as u64;
+    let small = rounds::sized(10_000, 1_000) / ARRAY;
+    let name = rounds::sized("10,000 messages of JSON", "1,000 messages of JSON");
+    [("100 MB", Content::new(Shape::Text, LARGE), large), (name, Content::new(Shape::Arrays, 100), small)]
+}
+
+/// The names of the cases.
+pub(crate) fn cases() -> Vec<String> {
+    streams().iter().flat_map(|(name, ..)| [1, MANY].map(|readers| case(name, readers))).collect()
+}
+
+fn case(stream: &str, readers: usize) -> String {
+    format!("{stream}, {readers} readers")
+}
+
+/// Measures all cases.
+///
+/// # Errors
+/// What a reader lost.
+pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), String> {
+    for (name, content, appends) in streams() {
+        let (messages, bytes) = (appends * content.messages(), content.bytes());
+        let stream = SharedStream::new(Stream::new(server.kind, format!("catch-up-{bytes}"), &content));
+        fill(server, &stream, appends).await?;
+        // Once for what a server does only at the first time.
+        stream.catch_up(&mut Connection::open(server.address).await?, messages).await?;
+        for readers in [1, MANY] {
+            let mut connections = Vec::new();
+            for _ in 0..readers {
+                connections.push(Connection::open(server.address).await?);
+            }
+            let (before, begun) = (server.used(), Instant::now());
+            let tasks = connections.into_iter().map(|mut connection| {
+                let stream = SharedStream::clone(&stream);
+                spawn_local(async move { stream.catch_up(&mut connection, messages).await })
+            });
+            let case = case(name, readers);
+            let ended = timeout(PATIENCE, all_well(tasks.collect())).await;
+            ended.map_err(|_| format!("{case}: not read in {} s", PATIENCE.as_secs()))??;
+            let (took, cpu) = (begun.elapsed().as_secs_f64(), server.used().since(&before));
+            let megabytes = (readers as u64 * messages * bytes as u64) as f64 / MB;
+            let contender = server.kind.name();
+            report.sample(&case, contender, RATE, megabytes / took, "MB/s");
+            report.sample(&case, contender, CPU, cpu * 1e3 / megabytes, "ms");
+            report.sample(&case, contender, TIME, took * 1e3, "ms");
+        }
+    }
+    Ok(())
+}
