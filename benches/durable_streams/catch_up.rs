@@ -10,7 +10,7 @@ use crate::{
     content::{ARRAY, Content, Shape},
     door::Stream,
     servers::Server,
-    support::{report::Report, rounds},
+    support::{machine, report::Report, rounds},
 };
 
 const MB: f64 = 1e6;
@@ -61,12 +61,22 @@ pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), 
             for _ in 0..readers {
                 connections.push(Connection::open(server.address).await?);
             }
+            let case = case(name, readers);
+            // Node's server answers each reader with a copy of all of it.
+            let needed = 2 * readers as u64 * messages * bytes as u64;
+            if server.kind.is_node() && machine::available_memory() < needed {
+                let gigabytes = needed as f64 / 1e9;
+                report.note(format!(
+                    "{}, {case}: left out, {gigabytes:.0} GB of memory were not free",
+                    server.kind.name()
+                ));
+                continue;
+            }
             let (before, begun) = (server.used(), Instant::now());
             let tasks = connections.into_iter().map(|mut connection| {
                 let stream = SharedStream::clone(&stream);
                 spawn_local(async move { stream.catch_up(&mut connection, messages).await })
             });
-            let case = case(name, readers);
             let ended = timeout(PATIENCE, all_well(tasks.collect())).await;
             ended.map_err(|_| format!("{case}: not read in {} s", PATIENCE.as_secs()))??;
             let (took, cpu) = (begun.elapsed().as_secs_f64(), server.used().since(&before));

@@ -9,7 +9,7 @@ use crate::{
     connection::Connection,
     content::{Content, Shape},
     door::Stream,
-    servers::Server,
+    servers::{Kind, Server},
     support::{report::Report, rounds},
 };
 
@@ -40,33 +40,47 @@ pub(crate) fn case() -> String {
 pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), String> {
     settle().await;
     let before = server.resident();
-    let next = Rc::new(Cell::new(0));
-    let mut tasks = Vec::new();
-    for _ in 0..WRITERS {
-        let mut connection = Connection::open(server.address).await?;
-        let (kind, next) = (server.kind, Rc::clone(&next));
-        tasks.push(spawn_local(async move {
-            loop {
-                let n = next.replace(next.get() + 1);
-                if n >= streams() {
-                    return Ok(());
-                }
-                let stream = Stream::new(kind, format!("memory/{n}"), &Content::new(Shape::Text, BYTES));
-                stream.create(&mut connection).await?;
-                let mut append = stream.append();
-                for _ in 0..MESSAGES {
-                    append.send(&mut connection).await?;
-                }
-            }
-        }));
+    // Node's server, with files, answers an append directly after the creation with 404 now and then.
+    for phase in [Phase::Create, Phase::Append] {
+        let next = Rc::new(Cell::new(0));
+        let mut tasks = Vec::new();
+        for _ in 0..WRITERS {
+            let connection = Connection::open(server.address).await?;
+            tasks.push(spawn_local(write(server.kind, phase, connection, Rc::clone(&next))));
+        }
+        all_well(tasks).await?;
     }
-    all_well(tasks).await?;
     settle().await;
     let (case, name, after) = (case(), server.kind.name(), server.resident());
     report.sample(&case, name, "memory at the start", before / MIB, "MiB");
     report.sample(&case, name, "memory", after / MIB, "MiB");
     report.sample(&case, name, EACH, (after - before) / 1024.0 / streams() as f64, "KiB");
     Ok(())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Create,
+    Append,
+}
+
+/// One writer's part of all streams; `next` is the stream that the next writer takes.
+async fn write(kind: Kind, phase: Phase, mut connection: Connection, next: Rc<Cell<usize>>) -> Result<(), String> {
+    loop {
+        let n = next.replace(next.get() + 1);
+        if n >= streams() {
+            return Ok(());
+        }
+        let stream = Stream::new(kind, format!("memory/{n}"), &Content::new(Shape::Text, BYTES));
+        if phase == Phase::Create {
+            stream.create(&mut connection).await?;
+        } else {
+            let mut append = stream.append();
+            for _ in 0..MESSAGES {
+                append.send(&mut connection).await?;
+            }
+        }
+    }
 }
 
 /// Waits until freed memory is returned and pending work is done.

@@ -57,6 +57,11 @@ impl Kind {
         matches!(self, Self::Sled | Self::Memory | Self::Native)
     }
 
+    /// Whether it is the server in Node.
+    pub(crate) fn is_node(self) -> bool {
+        matches!(self, Self::NodeFile | Self::NodeMemory)
+    }
+
     /// `GAPLESS_BENCH_ONLY="gapless (sled);node (file)"` measures only those.
     pub(crate) fn is_chosen(self) -> bool {
         std::env::var("GAPLESS_BENCH_ONLY").map_or(true, |only| only.split(';').any(|name| name == self.name()))
