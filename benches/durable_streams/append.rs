@@ -1,18 +1,15 @@
 //! Appends in a closed loop: each writer has a stream and a connection of its own, and one append in flight.
 
-use std::{
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::JoinSet;
 
 use crate::{
     connection::Connection,
     content::{Content, Shape},
     door::{Append, Stream},
-    servers::Server,
+    servers::{Server, bounded},
     support::{report::Report, rounds},
 };
 
@@ -21,6 +18,14 @@ pub(crate) type Times = Histogram<u64>;
 
 pub(crate) const RATE: &str = "appends";
 pub(crate) const CPU: &str = "cpu per append";
+
+/// Longest time of a case.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the writers of a case write.
+fn interval() -> Duration {
+    rounds::sized(Duration::from_millis(700), rounds::interval())
+}
 
 /// A case: writers, and what each of them appends.
 pub(crate) struct Case {
@@ -59,33 +64,39 @@ pub(crate) fn cases() -> Vec<Case> {
 /// The first append that failed, or message that was lost.
 pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), String> {
     for (index, case) in cases().iter().enumerate() {
-        let mut writers = Vec::new();
-        for writer in 0..case.writers {
-            let stream =
-                Stream::new(server.kind, format!("append-{index}-{writer}"), &Content::new(case.shape, case.bytes));
-            let mut connection = Connection::open(server.address).await?;
-            stream.create(&mut connection).await?;
-            // What a server does only once for a connection or a stream is not counted.
-            let mut append = stream.append();
-            append.send(&mut connection).await?;
-            writers.push((stream, append, connection));
-        }
-        let (before, begun) = (server.used(), Instant::now());
-        let until = begun + rounds::interval();
-        let tasks = writers
-            .into_iter()
-            .map(|(stream, append, connection)| spawn_local(write(stream, append, connection, until)));
-        let tasks: Vec<JoinHandle<Result<Written, String>>> = tasks.collect();
-        let mut written = Vec::new();
-        for task in tasks {
-            written.push(task.await.expect("no panic")?);
-        }
-        let (took, cpu) = (begun.elapsed(), server.used().since(&before));
-        tell(server, case, &written, took, cpu, report);
-        for Written { stream, append, .. } in written {
-            let mut connection = Connection::open(server.address).await?;
-            stream.catch_up(&mut connection, append.made * stream.content.messages()).await?;
-        }
+        let outcome = bounded(PATIENCE, measure_case(server, index, case, report)).await;
+        server.judge(&case.name, outcome, report)?;
+    }
+    Ok(())
+}
+
+async fn measure_case(server: &Server, index: usize, case: &Case, report: &mut Report) -> Result<(), String> {
+    let mut writers = Vec::new();
+    for writer in 0..case.writers {
+        let stream =
+            Stream::new(server.kind, format!("append-{index}-{writer}"), &Content::new(case.shape, case.bytes));
+        let mut connection = Connection::open(server.address).await?;
+        stream.create(&mut connection).await?;
+        // What a server does only once for a connection or a stream is not counted.
+        let mut append = stream.append();
+        append.send(&mut connection).await?;
+        writers.push((stream, append, connection));
+    }
+    let (before, begun) = (server.used(), Instant::now());
+    let until = begun + interval();
+    let mut tasks = JoinSet::new();
+    for (stream, append, connection) in writers {
+        tasks.spawn_local(write(stream, append, connection, until));
+    }
+    let mut written = Vec::new();
+    while let Some(task) = tasks.join_next().await {
+        written.push(task.expect("no panic")?);
+    }
+    let (took, cpu) = (begun.elapsed(), server.used().since(&before));
+    tell(server, case, &written, took, cpu, report);
+    for Written { stream, append, .. } in written {
+        let mut connection = Connection::open(server.address).await?;
+        stream.catch_up(&mut connection, append.made * stream.content.messages()).await?;
     }
     Ok(())
 }
@@ -143,16 +154,13 @@ pub(crate) async fn fill(server: &Server, stream: &Stream, appends: u64) -> Resu
     Ok(())
 }
 
-/// The result of all `tasks`.
+/// The result of all `tasks`; the others end at the first one that fails.
 ///
 /// # Errors
 /// That of the first one that failed.
-pub(crate) async fn all_well(tasks: Vec<JoinHandle<Result<(), String>>>) -> Result<(), String> {
-    for task in tasks {
-        task.await.expect("no panic")?;
+pub(crate) async fn all_well(mut tasks: JoinSet<Result<(), String>>) -> Result<(), String> {
+    while let Some(task) = tasks.join_next().await {
+        task.expect("no panic")?;
     }
     Ok(())
 }
-
-/// The same stream for several tasks.
-pub(crate) type SharedStream = Rc<Stream>;

@@ -1,15 +1,18 @@
 //! Old data read from the beginning, by one reader and by many at once.
 
-use std::time::{Duration, Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use tokio::{task::spawn_local, time::timeout};
+use tokio::task::JoinSet;
 
 use crate::{
-    append::{SharedStream, all_well, fill},
+    append::{all_well, fill},
     connection::Connection,
     content::{ARRAY, Content, Shape},
     door::Stream,
-    servers::Server,
+    servers::{Server, bounded},
     support::{machine, report::Report, rounds},
 };
 
@@ -21,7 +24,7 @@ const LARGE: usize = 16 << 10;
 /// Readers at once.
 const MANY: usize = 50;
 
-/// Longest time that the readers may take.
+/// Longest time of a case.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const RATE: &str = "read";
@@ -51,41 +54,50 @@ fn case(stream: &str, readers: usize) -> String {
 /// What a reader lost.
 pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), String> {
     for (name, content, appends) in streams() {
-        let (messages, bytes) = (appends * content.messages(), content.bytes());
-        let stream = SharedStream::new(Stream::new(server.kind, format!("catch-up-{bytes}"), &content));
-        fill(server, &stream, appends).await?;
+        let messages = appends * content.messages();
+        let stream = Rc::new(Stream::new(server.kind, format!("catch-up-{}", content.bytes()), &content));
+        bounded(PATIENCE, fill(server, &stream, appends)).await?;
         // Once for what a server does only at the first time.
         stream.catch_up(&mut Connection::open(server.address).await?, messages).await?;
         for readers in [1, MANY] {
-            let mut connections = Vec::new();
-            for _ in 0..readers {
-                connections.push(Connection::open(server.address).await?);
-            }
             let case = case(name, readers);
             // Node's server answers each reader with a copy of all of it.
-            let needed = 2 * readers as u64 * messages * bytes as u64;
-            if server.kind.is_node() && machine::available_memory() < needed {
-                let gigabytes = needed as f64 / 1e9;
-                report.note(format!(
-                    "{}, {case}: left out, {gigabytes:.0} GB of memory were not free",
-                    server.kind.name()
-                ));
-                continue;
-            }
-            let (before, begun) = (server.used(), Instant::now());
-            let tasks = connections.into_iter().map(|mut connection| {
-                let stream = SharedStream::clone(&stream);
-                spawn_local(async move { stream.catch_up(&mut connection, messages).await })
-            });
-            let ended = timeout(PATIENCE, all_well(tasks.collect())).await;
-            ended.map_err(|_| format!("{case}: not read in {} s", PATIENCE.as_secs()))??;
-            let (took, cpu) = (begun.elapsed().as_secs_f64(), server.used().since(&before));
-            let megabytes = (readers as u64 * messages * bytes as u64) as f64 / MB;
-            let contender = server.kind.name();
-            report.sample(&case, contender, RATE, megabytes / took, "MB/s");
-            report.sample(&case, contender, CPU, cpu * 1e3 / megabytes, "ms");
-            report.sample(&case, contender, TIME, took * 1e3, "ms");
+            let needed = 2 * readers as u64 * messages * content.bytes() as u64;
+            let outcome = if server.kind.is_node() && machine::available_memory() < needed {
+                Err(format!("left out, {:.0} GB of memory were not free", needed as f64 / 1e9))
+            } else {
+                bounded(PATIENCE, measure_case(server, &stream, messages, readers, &case, report)).await
+            };
+            server.judge(&case, outcome, report)?;
         }
     }
+    Ok(())
+}
+
+async fn measure_case(
+    server: &Server,
+    stream: &Rc<Stream>,
+    messages: u64,
+    readers: usize,
+    case: &str,
+    report: &mut Report,
+) -> Result<(), String> {
+    let mut connections = Vec::new();
+    for _ in 0..readers {
+        connections.push(Connection::open(server.address).await?);
+    }
+    let (before, begun) = (server.used(), Instant::now());
+    let mut tasks = JoinSet::new();
+    for mut connection in connections {
+        let stream = Rc::clone(stream);
+        tasks.spawn_local(async move { stream.catch_up(&mut connection, messages).await });
+    }
+    all_well(tasks).await?;
+    let (took, cpu) = (begun.elapsed().as_secs_f64(), server.used().since(&before));
+    let megabytes = (readers as u64 * messages * stream.content.bytes() as u64) as f64 / MB;
+    let contender = server.kind.name();
+    report.sample(case, contender, RATE, megabytes / took, "MB/s");
+    report.sample(case, contender, CPU, cpu * 1e3 / megabytes, "ms");
+    report.sample(case, contender, TIME, took * 1e3, "ms");
     Ok(())
 }

@@ -129,7 +129,8 @@ impl Connection {
             return Ok(head);
         }
         let body = self.body().await.unwrap_or_default();
-        Err(format!("refused: {}{}", head.text, String::from_utf8_lossy(&body)))
+        let (status, _) = head.text.split_once("\r\n").unwrap_or((&head.text, ""));
+        Err(format!("refused: {status}: {}", String::from_utf8_lossy(&body)))
     }
 
     /// Waits for more of the body and passes it to `each`. Returns whether the body goes on.

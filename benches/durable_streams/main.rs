@@ -34,11 +34,11 @@ mod support;
 use std::process::Command;
 
 use support::{
-    block_on,
     machine::{self, CpuRole},
     report::{Better, Compare, Report},
     rounds,
 };
+use tokio::{runtime, task::LocalSet};
 
 use crate::servers::{Kind, Server};
 
@@ -98,6 +98,7 @@ fn main() {
     }
     rounds::raise_limit(2_000);
     machine::pin(CpuRole::Load);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut report = Report::new("durable_streams");
     let mut is_whole = true;
     for part in Part::ALL.into_iter().filter(|part| part.is_chosen()) {
@@ -108,13 +109,21 @@ fn main() {
             kinds.retain(|kind| {
                 // Progress, because a bench takes minutes.
                 eprintln!("durable_streams: {}: round {round}: {}", part.name(), kind.name());
-                let outcome = Server::start(*kind).and_then(|server| block_on(part.measure(&server, &mut report)));
-                let Err(error) = outcome else { return true };
-                let what = format!("{}, {}: {error}", kind.name(), part.name());
-                assert!(!kind.is_ours(), "{what}");
-                report.note(what);
-                is_whole = false;
-                false
+                let started = Server::start(*kind).map_err(|error| format!("{}: {error}", kind.name()));
+                let server = match started {
+                    Err(error) if !kind.is_ours() => {
+                        report.note(error);
+                        is_whole = false;
+                        return false;
+                    }
+                    started => started.expect("the hub starts"),
+                };
+                // Each case has its bound.
+                let outcome = LocalSet::new().block_on(&runtime, part.measure(&server, &mut report));
+                let judged = server.judge(part.name(), outcome, &mut report);
+                is_whole &= !server.has_failed();
+                judged.unwrap_or_else(|error| panic!("{}, {}: {error}", kind.name(), part.name()));
+                true
             });
         }
     }

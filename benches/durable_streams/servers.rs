@@ -1,11 +1,14 @@
 //! The servers of Durable Streams, each with the durability that it can have, and the hub's own door beside.
 
 use std::{
+    cell::Cell,
     net::SocketAddr,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::support::{
     child::{self, ChildProcess, free_ports, local},
@@ -13,6 +16,7 @@ use crate::support::{
     directory,
     machine::{self, CpuRole},
     process::{self, Used},
+    report::Report,
 };
 
 /// A server, and how durable its appends are.
@@ -109,12 +113,21 @@ impl Kind {
     }
 }
 
+/// The result of a case, within `patience`.
+///
+/// # Errors
+/// Those of `work`, or that it takes longer.
+pub(crate) async fn bounded(patience: Duration, work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    timeout(patience, work).await.unwrap_or_else(|_| Err(format!("not done in {} s", patience.as_secs())))
+}
+
 /// A running server; stopped when dropped.
 pub(crate) struct Server {
     pub(crate) kind: Kind,
     pub(crate) address: SocketAddr,
     process: ChildProcess,
     _dir: TempDir,
+    has_failed: Cell<bool>,
 }
 
 impl Server {
@@ -132,7 +145,24 @@ impl Server {
         let mut process = started?;
         let address = process.address(Some(local(port))).expect("it is known");
         process.listens(address, child::PATIENCE)?;
-        Ok(Self { kind, address, process, _dir: dir })
+        Ok(Self { kind, address, process, _dir: dir, has_failed: Cell::new(false) })
+    }
+
+    /// Passes a fault of the hub on, and notes one of another server, which goes on with the next case.
+    pub(crate) fn judge(&self, case: &str, outcome: Result<(), String>, report: &mut Report) -> Result<(), String> {
+        match outcome {
+            Err(error) if !self.kind.is_ours() => {
+                report.note(format!("{}, {case}: {error}", self.kind.name()));
+                self.has_failed.set(true);
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether a fault was noted.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.get()
     }
 
     /// CPU time used so far.
