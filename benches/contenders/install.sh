@@ -54,13 +54,15 @@ if [ "$($root/litellm/bin/python -m pip list --format=freeze 2>/dev/null | grep 
     complain "litellm cannot be installed"
 fi
 
-# From npm: resumable-stream and the client of Redis that it needs, for our server around them.
-resumable=benches/contenders/resumable
-if ! cmp -s $resumable/package-lock.json $resumable/node_modules/.installed; then
-  if have npm && npm --prefix $resumable ci --ignore-scripts --loglevel=error; then
-    cp $resumable/package-lock.json $resumable/node_modules/.installed
+# From npm: resumable-stream and the client of Redis that it needs, and the reference server of Durable Streams, each for our
+# server around it.
+for name in resumable durable_streams; do
+  dir=benches/contenders/$name
+  cmp -s $dir/package-lock.json $dir/node_modules/.installed && continue
+  if have npm && npm --prefix $dir ci --ignore-scripts --loglevel=error; then
+    cp $dir/package-lock.json $dir/node_modules/.installed
   else
-    complain "resumable-stream cannot be installed"
+    complain "what $dir/package.json lists cannot be installed"
   fi
-fi
+done
 exit 0

@@ -40,14 +40,29 @@ thread_local! {
     };
 }
 
+/// Bytes of memory that a process could take now.
+pub(crate) fn available_memory() -> u64 {
+    memory("MemAvailable") << 10
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The value of a line of one of proc(5)'s tables.
+fn field(text: &str, name: &str) -> String {
+    let line = text.lines().find(|line| line.starts_with(name));
+    line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, value)| value.trim().to_owned())
+}
+
+/// Of the machine, in KiB.
+fn memory(name: &str) -> u64 {
+    field(&read("/proc/meminfo"), name).trim_end_matches(" kB").parse().unwrap_or_default()
+}
+
 /// The machine on which the figures were measured.
 pub(crate) fn description() -> Value {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(':')).map_or(String::new(), |(_, value)| value.trim().to_owned())
-    };
-    let kib: u64 = field(&read("/proc/meminfo"), "MemTotal").trim_end_matches(" kB").parse().unwrap_or_default();
+    let kib = memory("MemTotal");
     json!({
         "cpu": field(&read("/proc/cpuinfo"), "model name"),
         "cores": ALLOWED.with(Vec::len).max(available_parallelism().map_or(1, usize::from)),

@@ -1,8 +1,15 @@
 //! Bounds, each reached and told.
 
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpStream},
+};
+
+use socket2::{Domain, Socket, Type};
+
 use crate::{
-    stream::{BYTES, JSON, PROTOCOL, ProducerHeaders, Stream, TEXT},
-    support::{assert_problem, hub::Hub, wire::Upload},
+    stream::{BYTES, JSON, PROTOCOL, ProducerHeaders, Stream, TEXT, next_offset},
+    support::{assert_problem, eventually, hub::Hub, wire::Upload},
 };
 
 /// As `chain::MAX_DEPTH`.
@@ -84,6 +91,60 @@ fn an_append_larger_than_an_event_is_several_events_of_one_commit() {
         hub.kill();
         hub = hub.again();
     }
+}
+
+#[test]
+fn a_response_ends_where_a_page_of_the_log_does() {
+    // So readers that were sent different amounts go on with the same pages, which the hub caches.
+    let hub = Hub::start_with(&[&PROTOCOL[..], &["--stream-page-bytes", "700KiB"]].concat());
+    let stream = Stream::create(&hub, "s", JSON);
+    let message = format!("\"{}\"", "x".repeat(998));
+    let whole = format!("[{}]", vec![&*message; 3000].join(","));
+    stream.append(JSON, &whole);
+    let (mut offset, mut sizes) = ("-1".to_owned(), Vec::new());
+    loop {
+        let answer = stream.get(&format!("?offset={offset}"));
+        sizes.push(answer.body.len());
+        if answer.headers.get("stream-up-to-date") == Some("true") {
+            break;
+        }
+        offset = next_offset(&answer);
+    }
+    // Two whole pages of the log are more than a response may have.
+    let (_, others) = sizes.split_last().expect("some");
+    assert!(others.iter().all(|size| *size <= 700 << 10), "{sizes:?}");
+    assert_eq!(sizes.iter().sum::<usize>(), whole.len() + sizes.len() - 1, "each begins an array: {sizes:?}");
+}
+
+/// A connection whose client reads nothing, with a small receive buffer.
+fn unread(hub: SocketAddr, request: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a socket");
+    socket.connect(&hub.into()).expect("the hub accepts");
+    let mut socket: TcpStream = socket.into();
+    socket.write_all(request.as_bytes()).expect("the hub reads");
+    socket
+}
+
+#[test]
+fn responses_that_nobody_reads_leave_room_for_others() {
+    // The kernel takes at most 2.6 MB of a response that nobody reads, so the hub keeps the whole event.
+    let hub = Hub::start_with(&[&PROTOCOL[..], &["--publish-event-bytes", "4MiB"]].concat());
+    let [large, small] = ["large", "small"].map(|name| Stream::create(&hub, name, BYTES));
+    large.append(BYTES, vec![b'x'; 4 << 20]);
+    small.append(BYTES, "x");
+    let request = format!("GET {}?offset=-1 HTTP/1.1\r\nhost: localhost\r\n\r\n", large.path);
+    let mut responses = Vec::new();
+    eventually("the address has its share", || {
+        responses.push(unread(hub.address, &request));
+        large.get("?offset=-1").status == 429
+    });
+    assert!(responses.len() < 16, "{}", responses.len());
+    let problem = assert_problem(&large.get("?offset=-1"), 429, "over-capacity");
+    assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("have not read")), "{problem}");
+    assert_eq!(small.get("?offset=-1").status, 200, "a small one goes through");
+    drop(responses);
+    eventually("they are gone", || large.get("?offset=-1").status == 200);
 }
 
 #[test]

@@ -86,6 +86,7 @@ const AGAIN: &str = "## Again\n\n```console\n$ make bench                       
     $ make soak                         # the half hour of `sustained`, and this document\n\
     $ cargo bench --bench fan_out       # one question\n\
     $ cargo bench --bench peers         # beside Mercure and Centrifugo: about half an hour\n\
+    $ cargo bench --bench durable_streams   # beside the servers of Durable Streams: about ten minutes\n\
     $ make report                       # this document from target/bench/*.json; of other benches, what it told before\n```\n\n";
 
 fn targets(out: &mut String, entries: &[Entry<'_>]) {

@@ -87,7 +87,7 @@ impl Bench {
 }
 
 /// The order of the benches; others follow by name.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "fan_out",
     "idle",
     "replay",
@@ -98,6 +98,7 @@ const ORDER: [&str; 16] = [
     "peers",
     "jetstream",
     "relay",
+    "durable_streams",
     "resume",
     "topics",
     "quiet",

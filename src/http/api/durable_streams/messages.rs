@@ -16,11 +16,11 @@ pub fn split(body: &Bytes) -> Result<Vec<Bytes>, Problem> {
     let invalid = |error: serde_json::Error| {
         Problem::new(Code::BodyInvalid, format!("the stream's messages are JSON, and the body is not: {error}"))
     };
-    let whole: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
-    if !whole.get().starts_with('[') {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        let whole: &RawValue = serde_json::from_slice(body).map_err(invalid)?;
         return Ok(vec![body.slice_ref(whole.get().as_bytes())]);
     }
-    let elements: Vec<&RawValue> = serde_json::from_str(whole.get()).map_err(invalid)?;
+    let elements: Vec<&RawValue> = serde_json::from_slice(body).map_err(invalid)?;
     if elements.len() > MAX_EVENTS {
         let detail =
             format!("the array has {} messages; one request takes at most {MAX_EVENTS}: split it", elements.len());
@@ -57,7 +57,9 @@ mod tests {
         for body in ["", "{", "[1,]", "1 2", "[1]x", "\u{feff}1"] {
             assert_eq!(of(body).expect_err(body).code, Code::BodyInvalid);
         }
-        assert_eq!(split(&Bytes::from_static(b"\"\xff\"")).expect_err("no text").code, Code::BodyInvalid);
+        for body in [&b"\"\xff\""[..], b"[\"\xff\"]", b"[1]\xff", b"\x0c[1]"] {
+            assert_eq!(split(&Bytes::from_static(body)).expect_err("no text").code, Code::BodyInvalid);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! An offset is `<seq>_<tag>`, both of 16 decimal digits, so that offsets sort as text as the positions do. The tag is of
 //! the epoch: an offset of another store is told from one of this.
 
-use std::{cmp::Ordering, fmt};
+use std::{cell::Cell, cmp::Ordering, fmt};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -76,7 +76,24 @@ fn number(text: &str) -> Option<u64> {
     (text.len() == DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
+thread_local! {
+    /// The epoch whose tag was computed last, which nearly always is the only one.
+    static LAST_TAG: Cell<Option<(Epoch, u64)>> = const { Cell::new(None) };
+}
+
+/// The tag of an epoch. Every response tells offsets, and every event of an event stream three of them.
 fn tag_of(epoch: Epoch) -> u64 {
+    if let Some((last, tag)) = LAST_TAG.get()
+        && last == epoch
+    {
+        return tag;
+    }
+    let tag = digest_of(epoch);
+    LAST_TAG.set(Some((epoch, tag)));
+    tag
+}
+
+fn digest_of(epoch: Epoch) -> u64 {
     let digest = digest(&SHA256, epoch.to_string().as_bytes());
     let first = digest.as_ref().first_chunk().expect("32 bytes");
     u64::from_be_bytes(*first) % LIMIT

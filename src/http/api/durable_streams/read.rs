@@ -246,13 +246,25 @@ async fn read(
                 break;
             }
             Some(ChainItem::Events(batch)) => {
+                let size = |frame: &Frame| frame.event.new.data.len() + 1;
+                let whole: usize = batch.iter().map(|frame| size(frame)).sum();
+                // A response ends where a page of the log does, so that its reader goes on with a page that others read, too.
+                if bytes + whole <= PAGE_BYTES && permit.grow(whole).is_ok() {
+                    bytes += whole;
+                    frames.extend(batch);
+                    continue;
+                }
+                if !frames.is_empty() {
+                    break;
+                }
+                // There is no room for all of the first page.
                 for frame in batch {
-                    let size = frame.event.new.data.len() + 1;
+                    let size = size(&frame);
                     if !frames.is_empty() && (bytes + size > PAGE_BYTES || permit.grow(size).is_err()) {
                         break 'reading;
                     }
                     if frames.is_empty() {
-                        permit.grow(size).map_err(Problem::from)?;
+                        permit.grow(size).map_err(|_| out_of_memory())?;
                     }
                     bytes += size;
                     frames.push(frame);
@@ -277,6 +289,13 @@ async fn read(
         Problem::new(Code::StoreUnavailable, "the stream cannot be read now; retry with the same offset")
     })?;
     Ok(ReadPage { frames, next: EventId { seq: next, ..view.tail }, up_to_date, ended, permit })
+}
+
+/// 429: not even one event has room.
+fn out_of_memory() -> Problem {
+    let detail = "the memory for responses is full of those that this client, or others, have not read yet; read them, then \
+                  send the request again";
+    Problem::new(Code::OverCapacity, detail)
 }
 
 /// The data of a page.

@@ -21,9 +21,10 @@ use super::{
     headers,
     lead::{CharacterLead, LEAD_BYTES, LeadReading},
     offset::{Offset, ReadOffset},
+    pair_cache,
     refusal::StreamRefusal,
     sse_encoder::{ReaderPosition, SseEncoder},
-    state::{DurableStreams, FoundStream, StreamSnapshot},
+    state::{DurableStreams, StreamSnapshot},
 };
 use crate::{
     engine::ReadError,
@@ -273,7 +274,7 @@ impl SseBody {
             if frame.event.new.name.is_removed() {
                 self.encoder.control(out, position);
             } else {
-                self.encoder.pair(out, frame.event.new.data.bytes(), position);
+                pair_cache::write(out, &mut self.encoder, frame, position);
             }
             self.told_end = at_end;
             if position.closed {
@@ -322,11 +323,7 @@ impl SseBody {
 
     /// Looks up the end of the stream; false when it is gone.
     fn look(&mut self) -> bool {
-        match self.streams.find_kept(&self.view.topic) {
-            FoundStream::Open(view) => self.view = view,
-            FoundStream::Deleted(_) | FoundStream::Missing => return false,
-        }
-        true
+        self.streams.renew(&mut self.view)
     }
 
     fn reader_position(&self, at_end: bool) -> ReaderPosition {

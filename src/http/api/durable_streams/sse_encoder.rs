@@ -42,6 +42,24 @@ impl SseEncoder {
         Self { format, cursor, incomplete: Vec::new() }
     }
 
+    /// The format of the data.
+    #[must_use]
+    pub fn format(&self) -> DataFormat {
+        self.format
+    }
+
+    /// The value of `streamCursor`.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// Whether the beginning of a character waits for its rest.
+    #[must_use]
+    pub fn is_within_character(&self) -> bool {
+        !self.incomplete.is_empty()
+    }
+
     /// Whether data begins within a character whose beginning this encoder has not seen.
     #[must_use]
     pub fn continues_character(&self, data: &[u8]) -> bool {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::{ReadError, TopicQuery},
-    event::{EventId, Metadata, Millis, Seq, TopicName, metadata::DURABLE_STREAMS},
+    event::{Epoch, EventId, Metadata, Millis, Seq, TopicName, metadata::DURABLE_STREAMS},
     hub::Hub,
 };
 
@@ -123,6 +123,22 @@ impl DurableStreams {
         self.registry.forks(source).iter().any(is_fork)
     }
 
+    /// Brings a snapshot of an open stream up to date, also when its lifetime is over and it was not deleted yet. False, and
+    /// nothing changes, when it is gone.
+    #[must_use]
+    pub fn renew(&self, view: &mut StreamSnapshot) -> bool {
+        let Some(facts) = self.hub.topic(&view.topic) else { return false };
+        if facts.metadata == view.metadata && facts.last.is_some() {
+            // So the definition, which takes longer to read than an event to be sent, has not changed either.
+            view.tail = tail(self.hub.epoch(), facts.last, &view.definition);
+            view.closed = facts.closed;
+            return !view.definition.deleted;
+        }
+        let FoundStream::Open(now) = self.find_kept(&view.topic) else { return false };
+        *view = now;
+        true
+    }
+
     /// The stream of a topic, also one whose lifetime is over and that was not deleted yet.
     #[must_use]
     pub fn find_kept(&self, topic: &TopicName) -> FoundStream {
@@ -131,8 +147,7 @@ impl DurableStreams {
         if definition.starts_with_events && facts.last.is_none() {
             return FoundStream::Missing;
         }
-        let inherited = definition.fork.as_ref().map_or(Seq::ZERO, ForkOrigin::through);
-        let tail = EventId { epoch: self.hub.epoch(), seq: facts.last.unwrap_or_default().max(inherited) };
+        let tail = tail(self.hub.epoch(), facts.last, &definition);
         let deleted = definition.deleted;
         let view =
             StreamSnapshot { topic: topic.clone(), definition, metadata: facts.metadata, tail, closed: facts.closed };
@@ -152,6 +167,12 @@ impl StreamSnapshot {
     pub fn format(&self) -> DataFormat {
         DataFormat::of(&self.definition.content_type)
     }
+}
+
+/// The end of a stream whose topic has this newest position.
+fn tail(epoch: Epoch, last: Option<Seq>, definition: &StreamDefinition) -> EventId {
+    let inherited = definition.fork.as_ref().map_or(Seq::ZERO, ForkOrigin::through);
+    EventId { epoch, seq: last.unwrap_or_default().max(inherited) }
 }
 
 /// The machine's time.
