@@ -61,6 +61,9 @@ pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), 
         stream.catch_up(&mut Connection::open(server.address).await?, messages).await?;
         for readers in [1, MANY] {
             let case = case(name, readers);
+            if server.has_failed(&case) {
+                continue;
+            }
             // Node's server answers each reader with a copy of all of it.
             let needed = 2 * readers as u64 * messages * content.bytes() as u64;
             let outcome = if server.kind.is_node() && machine::available_memory() < needed {

@@ -24,10 +24,8 @@ pub(crate) const EACH: &str = "memory per stream";
 /// Longest time until all streams are there, and until all have their messages.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Writers at once. Of more than 100 files, Node's server closes some that it is writing to.
-fn writers(kind: Kind) -> usize {
-    if kind == Kind::NodeFile { 1 } else { 32 }
-}
+/// Writers at once.
+const WRITERS: usize = 32;
 
 fn streams() -> usize {
     rounds::sized(10_000, 200)
@@ -48,7 +46,7 @@ pub(crate) async fn measure(server: &Server, report: &mut Report) -> Result<(), 
     for phase in [Phase::Create, Phase::Append] {
         let next = Rc::new(Cell::new(0));
         let mut tasks = JoinSet::new();
-        for _ in 0..writers(server.kind) {
+        for _ in 0..WRITERS {
             let connection = Connection::open(server.address).await?;
             tasks.spawn_local(write(server.kind, phase, connection, Rc::clone(&next)));
         }

@@ -1,9 +1,11 @@
 //! The servers of Durable Streams, each with the durability that it can have, and the hub's own door beside.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
+    collections::BTreeSet,
     net::SocketAddr,
     process::{Command, Stdio},
+    rc::Rc,
     time::Duration,
 };
 
@@ -127,7 +129,18 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     process: ChildProcess,
     _dir: TempDir,
-    has_failed: Cell<bool>,
+    failures: Failures,
+}
+
+/// The cases in which a server, other than the hub, has failed. They are not measured again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Failures(Rc<RefCell<BTreeSet<(&'static str, String)>>>);
+
+impl Failures {
+    /// Whether there are none.
+    pub(crate) fn none(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
 }
 
 impl Server {
@@ -135,7 +148,7 @@ impl Server {
     ///
     /// # Errors
     /// Why it cannot be started here.
-    pub(crate) fn start(kind: Kind) -> Result<Self, String> {
+    pub(crate) fn start(kind: Kind, failures: &Failures) -> Result<Self, String> {
         let dir = directory();
         let [port, _] = free_ports();
         let mut command = kind.command(&dir, port)?;
@@ -145,7 +158,7 @@ impl Server {
         let mut process = started?;
         let address = process.address(Some(local(port))).expect("it is known");
         process.listens(address, child::PATIENCE)?;
-        Ok(Self { kind, address, process, _dir: dir, has_failed: Cell::new(false) })
+        Ok(Self { kind, address, process, _dir: dir, failures: failures.clone() })
     }
 
     /// Passes a fault of the hub on, and notes one of another server, which goes on with the next case.
@@ -153,16 +166,16 @@ impl Server {
         match outcome {
             Err(error) if !self.kind.is_ours() => {
                 report.note(format!("{}, {case}: {error}", self.kind.name()));
-                self.has_failed.set(true);
+                self.failures.0.borrow_mut().insert((self.kind.name(), case.to_owned()));
                 Ok(())
             }
             outcome => outcome,
         }
     }
 
-    /// Whether a fault was noted.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed.get()
+    /// Whether it has failed in this case before.
+    pub(crate) fn has_failed(&self, case: &str) -> bool {
+        self.failures.0.borrow().contains(&(self.kind.name(), case.to_owned()))
     }
 
     /// CPU time used so far.
