@@ -25,6 +25,7 @@ use crate::{
     },
     hub::{
         Hub,
+        batch::FrameBatch,
         frame::Frame,
         subscription::{Delivery, Gap, Start, Subscription},
     },
@@ -61,11 +62,43 @@ enum ReaderState {
     Over,
 }
 
+/// Events that were read together, in order: a batch, or the beginning of one. At least one.
+#[derive(Debug, Clone)]
+pub struct ChainEvents {
+    batch: Arc<FrameBatch>,
+    count: usize,
+}
+
+impl From<Arc<FrameBatch>> for ChainEvents {
+    fn from(batch: Arc<FrameBatch>) -> Self {
+        Self { count: batch.frames().len(), batch }
+    }
+}
+
+impl ChainEvents {
+    /// The events.
+    #[must_use]
+    pub fn frames(&self) -> &[Arc<Frame>] {
+        &self.batch.frames()[..self.count]
+    }
+
+    /// Keeps the first `count` events.
+    pub fn truncate(&mut self, count: usize) {
+        self.count = self.count.min(count);
+    }
+
+    /// The batch, if these are all of its events.
+    #[must_use]
+    pub fn whole_batch(&self) -> Option<&FrameBatch> {
+        (self.count == self.batch.frames().len()).then_some(&*self.batch)
+    }
+}
+
 /// What a reader reads next.
 #[derive(Debug, Clone)]
 pub enum ChainItem {
     /// Events, in order.
-    Events(Vec<Arc<Frame>>),
+    Events(ChainEvents),
     /// Events after the position are gone.
     Gap(Gap),
     /// The stream takes no more events, and all were read.
@@ -160,17 +193,18 @@ impl ChainReader {
                     (Poll::Pending, _) => return Poll::Pending,
                     (Poll::Ready(Delivery::Events(batch)), Some(through)) => {
                         let is_over = batch.last() >= through;
-                        let kept = batch.frames().iter().filter(|frame| frame.id.seq <= through);
-                        let kept: Vec<_> = kept.cloned().collect();
+                        let kept = batch.frames().partition_point(|frame| frame.id.seq <= through);
                         if is_over {
                             self.next_run();
                         }
-                        if !kept.is_empty() {
-                            return Poll::Ready(ChainItem::Events(kept));
+                        if kept > 0 {
+                            let mut events = ChainEvents::from(batch);
+                            events.truncate(kept);
+                            return Poll::Ready(ChainItem::Events(events));
                         }
                     }
                     (Poll::Ready(Delivery::Events(batch)), None) => {
-                        return Poll::Ready(ChainItem::Events(batch.frames().to_vec()));
+                        return Poll::Ready(ChainItem::Events(batch.into()));
                     }
                     (Poll::Ready(Delivery::Gap(gap)), _) => return Poll::Ready(ChainItem::Gap(gap)),
                     (Poll::Ready(Delivery::End(_)), _) => {}
@@ -264,8 +298,8 @@ pub async fn each_event(
         });
         match item.await {
             None | Some(ChainItem::Ended) => return Ok(()),
-            Some(ChainItem::Events(frames)) => {
-                for frame in frames.iter().filter(|frame| !frame.event.new.name.is_removed()) {
+            Some(ChainItem::Events(events)) => {
+                for frame in events.frames().iter().filter(|frame| !frame.event.new.name.is_removed()) {
                     if each(&frame.event).is_break() {
                         return Ok(());
                     }

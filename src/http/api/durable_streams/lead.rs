@@ -80,8 +80,8 @@ impl CharacterLead {
     /// Whether an item has the first data, and that begins within a character.
     fn is_within_character(&mut self, item: &ChainItem, encoder: &SseEncoder) -> bool {
         let first = match item {
-            ChainItem::Events(frames) => {
-                let mut all = frames.iter().map(|frame| &frame.event.new);
+            ChainItem::Events(events) => {
+                let mut all = events.frames().iter().map(|frame| &frame.event.new);
                 all.find(|new| !new.name.is_removed() && !new.data.is_empty())
             }
             // What follows does not continue what was read before.

@@ -10,7 +10,7 @@
 //! | [`definition`] | what a stream was created with, as metadata of its topic |
 //! | `create`, `append`, `read`, `removal` | `PUT`, `POST`, `GET` and `HEAD`, `DELETE` |
 //! | `sse`, [`sse_encoder`] | a stream as it comes |
-//! | [`pair_cache`] | the bytes that many readers are sent |
+//! | [`pair_cache`], [`page_body`] | the bytes that many readers are sent |
 //! | [`lead`] | the beginning of a character that two appends have cut |
 //! | `chain` | reads a stream and what it has from its sources |
 //! | `fork` | where a fork begins |
@@ -55,6 +55,7 @@ pub mod lifetime;
 pub mod lookup;
 pub mod messages;
 pub mod offset;
+pub mod page_body;
 pub mod pair_cache;
 pub mod paths;
 pub mod present_state;

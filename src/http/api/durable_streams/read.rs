@@ -2,20 +2,19 @@
 
 use std::{
     future::{Future, poll_fn},
-    sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 
 use super::{
-    chain::{self, ChainItem, ChainReader},
+    chain::{self, ChainEvents, ChainItem, ChainReader},
     content_type::{self, DataFormat},
     context::StreamContext,
     cursor, headers, lookup,
     offset::{Offset, ReadOffset},
+    page_body::{self, PageEvents},
     refusal::StreamRefusal,
     sse,
     state::{FoundStream, StreamSnapshot, now},
@@ -31,7 +30,7 @@ use crate::{
         },
         net::response::{Response, full},
     },
-    hub::{frame::Frame, subscription::Gap},
+    hub::subscription::Gap,
     quota::memory::BodyPermit,
 };
 
@@ -51,7 +50,7 @@ enum ReadMode {
 
 /// What was read for one response.
 struct ReadPage {
-    frames: Vec<Arc<Frame>>,
+    events: PageEvents,
     /// The position after it.
     next: EventId,
     /// Nothing was left when it was read.
@@ -132,14 +131,14 @@ pub async fn handle(
     if mode == ReadMode::CatchUp && matches(head, &etag) {
         return Ok(not_modified(&etag));
     }
-    let is_empty = page.frames.is_empty();
+    let is_empty = page.events.is_empty();
     let (next, up_to_date) = (page.next, page.up_to_date);
     let mut response = if is_empty && mode == ReadMode::LongPoll {
         let mut response = Response::new(full(""));
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     } else {
-        let mut response = Response::new(full(body(view.format(), page)));
+        let mut response = Response::new(full(page_body::body(view.format(), page.events, page.permit)));
         let head = response.headers_mut();
         head.insert(header::CONTENT_TYPE, content_type::header_value(&view.definition.content_type));
         head.insert(header::ETAG, etag);
@@ -200,13 +199,14 @@ async fn read(
     let selection = Selection::from(view.topic.clone());
     let deadline = tokio::time::sleep(wait);
     tokio::pin!(deadline);
-    let (mut frames, mut bytes): (Vec<Arc<Frame>>, _) = (Vec::new(), 0);
+    let (mut pages, mut bytes): (Vec<ChainEvents>, _) = (Vec::new(), 0);
+    let format = view.format();
     let (mut up_to_date, mut ended) = (false, false);
     let mut removals = shard.hub.removals();
     // The registration of the feed that is followed: it wakes this task.
     let mut handle = None;
-    'reading: while bytes < PAGE_BYTES {
-        if frames.is_empty() {
+    while bytes < PAGE_BYTES {
+        if pages.is_empty() {
             removals = shard.hub.removals();
         }
         let item = poll_fn(|cx| {
@@ -230,7 +230,7 @@ async fn read(
                 return match polled {
                     Poll::Ready(item) => Poll::Ready(Ok(Some(item))),
                     Poll::Pending if !reader.caught_up() => Poll::Pending,
-                    Poll::Pending if !frames.is_empty() || shard.drain.is_draining() => Poll::Ready(Ok(None)),
+                    Poll::Pending if !pages.is_empty() || shard.drain.is_draining() => Poll::Ready(Ok(None)),
                     Poll::Pending => deadline.as_mut().poll(cx).map(|()| Ok(None)),
                 };
             }
@@ -245,33 +245,26 @@ async fn read(
                 (up_to_date, ended) = (true, true);
                 break;
             }
-            Some(ChainItem::Events(batch)) => {
-                let size = |frame: &Frame| frame.event.new.data.len() + 1;
-                let whole: usize = batch.iter().map(|frame| size(frame)).sum();
+            Some(ChainItem::Events(mut events)) => {
+                let whole = page_body::size(format, &events);
                 // A response ends where a page of the log does, so that its reader goes on with a page that others read, too.
                 if bytes + whole <= PAGE_BYTES && permit.grow(whole).is_ok() {
                     bytes += whole;
-                    frames.extend(batch);
+                    pages.push(events);
                     continue;
                 }
-                if !frames.is_empty() {
+                if !pages.is_empty() {
                     break;
                 }
-                // There is no room for all of the first page.
-                for frame in batch {
-                    let size = size(&frame);
-                    if !frames.is_empty() && (bytes + size > PAGE_BYTES || permit.grow(size).is_err()) {
-                        break 'reading;
-                    }
-                    if frames.is_empty() {
-                        permit.grow(size).map_err(|_| out_of_memory())?;
-                    }
-                    bytes += size;
-                    frames.push(frame);
+                let is_whole = take_part(&mut events, &mut permit)?;
+                bytes = permit.bytes();
+                pages.push(events);
+                if !is_whole {
+                    break;
                 }
             }
             // It is told when the client reads on from here.
-            Some(ChainItem::Gap(_)) if !frames.is_empty() => break,
+            Some(ChainItem::Gap(_)) if !pages.is_empty() => break,
             Some(ChainItem::Gap(gap)) => return Err(gone(view, &gap)),
             Some(ChainItem::Unreadable) => {
                 return Err(Problem::new(Code::StoreUnavailable, "the stream cannot be read now; retry").into());
@@ -280,15 +273,41 @@ async fn read(
     }
     let start = after.map_or(Seq::ZERO, |after| after.seq);
     // Not the end of the stream: its topic may have an event already that readers are about to be sent.
-    let next = frames.last().map_or(start, |frame| frame.id.seq);
+    let next = pages.last().and_then(|events| events.frames().last()).map_or(start, |frame| frame.id.seq);
     let stats = shard.hub.stats();
-    stats.events_out.add(frames.len() as u64);
+    stats.events_out.add(pages.iter().map(|events| events.frames().len() as u64).sum());
     stats.bytes_out.add(bytes as u64);
-    // Some events may have been removed while others were read.
-    let frames = shard.hub.without_removed(frames, removals).ok_or_else(|| {
-        Problem::new(Code::StoreUnavailable, "the stream cannot be read now; retry with the same offset")
-    })?;
-    Ok(ReadPage { frames, next: EventId { seq: next, ..view.tail }, up_to_date, ended, permit })
+    let events = if shard.hub.removals() == removals {
+        PageEvents::Read(pages)
+    } else {
+        // Some events may have been removed while others were read.
+        let frames = pages.iter().flat_map(ChainEvents::frames).cloned().collect();
+        let kept = shard.hub.without_removed(frames, removals).ok_or_else(|| {
+            Problem::new(Code::StoreUnavailable, "the stream cannot be read now; retry with the same offset")
+        })?;
+        PageEvents::Kept(kept)
+    };
+    Ok(ReadPage { events, next: EventId { seq: next, ..view.tail }, up_to_date, ended, permit })
+}
+
+/// Takes memory for as many of these events as have room, at least one, and leaves the others out. Returns whether all have.
+///
+/// # Errors
+/// When there is no memory for one.
+fn take_part(events: &mut ChainEvents, permit: &mut BodyPermit) -> Result<bool, Problem> {
+    let (all, mut count) = (events.frames().len(), 0);
+    for frame in events.frames() {
+        let size = frame.event.new.data.len() + 1;
+        if count > 0 && (permit.bytes() + size > PAGE_BYTES || permit.grow(size).is_err()) {
+            break;
+        }
+        if count == 0 {
+            permit.grow(size).map_err(|_| out_of_memory())?;
+        }
+        count += 1;
+    }
+    events.truncate(count);
+    Ok(count == all)
 }
 
 /// 429: not even one event has room.
@@ -296,39 +315,6 @@ fn out_of_memory() -> Problem {
     let detail = "the memory for responses is full of those that this client, or others, have not read yet; read them, then \
                   send the request again";
     Problem::new(Code::OverCapacity, detail)
-}
-
-/// The data of a page.
-fn body(format: DataFormat, page: ReadPage) -> Bytes {
-    let ReadPage { frames, permit, .. } = page;
-    let data =
-        frames.iter().map(|frame| &frame.event.new).filter(|new| !new.name.is_removed()).map(|new| new.data.bytes());
-    let mut bytes = Vec::with_capacity(permit.bytes() + 2);
-    if format == DataFormat::Json {
-        bytes.push(b'[');
-        for (index, message) in data.enumerate() {
-            if index > 0 {
-                bytes.push(b',');
-            }
-            bytes.extend_from_slice(message);
-        }
-        bytes.push(b']');
-    } else {
-        data.for_each(|part| bytes.extend_from_slice(part));
-    }
-    Bytes::from_owner(CountedBody { bytes, _permit: permit })
-}
-
-/// A body with its memory permit until the client has read it.
-struct CountedBody {
-    bytes: Vec<u8>,
-    _permit: BodyPermit,
-}
-
-impl AsRef<[u8]> for CountedBody {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 /// The answer to `offset=now`.

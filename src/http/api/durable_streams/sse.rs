@@ -193,7 +193,7 @@ impl SseBody {
             self.record.set_reached(subscription.reached());
         }
         match &polled {
-            Poll::Ready(ChainItem::Events(frames)) => self.events(&mut out, frames),
+            Poll::Ready(ChainItem::Events(events)) => self.events(&mut out, events.frames()),
             Poll::Ready(ChainItem::Gap(gap)) => self.gap(&mut out, gap),
             Poll::Ready(ChainItem::Ended) => self.ended(&mut out),
             Poll::Ready(ChainItem::Unreadable) => out.extend_from_slice(&self.end(StreamOutcome::StoreUnreadable)),
