@@ -10,14 +10,18 @@ mod child;
 #[path = "../promises/support/mod.rs"]
 mod support;
 
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use child::{here, tool};
 use support::hub::Hub;
 
 /// Runs a script; its output, which is the events that it has published, or read, as it understands them.
 fn run(script: &str, arguments: &[&str]) -> Vec<String> {
-    let program = if script.ends_with(".py") { here("target/cloudevents-venv/bin/python") } else { tool("node") };
+    let is_python = Path::new(script).extension().is_some_and(|kind| kind == "py");
+    let program = if is_python { here("target/cloudevents-venv/bin/python") } else { tool("node") };
     let output = Command::new(program)
         .arg(here(&format!("tests/cloudevents/{script}")))
         .args(arguments)

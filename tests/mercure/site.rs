@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
+    engine::is_jetstream,
     hub::Hub,
     wire::{self, Answer, EventStream},
 };
@@ -52,15 +53,9 @@ impl MercureHub {
         let file = file.to_str().unwrap();
         let url = format!("--mercure-url={URL}");
         let issuer = format!("--mercure-issuer={ISSUER}");
-        let own = [
-            "--protocols=mercure,durable-streams",
-            "--mercure-publisher-key",
-            file,
-            "--mercure-subscriber-key",
-            file,
-            &url,
-            &issuer,
-        ];
+        // The other protocol is there too, but for an engine that does not serve it.
+        let protocols = if is_jetstream() { "--protocols=mercure" } else { "--protocols=mercure,durable-streams" };
+        let own = [protocols, "--mercure-publisher-key", file, "--mercure-subscriber-key", file, &url, &issuer];
         Self { hub: Hub::start_with(&[&own[..], arguments].concat()), keys }
     }
 

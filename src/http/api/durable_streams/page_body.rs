@@ -138,7 +138,9 @@ mod tests {
 
     fn written(format: DataFormat, pages: &[ChainEvents]) -> String {
         let mut out = if format == DataFormat::Json { b"[".to_vec() } else { Vec::new() };
-        pages.iter().for_each(|page| write(&mut out, format, page));
+        for page in pages {
+            write(&mut out, format, page);
+        }
         String::from_utf8(out).expect("text")
     }
 

@@ -51,13 +51,13 @@ pub(super) fn whole(
         (BodyFormat::CloudEventBatch, _) => {
             cloud_event::batched(&body, options, event_bytes).map(|events| (events, BatchShape::Many))
         }
-        (_, Some(topic)) => match &options.attributes {
-            Some(attributes) => cloud_event::binary(body, attributes.clone(), options).map(one),
-            None => {
-                let data = if options.binary { Data::any(body) } else { Data::new(body)? };
-                Ok(one(options.event(topic.clone(), data)))
+        (_, Some(topic)) => {
+            if let Some(attributes) = &options.attributes {
+                return cloud_event::binary(body, attributes.clone(), options).map(one);
             }
-        },
+            let data = if options.binary { Data::any(body) } else { Data::new(body)? };
+            Ok(one(options.event(topic.clone(), data)))
+        }
         // The events have copies of what they need of the body.
         (_, None) => envelope::parse(&body, options, event_bytes),
     }
