@@ -37,9 +37,9 @@ test: install ## every test there is
 	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" clients/python/test.sh
 	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" clients/rust/test.sh
 
-# Files of tests/promises: one for each area of the protocol.
-AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream
-OVER_JETSTREAM := --test promises --test crash -- $(if $(AREAS),$(AREAS:%=%::) killed_at_random)
+# Files of tests/promises and tests/mercure: one for each area of the protocols.
+AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream cloudevents delivery resuming
+OVER_JETSTREAM := --test promises --test crash --test mercure -- $(if $(AREAS),$(AREAS:%=%::) killed_at_random)
 
 jetstream: ## the promises of AREAS, and kills, with hubs over NATS JetStream; all of them with AREAS=
 	export GAPLESS_TEST_ENGINE=jetstream NEXTEST_TEST_THREADS=4 RUST_TEST_THREADS=4; if cargo nextest --version >/dev/null 2>&1; then \

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     site::{MercureHub, PATH, bearer, form, post, publisher},
-    support::{assert_problem, wire},
+    support::{assert_problem, needs, wire},
 };
 
 #[test]
@@ -102,6 +102,7 @@ fn a_retry_with_the_same_key_appends_nothing() {
 
 #[test]
 fn the_topics_of_the_protocol_are_published_to_by_it_alone_and_read_by_all_doors() {
+    needs!(DurableStreams);
     let hub = MercureHub::start();
     hub.publish(&[("topic", "https://example.com/1"), ("data", "public")]);
     hub.publish(&[("topic", "https://example.com/1"), ("data", "secret"), ("private", "on")]);

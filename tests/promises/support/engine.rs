@@ -11,6 +11,8 @@ pub(crate) enum Capability {
     Disk,
     /// Batches of more than a thousand events.
     LargeBatches,
+    /// Durable Streams, beside the hub's own protocol.
+    DurableStreams,
     /// Several hubs over one log.
     ManyHubs,
 }
@@ -35,6 +37,7 @@ pub(crate) fn lacks(capability: Capability) -> bool {
         let what = match capability {
             Capability::Disk => "no disk of its own",
             Capability::LargeBatches => "no batches of more than a thousand messages",
+            Capability::DurableStreams => "no order of producers that all hubs know",
             Capability::ManyHubs => "one hub for a log",
         };
         println!("skipped: the engine has {what} ({capability:?})");
