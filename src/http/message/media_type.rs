@@ -53,8 +53,8 @@ pub fn is_json(media_type: &str) -> bool {
     subtype == "json" || subtype.ends_with("+json")
 }
 
-/// Whether a body of this type must be UTF-8: `text/…`, the [types](TEXT_SUBTYPES) of text below `application/` and others, and
-/// what is no type. Any other type may be of binary data.
+/// Whether a body of this type must be UTF-8: `text/…`, the types of text below `application/` and others, and what is no
+/// type. Any other type may be of binary data.
 #[must_use]
 pub fn says_text(essence: &[u8]) -> bool {
     let Some(slash) = essence.iter().position(|&b| b == b'/') else { return true };
