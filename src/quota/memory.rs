@@ -11,6 +11,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
+use bytes::Bytes;
+
 use super::{Account, account::HeldMemory};
 
 /// The largest body that counts as small. Most publishes are smaller.
@@ -87,7 +89,25 @@ impl BodyMemory {
     }
 }
 
+/// Bytes with the permit of their memory.
+struct HeldBytes<B> {
+    bytes: B,
+    _permit: BodyPermit,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for HeldBytes<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+}
+
 impl BodyPermit {
+    /// `bytes`, which hold this permit as long as they live: for a response, until its client has read it.
+    #[must_use]
+    pub fn hold(self, bytes: impl AsRef<[u8]> + Send + 'static) -> Bytes {
+        Bytes::from_owner(HeldBytes { bytes, _permit: self })
+    }
+
     /// The bytes of this permit.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -6,6 +6,7 @@
 //! | [`headers`] | headers that may occur once |
 //! | [`accept`] | the `Accept` header |
 //! | [`conditional`] | conditional requests: `If-None-Match` |
+//! | [`destination`] | what a browser wants to use a response for |
 //! | [`media_type`] | media types: what a Content-Type says of the data |
 //! | [`query`] | a query string, decoded as browsers encode it |
 //! | [`request_id`] | the id of a request, and who may choose it |
@@ -14,6 +15,7 @@
 
 pub mod accept;
 pub mod conditional;
+pub mod destination;
 pub mod headers;
 pub mod media_type;
 pub mod problem;

@@ -54,19 +54,7 @@ pub fn body(format: DataFormat, events: PageEvents, permit: BodyPermit) -> Bytes
     if is_json {
         bytes.push(b']');
     }
-    Bytes::from_owner(CountedBody { bytes, _permit: permit })
-}
-
-/// A body with its memory permit until the client has read it.
-struct CountedBody {
-    bytes: Vec<u8>,
-    _permit: BodyPermit,
-}
-
-impl AsRef<[u8]> for CountedBody {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+    permit.hold(bytes)
 }
 
 /// Bytes that these events take in a response, and one for each event or each page.

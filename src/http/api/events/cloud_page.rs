@@ -4,7 +4,7 @@
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::page::{Page, PageEdge, PageFormat, counted};
+use super::page::{Page, PageEdge, PageFormat};
 use crate::{
     http::{
         api::{
@@ -52,7 +52,7 @@ fn response(page: Page) -> Response {
         text.pop();
     }
     text.extend_from_slice(b"]\n");
-    let mut response = Response::new(full(counted(text.into(), page.permit)));
+    let mut response = Response::new(full(page.permit.hold(text)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(BATCH_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

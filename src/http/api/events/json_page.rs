@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::page::{Page, PageEdge, PageFormat, counted};
+use super::page::{Page, PageEdge, PageFormat};
 use crate::{
     http::{
         api::{
@@ -53,7 +53,8 @@ enum EdgeBody {
 }
 
 fn response(page: Page, event: &'static EventEncoder) -> Response {
-    body::json_of(counted(text(&page, event).into(), page.permit))
+    let text = text(&page, event);
+    body::json_of(page.permit.hold(text))
 }
 
 fn text(page: &Page, event: &'static EventEncoder) -> Vec<u8> {

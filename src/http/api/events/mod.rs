@@ -24,9 +24,9 @@ use super::{
     admission,
     request_log::{self, RequestScope},
     stream::{
-        beside::BeginBeside,
         body::StreamBody,
         encoding::Encoding,
+        ephemeral::BeginEphemeral,
         record::{StreamRecord, TopicList},
         session::{InitialCursor, StreamOptions, StreamSession, spread_retry},
     },
@@ -84,7 +84,7 @@ pub async fn get<B>(
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let events_request = (protocol.from_head)(&parts, events.filters)?;
-    respond(events, scope, protocol, caller, &parts, events_request).await
+    respond(events, scope, protocol, caller, &parts, events_request, None).await
 }
 
 /// Answers a request whose parameters are in its body, as those of `POST /events`: for clients with long lists of
@@ -110,10 +110,10 @@ where
     }
     let (body, _permit) = events.bodies.read(&caller.quotas, &parts.headers, body, protocol.max_body_bytes).await?;
     let events_request = (protocol.from_body)(&parts, &body, events.filters)?;
-    respond(events, scope, protocol, caller, &parts, events_request).await
+    respond(events, scope, protocol, caller, &parts, events_request, None).await
 }
 
-/// Answers a request for events, which `parts` is the head of.
+/// Answers a request for events, which `parts` is the head of. A stream may have `ephemeral` events, too.
 ///
 /// # Errors
 /// A problem that says what the client must change or when to retry.
@@ -124,22 +124,7 @@ pub async fn respond(
     caller: Caller,
     parts: &Parts,
     events_request: EventsRequest,
-) -> Result<Response, Problem> {
-    respond_beside(events, scope, protocol, caller, parts, events_request, None).await
-}
-
-/// The same for a stream that sends something beside the events of the log.
-///
-/// # Errors
-/// A problem that says what the client must change or when to retry.
-pub async fn respond_beside(
-    events: &EventsState,
-    scope: &RequestScope,
-    protocol: &Protocol,
-    caller: Caller,
-    parts: &Parts,
-    events_request: EventsRequest,
-    beside: Option<BeginBeside<'_>>,
+    ephemeral: Option<BeginEphemeral<'_>>,
 ) -> Result<Response, Problem> {
     request_log::set_topic(TopicList(&events_request.selection));
     caller.authorization.subscribe(&events_request.selection)?;
@@ -195,7 +180,7 @@ pub async fn respond_beside(
                 options,
                 record,
             )
-            .with_beside(beside.map(|begin| begin()));
+            .with_ephemeral(ephemeral.map(|begin| begin()));
             let mut response = stream(
                 encoding,
                 Body::Detachable(Box::new(StreamBody::new(session, Cutter::of(scope.watch.as_ref())))),

@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-
 use super::state::EventsState;
 use crate::{
     event::EventId,
@@ -72,24 +70,6 @@ pub struct PageFormat {
     pub gap_bytes: fn(&Gap) -> usize,
     /// The response.
     pub response: fn(Page) -> Response,
-}
-
-/// The bytes of a response, with their memory permit until the client has read them.
-struct CountedBytes {
-    bytes: Bytes,
-    _permit: BodyPermit,
-}
-
-impl AsRef<[u8]> for CountedBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-/// `bytes`, which hold their memory permit as long as they live.
-#[must_use]
-pub fn counted(bytes: Bytes, permit: BodyPermit) -> Bytes {
-    Bytes::from_owner(CountedBytes { bytes, _permit: permit })
 }
 
 /// Collects up to `limit` events. Waits up to `wait` for the first event, gap or end. Dropping the future ends the

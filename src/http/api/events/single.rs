@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::{
     event_address::EventAddress,
-    page::{counted, out_of_memory, store_unreadable},
+    page::{out_of_memory, store_unreadable},
     state::EventsState,
     within_timeout,
 };
@@ -25,10 +25,7 @@ use crate::{
             request_log,
         },
         auth::Caller,
-        message::{
-            accept,
-            problem::{Code, Problem},
-        },
+        message::{accept, destination, problem::Problem},
         net::response::{Response, full},
     },
     hub::frame::{EventEncoder, Frame},
@@ -46,12 +43,6 @@ const MOST_HEADER_BYTES: usize = 6 << 10;
 /// Attributes at most that are sent as headers: Python's `http.client` reads 100 headers.
 const MOST_HEADERS: usize = 64;
 
-/// What a browser may use an event for, as its header `Sec-Fetch-Dest` tells: not as a script, a style or a worker of a page
-/// of the hub, whose policy permits those of its own origin.
-const DESTINATIONS: [&str; 9] = ["empty", "document", "image", "audio", "video", "track", "font", "embed", "object"];
-
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-
 /// Answers with the event.
 ///
 /// # Errors
@@ -62,9 +53,7 @@ pub async fn handle(
     uri: &Uri,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    if headers.get(SEC_FETCH_DEST).is_some_and(|asked| !DESTINATIONS.iter().any(|one| *one == asked)) {
-        return Err(Problem::new(Code::OriginForbidden, "an event is no script, style or worker of a page"));
-    }
+    destination::not_code(headers)?;
     let address = EventAddress::of(uri)?;
     request_log::set_topic(&address.topic);
     let selection = Selection::from(address.topic.clone());
@@ -92,7 +81,7 @@ pub async fn handle(
     let stats = hub.stats();
     stats.events_out.add(1);
     stats.bytes_out.add(body.len() as u64);
-    let mut response = Response::new(full(counted(body, permit)));
+    let mut response = Response::new(full(permit.hold(body)));
     *response.headers_mut() = response_headers;
     Ok(response)
 }

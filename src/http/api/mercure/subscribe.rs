@@ -12,7 +12,7 @@ use super::{
     subscribe_query::{SubscribeQuery, check_form},
     subscriptions::{
         registry::KnownChanges,
-        told::{Sight, SubscriberStream},
+        stream::{SubscriberStream, SubscriptionView},
     },
     update_form::EARLIEST,
     visitor::{Purpose, Refused, authenticate},
@@ -29,8 +29,8 @@ use crate::{
             },
             request_log::RequestScope,
             stream::{
-                beside::{BeginBeside, BesideLog},
                 encoding::{Encoding, Keepalive},
+                ephemeral::{BeginEphemeral, EphemeralEvents},
             },
         },
         auth::Caller,
@@ -86,18 +86,18 @@ where
     let told = mercure.state.subscriptions.as_ref().filter(|_| head.method != Method::HEAD);
     let begin = told.map(|registry| {
         move || {
-            let sight = Sight { selectors: Arc::clone(&selectors), granted: Arc::clone(&grant.subscribe) };
-            let stream = SubscriberStream::begin(Arc::clone(registry), sight, &grant.payloads, known);
-            Box::new(stream) as Box<dyn BesideLog>
+            let view = SubscriptionView { selectors: Arc::clone(&selectors), granted: Arc::clone(&grant.subscribe) };
+            let stream = SubscriberStream::begin(Arc::clone(registry), view, &grant.payloads, known);
+            Box::new(stream) as Box<dyn EphemeralEvents>
         }
     });
-    let beside = begin.as_ref().map(|begin| begin as BeginBeside<'_>);
+    let ephemeral = begin.as_ref().map(|begin| begin as BeginEphemeral<'_>);
     let resumption = resume::resume(query.cursor.as_deref(), &mercure.hub, &mercure.state.ids, &selection).await;
     let resumption = match resumption {
         Ok(resumption) => resumption,
         Err(problem) => return Ok(events::refuse_unparsed(events, &head.headers, problem)?),
     };
-    Ok(stream(events, scope, caller, &head, selection, resumption, beside).await?)
+    Ok(stream(events, scope, caller, &head, selection, resumption, ephemeral).await?)
 }
 
 async fn stream(
@@ -107,7 +107,7 @@ async fn stream(
     head: &Parts,
     selection: Selection,
     resumption: Resumption,
-    beside: Option<BeginBeside<'_>>,
+    ephemeral: Option<BeginEphemeral<'_>>,
 ) -> Result<Response, Problem> {
     let Resumption { begin, answer } = resumption;
     let events_request = EventsRequest {
@@ -117,7 +117,7 @@ async fn stream(
         keepalive: Keepalive::Comment,
         eventsource: accept::names(&head.headers, "text/event-stream"),
     };
-    let mut response = events::respond_beside(events, scope, &NATIVE, caller, head, events_request, beside).await?;
+    let mut response = events::respond(events, scope, &NATIVE, caller, head, events_request, ephemeral).await?;
     if let Some(answer) = answer {
         let value = HeaderValue::from_bytes(answer.as_bytes()).unwrap_or(HeaderValue::from_static(EARLIEST));
         for name in CURSOR_HEADERS {

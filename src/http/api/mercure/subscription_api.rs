@@ -3,8 +3,8 @@
 //! An answer is a page. Its cursor is of the moment at which the first page began, and the pages after it repeat it: a stream
 //! that begins there is told every change since.
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header, request::Parts};
+use percent_encoding::{CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -15,7 +15,7 @@ use super::{
     subscriptions::{
         change_id::ChangeId,
         collection::{Collection, SUBSCRIPTIONS_PATH, escaped, kind_named},
-        document::{CONTEXT, SubscriptionDocument, Surroundings},
+        document::{CONTEXT, DocumentOptions, SubscriptionDocument},
         registry::ActiveSubscriptions,
         subscriber::{ActiveSubscription, Subscriber},
     },
@@ -62,12 +62,6 @@ struct ListedPage {
     documents: Vec<Box<RawValue>>,
     next: Option<ListedFrom>,
     permit: BodyPermit,
-}
-
-/// The text of an answer, with its memory until the client has read it.
-struct CountedText {
-    text: Vec<u8>,
-    _permit: BodyPermit,
 }
 
 #[derive(Serialize)]
@@ -119,8 +113,8 @@ pub async fn handle<B>(
     }
     let permit = caller.quotas.memory(&events.pages);
     if let Some((subscriber, place)) = asked.one(registry) {
-        let around = Surroundings { alone: true, last_event_id: Some(&cursor) };
-        let mut text = document(&subscriber, &subscriber.subscriptions[place], around).get().as_bytes().to_vec();
+        let options = DocumentOptions { alone: true, last_event_id: Some(&cursor) };
+        let mut text = document(&subscriber, &subscriber.subscriptions[place], options).get().as_bytes().to_vec();
         text.push(b'\n');
         return Ok(headers.on(Response::new(full(text)), None));
     }
@@ -132,8 +126,7 @@ pub async fn handle<B>(
         }
     };
     let page = list(registry, collection, query.after, below, permit).await?;
-    let next =
-        page.next.map(|(number, place)| format!("{path}?after={number}-{place}&{CURSOR_KEY}={}", escaped(&cursor)));
+    let next = page.next.map(|after| next_page(path, after, &cursor));
     let body = CollectionDocument {
         context: (!of_dialect_1).then_some(CONTEXT),
         id: path,
@@ -144,8 +137,7 @@ pub async fn handle<B>(
     };
     let mut text = json_text::bytes(&body);
     text.push(b'\n');
-    let text = Bytes::from_owner(CountedText { text, _permit: page.permit });
-    Ok(headers.on(Response::new(full(text)), next.as_deref()))
+    Ok(headers.on(Response::new(full(page.permit.hold(text))), next.as_deref()))
 }
 
 /// The documents of a page, of subscribers with numbers below `below`.
@@ -168,7 +160,7 @@ async fn list(
                 if collection.is_some_and(|collection| *collection != subscription.collection) {
                     continue;
                 }
-                let document = document(subscriber, subscription, Surroundings::default());
+                let document = document(subscriber, subscription, DocumentOptions::default());
                 next = (subscriber.number, place);
                 // Twice, because the answer is made of the documents.
                 let room = permit.grow(2 * document.get().len()).is_ok();
@@ -189,10 +181,10 @@ async fn list(
     }
 }
 
-fn document(subscriber: &Subscriber, subscription: &ActiveSubscription, around: Surroundings<'_>) -> Box<RawValue> {
+fn document(subscriber: &Subscriber, subscription: &ActiveSubscription, options: DocumentOptions<'_>) -> Box<RawValue> {
     let (kind, selector) = subscription.collection.selector();
     let path = subscriber.path(subscription);
-    let document = SubscriptionDocument::new(subscriber, subscription, &path, (kind, &selector), true, around);
+    let document = SubscriptionDocument::new(subscriber, subscription, &path, (kind, &selector), true, options);
     RawValue::from_string(json_text::text(&document)).expect("it is JSON")
 }
 
@@ -238,9 +230,16 @@ impl AskedSubscriptions {
     }
 }
 
+/// The reference of the page that begins at `after`: a subscriber's number and the index of its subscription.
+fn next_page(path: &str, after: (u64, usize), cursor: &str) -> String {
+    // A client may send other characters than ASCII as they are. A header cannot have them.
+    let path = utf8_percent_encode(path, CONTROLS);
+    format!("{path}?after={}-{}&{CURSOR_KEY}={}", after.0, after.1, escaped(cursor))
+}
+
 fn decoded(segment: &str) -> Result<String, Problem> {
     let invalid = || Problem::new(Code::QueryInvalid, "a segment of the path is not UTF-8, percent-encoded once");
-    percent_encoding::percent_decode_str(segment).decode_utf8().map(Into::into).map_err(|_| invalid())
+    percent_decode_str(segment).decode_utf8().map(Into::into).map_err(|_| invalid())
 }
 
 /// The parameter by which a page repeats the cursor of the first one.
@@ -309,15 +308,16 @@ impl AnswerHeaders<'_> {
     }
 }
 
-impl AsRef<[u8]> for CountedText {
-    fn as_ref(&self) -> &[u8] {
-        &self.text
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_page_of_any_path_is_a_header() {
+        let next = next_page("/subscriptions/ü%2F", (7, 2), "a:b/c");
+        assert_eq!(next, "/subscriptions/%C3%BC%2F?after=7-2&last_event_id=a%3Ab%2Fc");
+        assert!(HeaderValue::from_str(&next).is_ok());
+    }
 
     #[test]
     fn a_path_names_what_it_names_in_both_dialects() {

@@ -5,7 +5,7 @@
 //! | [`session`] | the state machine of one stream: greeting, events, keepalives, end |
 //! | [`encoding`] | events, gaps and ends as SSE and NDJSON |
 //! | [`chunk`] | bytes with their HTTP/1.1 chunk framing |
-//! | [`beside`] | what a stream sends beside the events of the log |
+//! | [`ephemeral`] | events that are sent and not kept |
 //! | `parts` | a batch too large for one buffer, encoded in parts |
 //! | [`shard`] | what the streams of one core share |
 //! | [`streams`] | the registry of a shard's open streams, and their keepalive and stall timers |
@@ -17,12 +17,12 @@
 //! | [`direct`] | a stream on a connection that was taken over |
 //! | [`body`] | a stream as an `http_body::Body`, for every other connection |
 
-pub mod beside;
 pub mod body;
 pub mod chunk;
 pub mod direct;
 pub mod direct_connection;
 pub mod encoding;
+pub mod ephemeral;
 pub mod fan_out;
 pub mod mailbox;
 pub mod open_streams;

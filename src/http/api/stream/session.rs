@@ -13,9 +13,9 @@ use std::{
 };
 
 use super::{
-    beside::BesideLog,
     chunk::Chunk,
     encoding::{Encoding, Keepalive},
+    ephemeral::EphemeralEvents,
     parts::BatchParts,
     record::{SentCounts, StreamOutcome, StreamRecord},
     shard::StreamShard,
@@ -56,8 +56,8 @@ pub struct StreamSession {
 struct RareParts {
     /// The unsent rest of a batch that is sent in parts, and the batch's last position.
     parts: Option<(BatchParts, Seq)>,
-    /// What is sent beside the events of the log.
-    beside: Option<Box<dyn BesideLog>>,
+    /// Events that are not in the log.
+    ephemeral: Option<Box<dyn EphemeralEvents>>,
 }
 
 /// What a request decides about its stream besides the selection of events.
@@ -127,11 +127,11 @@ impl StreamSession {
         }
     }
 
-    /// The same stream, which sends this beside the events of the log.
+    /// The same stream, which sends these events, too.
     #[must_use]
-    pub fn with_beside(mut self, beside: Option<Box<dyn BesideLog>>) -> Self {
-        if beside.is_some() {
-            self.rare.get_or_insert_default().beside = beside;
+    pub fn with_ephemeral(mut self, ephemeral: Option<Box<dyn EphemeralEvents>>) -> Self {
+        if ephemeral.is_some() {
+            self.rare.get_or_insert_default().ephemeral = ephemeral;
         }
         self
     }
@@ -195,7 +195,7 @@ impl StreamSession {
             }
             let chunk = match self.poll_subscription(cx) {
                 Poll::Pending => {
-                    if let Some(chunk) = self.poll_beside(cx) {
+                    if let Some(chunk) = self.poll_ephemeral(cx) {
                         return Poll::Ready(Some(chunk));
                     }
                     match self.cursor_to_send() {
@@ -255,7 +255,7 @@ impl StreamSession {
             self.count(chunk);
         } else {
             rare.parts = None;
-            if rare.beside.is_none() {
+            if rare.ephemeral.is_none() {
                 self.rare = None;
             }
             self.set_client_cursor(last);
@@ -282,14 +282,14 @@ impl StreamSession {
         subscription.poll_next(cx)
     }
 
-    /// What is to be sent beside the log, while the client has been sent all of it.
-    fn poll_beside(&mut self, cx: &mut Context<'_>) -> Option<Chunk> {
+    /// The next ephemeral events, while the client has been sent all of the log.
+    fn poll_ephemeral(&mut self, cx: &mut Context<'_>) -> Option<Chunk> {
         if !self.subscription.caught_up() {
             return None;
         }
         let cursor = self.subscription.cursor();
-        let beside = self.rare.as_mut()?.beside.as_mut()?;
-        let Poll::Ready(chunk) = beside.poll_chunk(cx, cursor) else { return None };
+        let ephemeral = self.rare.as_mut()?.ephemeral.as_mut()?;
+        let Poll::Ready(chunk) = ephemeral.poll_chunk(cx, cursor) else { return None };
         self.set_client_cursor(cursor.seq);
         self.count(&chunk);
         Some(chunk)

@@ -14,7 +14,7 @@ pub const CONTEXT: &str = "https://mercure.rocks/";
 
 /// What stands around a document of dialect 0.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Surroundings<'d> {
+pub struct DocumentOptions<'d> {
     /// Whether the document is not in another one that has the context.
     pub alone: bool,
     /// The cursor of the answer that it is.
@@ -52,11 +52,11 @@ impl<'d> SubscriptionDocument<'d> {
         path: &'d str,
         (kind, selector): (MatcherKind, &'d str),
         active: bool,
-        around: Surroundings<'d>,
+        options: DocumentOptions<'d>,
     ) -> Self {
         let of_dialect_0 = kind == MatcherKind::Topic;
         Self {
-            context: (of_dialect_0 && around.alone).then_some(CONTEXT),
+            context: (of_dialect_0 && options.alone).then_some(CONTEXT),
             id: path,
             kind: if of_dialect_0 { "Subscription" } else { "subscription" },
             subscriber: &subscriber.id,
@@ -65,7 +65,7 @@ impl<'d> SubscriptionDocument<'d> {
             match_type: type_name(kind),
             active,
             payload: subscription.payload.as_deref(),
-            last_event_id: around.last_event_id.filter(|_| of_dialect_0),
+            last_event_id: options.last_event_id.filter(|_| of_dialect_0),
         }
     }
 }

@@ -14,7 +14,7 @@
 //! | [`interest`] | which subscriptions a stream can be told of, so that others do not wake it |
 //! | [`watchers`] | the streams that are told |
 //! | [`registry`] | what is active |
-//! | [`told`] | what one stream is sent |
+//! | [`stream`] | what one stream is sent |
 
 pub mod change_id;
 pub mod changes;
@@ -22,6 +22,6 @@ pub mod collection;
 pub mod document;
 pub mod interest;
 pub mod registry;
+pub mod stream;
 pub mod subscriber;
-pub mod told;
 pub mod watchers;

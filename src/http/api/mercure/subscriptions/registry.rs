@@ -23,11 +23,11 @@ use crate::{event::Epoch, http::api::mercure::update_form::EARLIEST};
 #[derive(Debug)]
 pub struct ActiveSubscriptions {
     run: Epoch,
-    board: Mutex<Board>,
+    tables: Mutex<RegistryTables>,
 }
 
 #[derive(Debug, Default)]
-struct Board {
+struct RegistryTables {
     /// The number of the next subscriber.
     next: u64,
     subscribers: BTreeMap<u64, Arc<Subscriber>>,
@@ -39,18 +39,18 @@ struct Board {
 
 /// Where a stream that is told of subscriptions begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TellFrom {
+pub enum WatchFrom {
     /// With this change, which is the next one: its client had no cursor.
     Now(u64),
     /// The change that its client has not been told.
     Change(u64),
     /// With all that is active.
-    All(WhyAll),
+    All(SnapshotReason),
 }
 
 /// Why a stream is told all that is active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhyAll {
+pub enum SnapshotReason {
     /// Its client has asked for all that is kept.
     Earliest,
     /// Its cursor says nothing of subscriptions, or is of another run of the hub.
@@ -88,7 +88,7 @@ pub struct Registered {
     /// It.
     pub subscriber: Arc<Subscriber>,
     /// The key of its stream among those that are told, and where that begins.
-    pub watcher: Option<(usize, TellFrom)>,
+    pub watcher: Option<(usize, WatchFrom)>,
 }
 
 /// What a stream is to be told next.
@@ -110,7 +110,7 @@ impl ActiveSubscriptions {
     #[must_use]
     pub fn new() -> Self {
         let run = Epoch::from_random(getrandom::u64().expect("the system has random numbers"));
-        Self { run, board: Mutex::default() }
+        Self { run, tables: Mutex::default() }
     }
 
     /// A subscriber has come. Its stream is told of those that `interest` is in, and of itself.
@@ -121,64 +121,64 @@ impl ActiveSubscriptions {
         interest: Option<Interest>,
         known: KnownChanges,
     ) -> Registered {
-        let mut board = self.board.lock();
-        let next = board.changes.next();
+        let mut tables = self.tables.lock();
+        let next = tables.changes.next();
         let from = match known {
-            KnownChanges::None => TellFrom::Now(next),
-            KnownChanges::Earliest => TellFrom::All(WhyAll::Earliest),
-            KnownChanges::Cursor(Some(id)) if id.run == self.run && board.changes.keeps(id.next) => {
-                TellFrom::Change(id.next)
+            KnownChanges::None => WatchFrom::Now(next),
+            KnownChanges::Earliest => WatchFrom::All(SnapshotReason::Earliest),
+            KnownChanges::Cursor(Some(id)) if id.run == self.run && tables.changes.keeps(id.next) => {
+                WatchFrom::Change(id.next)
             }
-            KnownChanges::Cursor(Some(id)) if id.run == self.run => TellFrom::All(WhyAll::Forgotten),
-            KnownChanges::Cursor(_) => TellFrom::All(WhyAll::Unknown),
+            KnownChanges::Cursor(Some(id)) if id.run == self.run => WatchFrom::All(SnapshotReason::Forgotten),
+            KnownChanges::Cursor(_) => WatchFrom::All(SnapshotReason::Unknown),
         };
         let due = match from {
-            TellFrom::Change(number) if number < next => Some(number),
+            WatchFrom::Change(number) if number < next => Some(number),
             _ => None,
         };
-        let watcher = interest.map(|interest| (board.watchers.add(interest, due), from));
-        let number = board.next;
-        board.next += 1;
+        let watcher = interest.map(|interest| (tables.watchers.add(interest, due), from));
+        let number = tables.next;
+        tables.next += 1;
         for subscription in &mut subscriptions {
             // Equal paths are one text in memory.
-            if let Some((known, _)) = board.by_collection.get_key_value(&subscription.collection) {
+            if let Some((known, _)) = tables.by_collection.get_key_value(&subscription.collection) {
                 subscription.collection = known.clone();
             }
-            board.by_collection.entry(subscription.collection.clone()).or_default().insert(number);
+            tables.by_collection.entry(subscription.collection.clone()).or_default().insert(number);
         }
         let subscriber = Arc::new(Subscriber::new(number, subscriptions));
-        board.subscribers.insert(number, Arc::clone(&subscriber));
-        let wakers = board.change(Arc::clone(&subscriber), true);
-        drop(board);
+        tables.subscribers.insert(number, Arc::clone(&subscriber));
+        let wakers = tables.change(Arc::clone(&subscriber), true);
+        drop(tables);
         wakers.into_iter().for_each(Waker::wake);
         Registered { subscriber, watcher }
     }
 
     /// A subscriber has left.
     pub fn remove(&self, Registered { subscriber, watcher }: &Registered) {
-        let mut board = self.board.lock();
+        let mut tables = self.tables.lock();
         if let Some((key, _)) = watcher {
-            board.watchers.remove(*key);
+            tables.watchers.remove(*key);
         }
-        board.subscribers.remove(&subscriber.number);
+        tables.subscribers.remove(&subscriber.number);
         for subscription in &subscriber.subscriptions {
-            if let Some(members) = board.by_collection.get_mut(&subscription.collection) {
+            if let Some(members) = tables.by_collection.get_mut(&subscription.collection) {
                 members.remove(&subscriber.number);
                 if members.is_empty() {
-                    board.by_collection.remove(&subscription.collection);
+                    tables.by_collection.remove(&subscription.collection);
                 }
             }
         }
-        let wakers = board.change(Arc::clone(subscriber), false);
-        drop(board);
+        let wakers = tables.change(Arc::clone(subscriber), false);
+        drop(tables);
         wakers.into_iter().for_each(Waker::wake);
     }
 
     /// The id of the next change, and the number of the next subscriber: what is active now has a lower one.
     #[must_use]
     pub fn now(&self) -> (ChangeId, u64) {
-        let board = self.board.lock();
-        (self.id(board.changes.next()), board.next)
+        let tables = self.tables.lock();
+        (self.id(tables.changes.next()), tables.next)
     }
 
     /// The id of a change.
@@ -190,18 +190,18 @@ impl ActiveSubscriptions {
     /// The same as [`ActiveSubscriptions::now`] for a stream that is told all that is active from here.
     #[must_use]
     pub fn begin_anew(&self, watcher: usize) -> (u64, u64) {
-        let mut board = self.board.lock();
-        board.watchers.begins_anew(watcher);
-        (board.changes.next(), board.next)
+        let mut tables = self.tables.lock();
+        tables.watchers.begins_anew(watcher);
+        (tables.changes.next(), tables.next)
     }
 
     /// The next changes that a stream is to be told, at most `limit`; it knows those before `from`.
     #[must_use]
     pub fn changes(&self, watcher: usize, from: u64, limit: usize, waker: &Waker) -> NextChanges {
-        let mut board = self.board.lock();
-        let next = board.changes.next();
-        let Some(due) = board.watchers.due(watcher, from, next, waker) else { return NextChanges::None(next) };
-        match board.changes.from(due, limit) {
+        let mut tables = self.tables.lock();
+        let next = tables.changes.next();
+        let Some(due) = tables.watchers.due(watcher, from, next, waker) else { return NextChanges::None(next) };
+        match tables.changes.from(due, limit) {
             Ok(changes) => NextChanges::Some(due, changes),
             Err(_) => NextChanges::Forgotten,
         }
@@ -210,8 +210,8 @@ impl ActiveSubscriptions {
     /// The active subscription with this path and this subscriber: the subscriber, and the index there.
     #[must_use]
     pub fn find(&self, collection: &Collection, id: &str) -> Option<(Arc<Subscriber>, usize)> {
-        let board = self.board.lock();
-        let members = board.by_collection.get(collection)?.iter().filter_map(|number| board.subscribers.get(number));
+        let tables = self.tables.lock();
+        let members = tables.by_collection.get(collection)?.iter().filter_map(|number| tables.subscribers.get(number));
         let subscriber = members.into_iter().find(|subscriber| *subscriber.id == *id)?;
         let place = subscriber.subscriptions.iter().position(|one| one.collection == *collection)?;
         Some((Arc::clone(subscriber), place))
@@ -221,16 +221,16 @@ impl ActiveSubscriptions {
     /// subscription with this path.
     #[must_use]
     pub fn subscribers(&self, path: Option<&str>, from: u64, below: u64, limit: usize) -> Vec<Arc<Subscriber>> {
-        let board = self.board.lock();
+        let tables = self.tables.lock();
         if from >= below {
             return Vec::new();
         }
         let Some(path) = path else {
-            return board.subscribers.range(from..below).take(limit).map(|(_, one)| Arc::clone(one)).collect();
+            return tables.subscribers.range(from..below).take(limit).map(|(_, one)| Arc::clone(one)).collect();
         };
-        let Some(members) = board.by_collection.get(path) else { return Vec::new() };
+        let Some(members) = tables.by_collection.get(path) else { return Vec::new() };
         let numbers = members.range(from..below).take(limit);
-        numbers.filter_map(|number| board.subscribers.get(number)).cloned().collect()
+        numbers.filter_map(|number| tables.subscribers.get(number)).cloned().collect()
     }
 }
 
@@ -240,7 +240,7 @@ impl Default for ActiveSubscriptions {
     }
 }
 
-impl Board {
+impl RegistryTables {
     /// Records a change. Returns the tasks to be woken, when the lock is free.
     fn change(&mut self, subscriber: Arc<Subscriber>, active: bool) -> Vec<Waker> {
         let wakers = self.watchers.changed(self.changes.next(), &subscriber);

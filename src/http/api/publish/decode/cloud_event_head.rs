@@ -1,6 +1,6 @@
 //! What the head of a publish says of CloudEvents: the mode, and in binary mode the attributes.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use super::body_format::BodyFormat;
 use crate::http::{
@@ -16,7 +16,7 @@ use crate::http::{
 };
 
 /// The header by which a request is a CloudEvent in binary mode.
-const SPEC_VERSION: &str = "ce-specversion";
+const SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
 
 /// The attribute that is a header of HTTP in binary mode.
 const CONTENT_TYPE: &str = "datacontenttype";

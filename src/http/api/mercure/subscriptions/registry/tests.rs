@@ -34,7 +34,7 @@ fn watches(registry: &ActiveSubscriptions, topics: &[&str]) -> (Registered, usiz
     let interest = Interest::In(topics.iter().map(|topic| path(topic)).collect());
     let registered = registry.add(Vec::new(), Some(interest), KnownChanges::None);
     let (key, from) = registered.watcher.expect("told");
-    let TellFrom::Now(next) = from else { panic!("{from:?}") };
+    let WatchFrom::Now(next) = from else { panic!("{from:?}") };
     (registered, key, next)
 }
 
@@ -60,8 +60,8 @@ fn who_has_come_is_active_until_it_leaves() {
     assert_eq!((numbers(None), numbers(Some(&path("a"))), numbers(Some(&path("b")))), (vec![1], vec![], vec![1]));
     assert!(registry.find(&b, &one.subscriber.id).is_none());
     registry.remove(&two);
-    let board = registry.board.lock();
-    assert!(board.subscribers.is_empty() && board.by_collection.is_empty());
+    let tables = registry.tables.lock();
+    assert!(tables.subscribers.is_empty() && tables.by_collection.is_empty());
 }
 
 #[test]
@@ -132,16 +132,16 @@ fn a_cursor_is_good_for_as_long_as_the_changes_after_it_are_kept() {
         registered.watcher.expect("told").1
     };
     let id = registry.now().0;
-    assert_eq!(from(KnownChanges::Cursor(Some(id))), TellFrom::Change(id.next));
-    assert_eq!(from(KnownChanges::Cursor(None)), TellFrom::All(WhyAll::Unknown));
-    assert_eq!(from(KnownChanges::Earliest), TellFrom::All(WhyAll::Earliest));
+    assert_eq!(from(KnownChanges::Cursor(Some(id))), WatchFrom::Change(id.next));
+    assert_eq!(from(KnownChanges::Cursor(None)), WatchFrom::All(SnapshotReason::Unknown));
+    assert_eq!(from(KnownChanges::Earliest), WatchFrom::All(SnapshotReason::Earliest));
     let other = ActiveSubscriptions::new().now().0;
-    assert_eq!(from(KnownChanges::Cursor(Some(other))), TellFrom::All(WhyAll::Unknown), "of another run");
+    assert_eq!(from(KnownChanges::Cursor(Some(other))), WatchFrom::All(SnapshotReason::Unknown), "of another run");
     let ahead = registry.id(registry.now().0.next + 9);
-    assert_eq!(from(KnownChanges::Cursor(Some(ahead))), TellFrom::All(WhyAll::Forgotten));
+    assert_eq!(from(KnownChanges::Cursor(Some(ahead))), WatchFrom::All(SnapshotReason::Forgotten));
     for _ in 0..crate::http::api::mercure::subscriptions::changes::MAX_CHANGES {
         registry.remove(&comes(&registry, &["a"]));
     }
-    assert_eq!(from(KnownChanges::Cursor(Some(id))), TellFrom::All(WhyAll::Forgotten));
-    assert!(registry.board.lock().watchers.is_empty(), "none is left");
+    assert_eq!(from(KnownChanges::Cursor(Some(id))), WatchFrom::All(SnapshotReason::Forgotten));
+    assert!(registry.tables.lock().watchers.is_empty(), "none is left");
 }

@@ -29,8 +29,8 @@ fn stream(
     granted: &[&str],
     cursor: Option<&str>,
 ) -> SubscriberStream {
-    let sight = Sight { selectors: set(selectors), granted: set(granted) };
-    SubscriberStream::begin(Arc::clone(registry), sight, &Payloads::None, KnownChanges::of(cursor))
+    let view = SubscriptionView { selectors: set(selectors), granted: set(granted) };
+    SubscriberStream::begin(Arc::clone(registry), view, &Payloads::None, KnownChanges::of(cursor))
 }
 
 impl Client {

@@ -14,9 +14,9 @@ use std::{
 
 use super::{
     changes::Change,
-    document::{SubscriptionDocument, Surroundings},
+    document::{DocumentOptions, SubscriptionDocument},
     interest::Interest,
-    registry::{ActiveSubscriptions, KnownChanges, NextChanges, Registered, TellFrom, WhyAll},
+    registry::{ActiveSubscriptions, KnownChanges, NextChanges, Registered, SnapshotReason, WatchFrom},
     subscriber::{ActiveSubscription, Subscriber},
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
             selector::{MatcherKind, SelectorSet},
         },
         mercure_log::update_id::UPDATE_IDS,
-        stream::{beside::BesideLog, chunk::Chunk},
+        stream::{chunk::Chunk, ephemeral::EphemeralEvents},
     },
 };
 
@@ -44,11 +44,11 @@ const PAGES_PER_POLL: usize = 8;
 pub struct SubscriberStream {
     registry: Arc<ActiveSubscriptions>,
     registered: Registered,
-    told: Option<Box<Told>>,
+    watching: Option<Box<WatchingStream>>,
 }
 
 /// What a stream may be told.
-pub struct Sight {
+pub struct SubscriptionView {
     /// The selectors of the request.
     pub selectors: Arc<SelectorSet>,
     /// The topics whose private updates its token grants, as those of subscriptions are.
@@ -56,30 +56,30 @@ pub struct Sight {
 }
 
 /// A stream that is told of subscriptions.
-struct Told {
+struct WatchingStream {
     watcher: usize,
-    sight: Sight,
+    view: SubscriptionView,
     /// The paths of the selectors that it may be told of; `None` for all.
     paths: Option<Box<[Box<str>]>>,
-    place: Place,
+    position: WatchPosition,
 }
 
 /// What comes next.
 #[derive(Clone, Copy)]
-enum Place {
+enum WatchPosition {
     /// The cursor at which it begins.
     Cursor(u64),
     /// The announcement of all that is active.
-    Announcement(WhyAll),
+    Announcement(SnapshotReason),
     /// All that is active.
-    All(Sweep),
+    All(SnapshotProgress),
     /// The subscriptions from this index on of this change, and those that follow.
     Changes(u64, usize),
 }
 
 /// How far all that is active has been told.
 #[derive(Clone, Copy)]
-struct Sweep {
+struct SnapshotProgress {
     /// Which of the paths; 0 without.
     path: usize,
     /// The next subscriber, and the index of its next subscription.
@@ -90,7 +90,7 @@ struct Sweep {
     since: u64,
 }
 
-impl Sight {
+impl SubscriptionView {
     /// What a stream of these selectors can be told; `None` when that is nothing.
     #[must_use]
     pub fn interest(&self) -> Option<Interest> {
@@ -108,23 +108,28 @@ impl Sight {
 impl SubscriberStream {
     /// The stream of a subscriber that has come: it is active from now on.
     #[must_use]
-    pub fn begin(registry: Arc<ActiveSubscriptions>, sight: Sight, payloads: &Payloads, known: KnownChanges) -> Self {
-        let interest = sight.interest();
-        let subscriptions = ActiveSubscription::all_of(&sight.selectors, payloads);
+    pub fn begin(
+        registry: Arc<ActiveSubscriptions>,
+        view: SubscriptionView,
+        payloads: &Payloads,
+        known: KnownChanges,
+    ) -> Self {
+        let interest = view.interest();
+        let subscriptions = ActiveSubscription::all_of(&view.selectors, payloads);
         let registered = registry.add(subscriptions, interest.clone(), known);
-        let told = registered.watcher.map(|(watcher, from)| {
-            let place = match from {
-                TellFrom::Now(number) => Place::Cursor(number),
-                TellFrom::Change(number) => Place::Changes(number, 0),
-                TellFrom::All(why) => Place::Announcement(why),
+        let watching = registered.watcher.map(|(watcher, from)| {
+            let position = match from {
+                WatchFrom::Now(number) => WatchPosition::Cursor(number),
+                WatchFrom::Change(number) => WatchPosition::Changes(number, 0),
+                WatchFrom::All(why) => WatchPosition::Announcement(why),
             };
             let paths = match interest {
                 Some(Interest::In(paths)) => Some(paths.into_iter().collect()),
                 _ => None,
             };
-            Box::new(Told { watcher, sight, paths, place })
+            Box::new(WatchingStream { watcher, view, paths, position })
         });
-        Self { registry, registered, told }
+        Self { registry, registered, watching }
     }
 }
 
@@ -134,13 +139,13 @@ impl Drop for SubscriberStream {
     }
 }
 
-impl BesideLog for SubscriberStream {
+impl EphemeralEvents for SubscriberStream {
     fn poll_chunk(&mut self, cx: &mut Context<'_>, log: EventId) -> Poll<Chunk> {
-        let Some(told) = &mut self.told else { return Poll::Pending };
+        let Some(watching) = &mut self.watching else { return Poll::Pending };
         let mut out = Vec::new();
         let mut idle = false;
         for _ in 0..PAGES_PER_POLL {
-            idle = !told.step(&self.registry, cx, log, &mut out);
+            idle = !watching.step(&self.registry, cx, log, &mut out);
             if idle || out.len() >= CHUNK_BYTES {
                 break;
             }
@@ -155,40 +160,40 @@ impl BesideLog for SubscriberStream {
     }
 }
 
-impl Told {
+impl WatchingStream {
     /// Writes what comes next, a page of it at most. Returns whether there may be more; if not, the task is woken later.
     fn step(&mut self, registry: &ActiveSubscriptions, cx: &Context<'_>, log: EventId, out: &mut Vec<u8>) -> bool {
-        match self.place {
-            Place::Cursor(next) => self.tell_cursor(registry, next, log, out),
-            Place::Announcement(why) => {
+        match self.position {
+            WatchPosition::Cursor(next) => self.write_cursor(registry, next, log, out),
+            WatchPosition::Announcement(why) => {
                 let (since, below) = registry.begin_anew(self.watcher);
-                announce(why, log, out);
-                self.place = Place::All(Sweep { path: 0, next: (0, 0), below, since });
+                write_announcement(why, log, out);
+                self.position = WatchPosition::All(SnapshotProgress { path: 0, next: (0, 0), below, since });
             }
-            Place::All(_) => self.tell_all(registry, log, out),
-            Place::Changes(from, index) => match registry.changes(self.watcher, from, PAGE, cx.waker()) {
+            WatchPosition::All(_) => self.write_snapshot(registry, log, out),
+            WatchPosition::Changes(from, index) => match registry.changes(self.watcher, from, PAGE, cx.waker()) {
                 NextChanges::None(next) => {
-                    self.place = Place::Changes(next, 0);
+                    self.position = WatchPosition::Changes(next, 0);
                     return false;
                 }
-                NextChanges::Forgotten => self.place = Place::Announcement(WhyAll::Forgotten),
+                NextChanges::Forgotten => self.position = WatchPosition::Announcement(SnapshotReason::Forgotten),
                 NextChanges::Some(first, changes) => {
                     let index = if first == from { index } else { 0 };
-                    self.tell_changes(registry, (first, index), &changes, log, out);
+                    self.write_changes(registry, (first, index), &changes, log, out);
                 }
             },
         }
         true
     }
 
-    fn tell_cursor(&mut self, registry: &ActiveSubscriptions, next: u64, log: EventId, out: &mut Vec<u8>) {
+    fn write_cursor(&mut self, registry: &ActiveSubscriptions, next: u64, log: EventId, out: &mut Vec<u8>) {
         let id = registry.id(next).with(log);
         let data = json_text::text(&serde_json::json!({"id": id}));
         sse::encode_hub_event(out, "hub.cursor", Some(&id), &data);
-        self.place = Place::Changes(next, 0);
+        self.position = WatchPosition::Changes(next, 0);
     }
 
-    fn tell_changes(
+    fn write_changes(
         &mut self,
         registry: &ActiveSubscriptions,
         (mut number, mut index): (u64, usize),
@@ -205,7 +210,7 @@ impl Told {
                 subscriptions.iter().enumerate().take(last.map_or(0, |last| last + 1)).skip(index)
             {
                 if out.len() >= CHUNK_BYTES {
-                    self.place = Place::Changes(number, place);
+                    self.position = WatchPosition::Changes(number, place);
                     return;
                 }
                 let Some(path) = self.sees(subscriber, subscription) else { continue };
@@ -214,15 +219,15 @@ impl Told {
             }
             (number, index) = (number + 1, 0);
         }
-        self.place = Place::Changes(number, 0);
+        self.position = WatchPosition::Changes(number, 0);
     }
 
-    fn tell_all(&mut self, registry: &ActiveSubscriptions, log: EventId, out: &mut Vec<u8>) {
-        let Place::All(Sweep { mut path, mut next, below, since }) = self.place else { return };
+    fn write_snapshot(&mut self, registry: &ActiveSubscriptions, log: EventId, out: &mut Vec<u8>) {
+        let WatchPosition::All(SnapshotProgress { mut path, mut next, below, since }) = self.position else { return };
         let of = match &self.paths {
             None if path == 0 => None,
             Some(paths) if path < paths.len() => Some(&*paths[path]),
-            _ => return self.tell_cursor(registry, since, log, out),
+            _ => return self.write_cursor(registry, since, log, out),
         };
         let page = registry.subscribers(of, next.0, below, PAGE);
         if page.is_empty() {
@@ -244,7 +249,7 @@ impl Told {
             }
             next = (subscriber.number + 1, 0);
         }
-        self.place = Place::All(Sweep { path, next, below, since });
+        self.position = WatchPosition::All(SnapshotProgress { path, next, below, since });
     }
 
     /// The path of a subscription, if the stream may be told of it.
@@ -254,16 +259,16 @@ impl Told {
         if !self.paths.as_deref().is_none_or(among) {
             return None;
         }
-        Some(subscriber.path(subscription)).filter(|path| self.sight.sees(path))
+        Some(subscriber.path(subscription)).filter(|path| self.view.sees(path))
     }
 }
 
 /// Writes that what follows is all that is active.
-fn announce(why: WhyAll, log: EventId, out: &mut Vec<u8>) {
+fn write_announcement(why: SnapshotReason, log: EventId, out: &mut Vec<u8>) {
     let reason = match why {
-        WhyAll::Earliest => "earliest",
-        WhyAll::Unknown => "unknown",
-        WhyAll::Forgotten => "trimmed",
+        SnapshotReason::Earliest => "earliest",
+        SnapshotReason::Unknown => "unknown",
+        SnapshotReason::Forgotten => "trimmed",
     };
     let data = json_text::text(&serde_json::json!({"reason": reason}));
     sse::encode_hub_event(out, "hub.subscriptions", Some(UPDATE_IDS.display(log)), &data);
@@ -279,8 +284,8 @@ fn event(
     out: &mut Vec<u8>,
 ) {
     let (kind, selector) = subscription.collection.selector();
-    let around = Surroundings { alone: true, last_event_id: None };
-    let document = SubscriptionDocument::new(subscriber, subscription, path, (kind, &selector), active, around);
+    let options = DocumentOptions { alone: true, last_event_id: None };
+    let document = SubscriptionDocument::new(subscriber, subscription, path, (kind, &selector), active, options);
     sse::begin_named(out, if kind == MatcherKind::Topic { "" } else { "mercure" });
     sse::data_part(out, &json_text::bytes(&document));
     sse::end(out, id);
