@@ -94,3 +94,17 @@ fn a_shared_cache_keeps_nothing() {
         assert!(vary.contains("authorization") && vary.contains("cookie"), "{query}: {vary}");
     }
 }
+
+#[test]
+fn a_page_does_not_run_a_stream() {
+    let hub = Hub::start_with(&PROTOCOL);
+    let stream = Stream::at(&hub, "s/1");
+    assert_eq!(stream.send("PUT", "", &[("content-type", "text/javascript")], b"alert(1)").status, 201);
+    for query in ["", "?offset=-1", "?offset=-1&live=sse"] {
+        for destination in ["script", "worker", "style"] {
+            let answer = stream.send("GET", query, &[("sec-fetch-dest", destination)], b"");
+            assert_problem(&answer, 403, "origin-forbidden");
+        }
+    }
+    assert_eq!(stream.send("GET", "?offset=-1", &[("sec-fetch-dest", "empty")], b"").text(), "alert(1)");
+}

@@ -25,6 +25,7 @@ use crate::{
         api::keys,
         auth::Caller,
         message::{
+            destination,
             problem::{Code, Problem},
             query::Query,
         },
@@ -71,6 +72,7 @@ pub async fn handle(
     topic: TopicName,
     head: &Parts,
 ) -> Result<Response, StreamRefusal> {
+    destination::not_code(&head.headers)?;
     caller.authorization.subscribe(&Selection::from(topic.clone()))?;
     let view = lookup::open(context.streams, &topic)?;
     let query = Query::new(head.uri.query());
