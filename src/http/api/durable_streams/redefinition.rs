@@ -27,9 +27,10 @@ pub async fn redefine(
     for _ in 0..ATTEMPTS {
         let mut definition = view.definition.clone();
         edit(&mut definition);
-        // A topic that was only published to gets no definition that it does not need.
-        let metadata = (definition != view.definition)
-            .then(|| MetadataChange { from: view.metadata.clone(), to: Some(definition.metadata()) });
+        // A topic that was only published to gets no definition that it does not need. Any other must still have its own:
+        // one that was deleted meanwhile would be made again.
+        let to = if definition == view.definition { view.metadata.clone() } else { Some(definition.metadata()) };
+        let metadata = to.is_some().then(|| MetadataChange { from: view.metadata.clone(), to });
         let change = TopicChange { metadata, ..change.clone() };
         match streams.hub.configure(view.topic.clone(), change).await {
             Ok(_) => return lookup::open(streams, &view.topic),
@@ -44,4 +45,30 @@ pub async fn redefine(
 #[must_use]
 pub fn busy() -> StreamRefusal {
     Problem::new(Code::OverCapacity, "the stream is being changed by others; retry in a moment").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{event::TopicName, http::testing};
+
+    #[tokio::test]
+    async fn a_stream_that_was_deleted_meanwhile_is_not_made_again() {
+        let (app, _) = testing::app();
+        let hub = &app.hub;
+        let streams = DurableStreams::new(Arc::clone(hub), Duration::ZERO);
+        let topic = TopicName::new("a").expect("valid");
+        let metadata = Some(StreamDefinition::new("text/plain").metadata());
+        let creation =
+            TopicChange { metadata: Some(MetadataChange { from: None, to: metadata }), ..Default::default() };
+        hub.configure(topic.clone(), creation).await.expect("created");
+        let view = lookup::open(&streams, &topic).expect("a stream");
+        assert!(hub.delete(topic.clone()).await.expect("deleted"));
+        let closing = TopicChange { closed: Some(true), ..TopicChange::default() };
+        let refusal = redefine(&streams, view, closing, |_| {}).await.expect_err("deleted");
+        assert_eq!(refusal, StreamRefusal::missing());
+        assert!(hub.topic(&topic).is_none());
+    }
 }
