@@ -63,7 +63,7 @@ pub struct InitArgs {
 /// The arguments of `gapless jetstream epoch`.
 #[derive(Debug, clap::Args)]
 pub struct EpochArgs {
-    /// Replace the epoch: clients that return are told a gap `unknown`
+    /// Replace the epoch: clients that return receive a gap `unknown`
     #[arg(long)]
     pub renew: bool,
     /// With --renew: the present epoch, to confirm

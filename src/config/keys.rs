@@ -395,10 +395,10 @@ settings! {
         /// Most messages in one atomic batch
         ///
         /// NATS's own limit. More only if each server's `jetstream.limits.batch.max_msgs` allows it.
-        max_batch: Count = "1000", "2"..="50000";
+        max_batch: Count = "1000", "32"..="50000";
         /// How long gapless import keeps old ids valid
         ///
-        /// Clients that come back later with an id of the imported store are told a gap.
+        /// Clients that come back later with an id of the imported store receive a gap.
         old_ids: DurationText = "30d", "1s"..="3650d";
     }
 

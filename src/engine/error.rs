@@ -63,7 +63,7 @@ pub enum AppendError {
     #[error("the write queue is full")]
     Busy,
     /// The disk's free space is below the reserve. Passes when space is freed.
-    #[error("the disk is nearly full")]
+    #[error("the store is full")]
     Full,
     /// The store cannot be written now, and nothing was written: its directory is missing, or the disk does not
     /// respond. Transient; needs no restart.

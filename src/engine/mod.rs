@@ -20,6 +20,7 @@
 //! | [`log`] | the engine on one machine: one writer, group commit, retention; generic over a [`log::Store`] |
 //! | [`memory`] | the volatile store: a reference implementation of the store's contract, and the fault injector |
 //! | [`sled`] | the store on disk |
+//! | [`jetstream`] | the engine over a stream of NATS JetStream: any number of hubs over one log |
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
@@ -59,7 +60,7 @@ pub type EngineFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>
 
 /// A durable, ordered event log with topics.
 pub trait Engine: Log + Admin {
-    /// `sled` or `memory`, for statistics and log messages.
+    /// `sled`, `jetstream` or `memory`, for statistics and log messages.
     fn name(&self) -> &'static str;
 
     /// What the engine can do. Does not change; callers check it before they ask, and the engine need not.

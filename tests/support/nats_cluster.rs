@@ -26,6 +26,12 @@ const TRIES: usize = 5;
 /// Between looks at what is awaited.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Of the administrator of a [recommended](NatsCluster::recommended) server.
+pub(crate) const ADMIN_PASSWORD: &str = "p0123456789abcdef";
+
+/// And of its hubs.
+pub(crate) const HUB_PASSWORD: &str = "pfedcba9876543210";
+
 /// To the monitor of a node; a paused one accepts and says nothing.
 const MONITOR: Duration = Duration::from_millis(500);
 
@@ -42,6 +48,24 @@ pub(crate) struct NodeAddresses {
     pub(crate) monitor: SocketAddr,
 }
 
+/// What a node's configuration needs to know.
+struct NodeSettings {
+    index: usize,
+    client: SocketAddr,
+    route: SocketAddr,
+    monitor: SocketAddr,
+    store: String,
+    /// Of all nodes, as a list.
+    routes: String,
+    is_alone: bool,
+}
+
+/// A node's configuration: its file, and the variables of its environment.
+struct NodeConfig {
+    text: String,
+    environment: Vec<(&'static str, String)>,
+}
+
 /// Where a node runs.
 #[derive(Debug, Clone)]
 pub(crate) struct NodePlace {
@@ -56,6 +80,7 @@ pub(crate) struct NodePlace {
 struct Node {
     prefix: Vec<String>,
     config: PathBuf,
+    environment: Vec<(&'static str, String)>,
     client: SocketAddr,
     monitor: SocketAddr,
     process: Option<Child>,
@@ -86,8 +111,17 @@ impl NatsCluster {
 
     /// A node at each of the places.
     pub(crate) fn placed(places: &[NodePlace], more: &str) -> Self {
+        Self::started(places, &|node| node.plain(more))
+    }
+
+    /// `nodes` nodes with the file deploy/nats.conf, at addresses of their own.
+    pub(crate) fn recommended(nodes: usize) -> Self {
+        Self::started(&vec![NodePlace::default(); nodes], &NodeSettings::recommended)
+    }
+
+    fn started(places: &[NodePlace], config: &dyn Fn(&NodeSettings) -> NodeConfig) -> Self {
         for _ in 0..TRIES {
-            let mut cluster = Self::configured(places, more);
+            let mut cluster = Self::configured(places, config);
             for node in &mut cluster.nodes {
                 node.run();
             }
@@ -98,43 +132,27 @@ impl NatsCluster {
         panic!("no NATS cluster has started in {TRIES} tries; its output is above");
     }
 
-    fn configured(places: &[NodePlace], more: &str) -> Self {
+    fn configured(places: &[NodePlace], config: &dyn Fn(&NodeSettings) -> NodeConfig) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let nodes = places.iter().zip(Self::configure(dir.path(), places, more));
-        let node = |(place, (config, at)): (&NodePlace, _)| {
-            let NodeAddresses { client, monitor } = at;
-            Node { prefix: place.prefix.clone(), config, client, monitor, process: None }
+        let settings = NodeSettings::of(dir.path(), places);
+        let node = |(place, settings): (&NodePlace, &NodeSettings)| {
+            let made = config(settings);
+            let file = settings.write(dir.path(), &made.text);
+            let (client, monitor) = (settings.client, settings.monitor);
+            let (prefix, environment) = (place.prefix.clone(), made.environment);
+            Node { prefix, config: file, environment, client, monitor, process: None }
         };
-        let nodes = nodes.map(node).collect();
+        let nodes = places.iter().zip(&settings).map(node).collect();
         Self { nodes, dir }
     }
 
     /// Writes the configuration of each node, `n0.conf` and so on, into a directory, with ports that are free now.
     pub(crate) fn configure(dir: &Path, places: &[NodePlace], more: &str) -> Vec<(PathBuf, NodeAddresses)> {
-        // Held until all are known, so that they differ.
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        let held: Vec<[TcpListener; 3]> = places.iter().map(|_| [free(), free(), free()]).collect();
-        let port = |listener: &TcpListener| listener.local_addr().expect("it is bound").port();
-        let nodes = places.iter().zip(&held);
-        let routes = nodes.clone().map(|(place, [_, route, _])| format!("nats://{}:{}", place.address, port(route)));
-        let routes: Vec<String> = routes.collect();
-        let routes = routes.join(", ");
-        let configured = nodes.enumerate().map(|(index, (place, listeners))| {
-            let [client, route, monitor] =
-                listeners.each_ref().map(|listener| SocketAddr::from((place.address, port(listener))));
-            let store = place.store.clone().unwrap_or_else(|| dir.join(format!("n{index}")));
-            let config = dir.join(format!("n{index}.conf"));
-            let mut text = format!("server_name: n{index}\nlisten: \"{client}\"\nhttp: \"{monitor}\"\n");
-            let _ =
-                writeln!(text, "jetstream {{ store_dir: {:?}, sync_interval: always }}", store.display().to_string());
-            let _ = writeln!(text, "max_payload: 8MB\n{more}");
-            if places.len() > 1 {
-                let _ = writeln!(text, "cluster {{ name: c, listen: \"{route}\", routes: [{routes}] }}");
-            }
-            fs::write(&config, text).expect("the configuration is written");
-            (config, NodeAddresses { client, monitor })
-        });
-        configured.collect()
+        let written = |node: &NodeSettings| {
+            let addresses = NodeAddresses { client: node.client, monitor: node.monitor };
+            (node.write(dir, &node.plain(more).text), addresses)
+        };
+        NodeSettings::of(dir, places).iter().map(written).collect()
     }
 
     /// Waits for a meta leader. `false` when a node has ended: its ports were taken.
@@ -250,13 +268,74 @@ impl NatsCluster {
     }
 }
 
+impl NodeSettings {
+    /// Of a node at each of the places, with ports that are free now.
+    fn of(dir: &Path, places: &[NodePlace]) -> Vec<Self> {
+        // Held until all are known, so that they differ.
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let held: Vec<[TcpListener; 3]> = places.iter().map(|_| [free(), free(), free()]).collect();
+        let at = |place: &NodePlace, listener: &TcpListener| {
+            SocketAddr::from((place.address, listener.local_addr().expect("it is bound").port()))
+        };
+        let nodes = places.iter().zip(&held);
+        let routes = nodes.clone().map(|(place, [_, route, _])| format!("nats://{}", at(place, route)));
+        let routes = routes.collect::<Vec<_>>().join(", ");
+        let settings = nodes.enumerate().map(|(index, (place, listeners))| {
+            let [client, route, monitor] = listeners.each_ref().map(|listener| at(place, listener));
+            let store = place.store.clone().unwrap_or_else(|| dir.join(format!("n{index}"))).display().to_string();
+            Self { index, client, route, monitor, store, routes: routes.clone(), is_alone: places.len() == 1 }
+        });
+        settings.collect()
+    }
+
+    fn plain(&self, more: &str) -> NodeConfig {
+        let Self { index, client, route, monitor, store, routes, is_alone } = self;
+        let mut text = format!("server_name: n{index}\nlisten: \"{client}\"\nhttp: \"{monitor}\"\n");
+        let _ = writeln!(text, "jetstream {{ store_dir: {store:?}, sync_interval: always }}");
+        let _ = writeln!(text, "max_payload: 8MB\n{more}");
+        if !is_alone {
+            let _ = writeln!(text, "cluster {{ name: c, listen: \"{route}\", routes: [{routes}] }}");
+        }
+        NodeConfig { text, environment: Vec::new() }
+    }
+
+    fn recommended(&self) -> NodeConfig {
+        let Self { index, client, route, monitor, store, routes, .. } = self;
+        let mut text =
+            fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/nats.conf")).expect("it is here");
+        for (there, here) in [
+            ("listen: 0.0.0.0:4222", format!("listen: \"{client}\"")),
+            ("http: 0.0.0.0:8222", format!("http: \"{monitor}\"")),
+            ("listen: 0.0.0.0:6222", format!("listen: \"{route}\"")),
+        ] {
+            assert!(text.contains(there), "deploy/nats.conf has no {there}");
+            text = text.replace(there, &here);
+        }
+        let environment = vec![
+            ("NATS_NAME", format!("n{index}")),
+            ("NATS_STORE", store.clone()),
+            ("NATS_ROUTES", format!("[{routes}]")),
+            ("NATS_ADMIN_PASSWORD", ADMIN_PASSWORD.into()),
+            ("NATS_HUB_PASSWORD", HUB_PASSWORD.into()),
+        ];
+        NodeConfig { text, environment }
+    }
+
+    fn write(&self, dir: &Path, text: &str) -> PathBuf {
+        let file = dir.join(format!("n{}.conf", self.index));
+        fs::write(&file, text).expect("the configuration is written");
+        file
+    }
+}
+
 impl Node {
     fn run(&mut self) {
         let log = fs::File::options().create(true).append(true).open(self.config.with_extension("log"));
         let log = log.expect("a log");
         let words = self.prefix.iter().map(Into::into).chain([binary().into_os_string()]).collect::<Vec<_>>();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg("-c").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.args(&words[1..]).arg("-c").arg(&self.config).envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.process = Some(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; run `make install`")));
     }
 

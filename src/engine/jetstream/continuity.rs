@@ -10,6 +10,7 @@ use super::{
     link::{Link, STALE_LEADER},
     nats::{NatsError, StreamState},
 };
+use crate::event::Epoch;
 
 /// Between two looks: a stream that is made again gets its old length in more than this.
 const EVERY: Duration = Duration::from_secs(5);
@@ -35,6 +36,9 @@ pub(super) async fn watch(link: Arc<Link>, created: String) {
     let mut doubts = Doubts::default();
     loop {
         tokio::time::sleep(EVERY).await;
+        if link.is_outdated() && link.shared().queue.is_finished() {
+            return; // the record of another epoch has ended it
+        }
         let seen = link.shared().store.last();
         let reason = match link.nats.stream().await {
             Ok(state) if !is_same(&created, &state.created) => Some(other(&created, &state.created)),
@@ -44,12 +48,17 @@ pub(super) async fn watch(link: Arc<Link>, created: String) {
             Err(_) => None,
         };
         if let Some(reason) = reason {
-            tracing::error!(reason, "this hub accepts and reads nothing any more");
-            link.shared().store.replaced(&reason);
-            link.shared().queue.fail(&reason);
-            return;
+            return end(&link, &reason);
         }
     }
+}
+
+/// Ends the engine's writing and reading, and applies nothing more.
+pub(super) fn end(link: &Link, reason: &str) {
+    tracing::error!(reason, "this hub accepts and reads nothing any more");
+    link.outdate(reason);
+    link.shared().store.replaced(reason);
+    link.shared().queue.fail(reason);
 }
 
 /// Whether the stream of an epoch's record is this one.
@@ -66,6 +75,12 @@ pub(super) fn other(recorded: &str, created: &str) -> String {
         "the stream was made again or restored: it was created {created}, and its epoch is of one that was created \
          {recorded}; run `gapless jetstream epoch --renew` and restart the hubs"
     )
+}
+
+/// What to tell when another epoch was recorded for the stream that this hub has loaded.
+pub(super) fn renewed(known: Epoch, new: Epoch) -> String {
+    let (known, new) = (known.as_str(), new.as_str());
+    format!("the stream's epoch was renewed: it is {new}, and this hub has loaded {known}; restart this hub")
 }
 
 impl Doubts {

@@ -6,8 +6,8 @@ use super::{
     feed::Write,
     nats::{Headers, Stored},
     wire::{
-        EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects, SubjectPlace,
-        TombstoneRecord, WireError, decode_keys,
+        EpochRecord, EventRecord, HeaderLookup, JobTag, KeyPart, LeaderRecord, SettingsRecord, StreamSubjects,
+        SubjectPlace, TombstoneRecord, WireError, decode_keys,
     },
 };
 use crate::{
@@ -33,8 +33,8 @@ pub(super) enum Decoded {
     Change { change: Replicated, tags: Vec<(JobTag, TaggedEvent)> },
     /// Another hub leads, or this one.
     Leader { record: LeaderRecord, at: Seq },
-    /// The epoch was written.
-    Epoch,
+    /// The epoch was written: of a new stream, or another one for this stream.
+    Epoch(EpochRecord),
 }
 
 /// An event of which its hub waits for the receipt.
@@ -110,7 +110,7 @@ impl Decoder {
             Some(SubjectPlace::Leader) => {
                 return Ok(Some(Decoded::Leader { record: LeaderRecord::decode(&stored.headers)?, at: seq }));
             }
-            Some(SubjectPlace::Epoch) => return Ok(Some(Decoded::Epoch)),
+            Some(SubjectPlace::Epoch) => return Ok(Some(Decoded::Epoch(EpochRecord::decode(&stored.headers)?))),
             Some(SubjectPlace::Clock | SubjectPlace::Proof | SubjectPlace::Import | SubjectPlace::OldIds(..)) => {
                 return Ok(None);
             }

@@ -9,11 +9,13 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::event::Epoch;
+
 /// Between two heartbeats of the leader.
 pub(super) const BEAT: Duration = Duration::from_millis(500);
 
 /// Without a heartbeat for so long, a follower tries to lead: five are missing.
-pub(super) const LOST: Duration = Duration::from_millis(2500);
+const LOST: Duration = Duration::from_millis(2500);
 
 /// A follower waits for a random part of this longer, so that two rarely try at once.
 const SPREAD: Duration = Duration::from_secs(1);
@@ -24,11 +26,19 @@ const SPREAD_RESIGNED: Duration = Duration::from_millis(100);
 /// Between two tries of one hub. An election in the NATS cluster takes 5 to 10 s, in which a try has no answer.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
+/// From the last heartbeat of a leader that has died until the next one's first, at the most: each hub that runs has tried twice
+/// to lead by then. Without any heartbeat for so long, no hub runs, as far as one can be heard.
+pub(super) const TAKE_OVER: Duration =
+    LOST.saturating_add(SPREAD).saturating_add(BETWEEN_TRIES).saturating_add(SPREAD).saturating_add(BEAT);
+
 /// A heartbeat of the leader, as JSON in core NATS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Beat {
     /// The leader.
     pub(super) hub: Box<str>,
+    /// The epoch of the log that it leads. Earlier builds do not tell it.
+    #[serde(default)]
+    pub(super) epoch: Option<Box<str>>,
     /// The position of its leader record.
     pub(super) term: u64,
     /// The newest position that it has written, and that stays in the stream.
@@ -74,8 +84,21 @@ impl LeaderView {
         Self(Arc::new(Mutex::new(View { leader: None, heard: now, try_at, resigned: false, trouble: None })))
     }
 
+    /// A heartbeat came, to a hub whose log is of `epoch`. Those of another one are ignored: a hub may still be up that has led
+    /// the stream before this one, and its positions mean nothing here.
+    ///
+    /// # Errors
+    /// When it cannot be understood.
+    pub(super) fn hear(&self, text: &[u8], epoch: Epoch) -> Result<(), serde_json::Error> {
+        let beat: Beat = serde_json::from_slice(text)?;
+        if beat.epoch.as_deref().is_none_or(|of| of == epoch.as_str()) {
+            self.beat(beat);
+        }
+        Ok(())
+    }
+
     /// A heartbeat came. Those of an earlier term are ignored.
-    pub(super) fn beat(&self, beat: Beat) {
+    fn beat(&self, beat: Beat) {
         let mut view = self.0.lock();
         if view.leader.as_ref().is_some_and(|known| known.term > beat.term) {
             return;
@@ -147,7 +170,7 @@ mod tests {
     use super::*;
 
     fn beat(term: u64, resigns: bool) -> Beat {
-        Beat { hub: format!("hub{term}").into(), term, head: term + 5, resigns, refuses: None }
+        Beat { hub: format!("hub{term}").into(), epoch: None, term, head: term + 5, resigns, refuses: None }
     }
 
     #[tokio::test(start_paused = true)]
@@ -164,6 +187,36 @@ mod tests {
         assert!(!view.tries(), "the next try is later");
         tokio::time::advance(BETWEEN_TRIES + SPREAD).await;
         assert!(view.tries());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_tries_after_the_last_heartbeat_are_within_a_take_over() {
+        const STEP: Duration = Duration::from_millis(10);
+        for _ in 0..100 {
+            let view = LeaderView::new();
+            view.beat(beat(7, false));
+            let (last, mut tries) = (Instant::now(), 0);
+            while tries < 2 {
+                tokio::time::advance(STEP).await;
+                tries += u32::from(view.tries());
+            }
+            assert!(last.elapsed() <= TAKE_OVER, "{:?}", last.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hub_that_led_an_earlier_stream_is_not_heard() {
+        let (view, epoch) = (LeaderView::new(), Epoch::from_random(7));
+        let hear = |beat: &Beat| view.hear(&serde_json::to_vec(beat).expect("valid"), epoch).expect("understood");
+        let of = |epoch: Epoch, term| Beat { epoch: Some(epoch.as_str().into()), ..beat(term, false) };
+        hear(&of(Epoch::from_random(8), 900));
+        assert_eq!(view.leader(), None);
+        hear(&of(epoch, 7));
+        hear(&of(Epoch::from_random(8), 900));
+        assert_eq!(view.leader().expect("known").term, 7);
+        view.hear(br#"{"hub":"hub9","term":9,"head":12}"#, epoch).expect("a heartbeat of an earlier build");
+        assert_eq!(view.leader(), Some(Leader { hub: "hub9".into(), term: 9, head: 12 }));
+        assert!(view.hear(b"{}", epoch).is_err());
     }
 
     #[tokio::test(start_paused = true)]

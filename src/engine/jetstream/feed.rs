@@ -105,8 +105,9 @@ impl StreamFeed {
     /// may take writes with it.
     ///
     /// # Errors
-    /// When nothing can be read now. May be called again.
-    pub(super) async fn next(&mut self) -> Result<Vec<Write>, NatsError> {
+    /// When nothing can be read now; [`NatsError::Silent`] when the server has not answered at all for `patience`. May be
+    /// called again.
+    pub(super) async fn next(&mut self, patience: Duration) -> Result<Vec<Write>, NatsError> {
         let mut writes = Vec::new();
         if !std::mem::take(&mut self.unsure) && self.is_level() {
             match timeout(SILENCE, self.live.next()).await {
@@ -114,7 +115,7 @@ impl StreamFeed {
                 Ok(None) => return Err(NatsError::NoAnswer("the connection has ended".into())),
                 Err(_) => self.unsure = true,
             }
-        } else if self.read(&mut writes).await? == 0 && !self.is_level() {
+        } else if self.read(&mut writes, patience).await? == 0 && !self.is_level() {
             tokio::time::sleep(AGAIN).await;
         }
         // What is here already goes along.
@@ -150,10 +151,14 @@ impl StreamFeed {
         }
     }
 
-    async fn read(&mut self, writes: &mut Vec<Write>) -> Result<usize, NatsError> {
+    async fn read(&mut self, writes: &mut Vec<Write>, patience: Duration) -> Result<usize, NatsError> {
         let range =
             Range { filter: self.subjects.all(), from: self.position + 1, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
-        let page = self.nats.range(range).await?;
+        let page = tokio::select! {
+            biased;
+            page = self.nats.range(range) => page?,
+            silent = self.nats.silence(patience) => return Err(silent),
+        };
         let taken = page.messages.len();
         for stored in page.messages {
             self.take(stored, writes);

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::link::Link;
-use crate::engine::AppendError;
+use crate::engine::{AppendError, EngineFuture};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
@@ -32,11 +32,36 @@ pub(super) async fn watch(link: Arc<Link>) {
         }
         let silence = connected.elapsed().max(silence(&link));
         let trouble = link.view.trouble().filter(|(lasted, _)| !link.shared().leads() && *lasted > REFUSING);
+        let shared = link.shared();
+        // What waits behind a write of a hub that leads is not under way, and may be refused, too.
+        let stuck = shared.leads() && shared.store.waited() > REFUSING;
         let refusal = match trouble {
             Some((_, reason)) => Some(not_now(&reason)),
+            None if stuck => Some(not_now("the NATS servers do not answer a write")),
             None => (silence > REFUSING || link.is_outdated()).then(|| reason(&link)),
         };
-        link.shared().queue.pause(refusal);
+        shared.queue.pause(refusal.clone());
+        if let Some(error) = refusal.as_ref().filter(|_| stuck) {
+            shared.queue.refuse_waiting(error);
+        }
+        link.refusing.send_if_modified(|known| {
+            let changes = known.is_some() != refusal.is_some();
+            *known = refusal;
+            changes
+        });
+    }
+}
+
+/// The answer of a job; when jobs are refused before it comes, that it is not known.
+pub(super) async fn answered<T>(link: Arc<Link>, answer: EngineFuture<T, AppendError>) -> Result<T, AppendError> {
+    let mut refusing = link.refusing.subscribe();
+    tokio::select! {
+        biased;
+        answer = answer => answer,
+        Ok(reason) = refusing.wait_for(Option::is_some) => {
+            let reason = reason.as_ref().map_or_else(String::new, ToString::to_string);
+            Err(AppendError::Unavailable { reason: format!("it has had no answer, and {reason}").into() })
+        }
     }
 }
 
@@ -55,9 +80,12 @@ fn silence(link: &Link) -> Duration {
 }
 
 fn reason(link: &Link) -> AppendError {
-    not_now(if link.is_outdated() {
-        "a newer hub writes the log, which this one cannot follow: upgrade it"
+    not_now(if let Some(reason) = link.outdated.get() {
+        reason
     } else if link.nats.is_connected() {
+        if link.is_full() {
+            return AppendError::Full;
+        }
         "no hub can write the log now: the NATS servers do not accept a leader"
     } else {
         "there is no connection to a NATS server"

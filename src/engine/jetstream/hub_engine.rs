@@ -43,6 +43,12 @@ impl JetStreamEngine {
     }
 }
 
+impl JetStreamEngine {
+    fn answered<T: Send + 'static>(&self, answer: EngineFuture<T, AppendError>) -> EngineFuture<T, AppendError> {
+        Box::pin(health::answered(Arc::clone(&self.link), answer))
+    }
+}
+
 impl Engine for JetStreamEngine {
     fn name(&self) -> &'static str {
         "jetstream"
@@ -112,11 +118,11 @@ impl Log for JetStreamEngine {
     }
 
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
-        self.log.append(append)
+        self.answered(self.log.append(append))
     }
 
     fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
-        self.log.append_each(events)
+        self.log.append_each(events).map(|answer| self.answered(answer))
     }
 
     fn read(&self, request: ReadRequest) -> EngineFuture<LogPage, ReadError> {
@@ -150,15 +156,15 @@ impl Admin for JetStreamEngine {
     }
 
     fn configure(&self, topic: TopicName, change: TopicChange) -> EngineFuture<TopicState, AppendError> {
-        self.log.configure(topic, change)
+        self.answered(self.log.configure(topic, change))
     }
 
     fn delete(&self, topic: TopicName) -> EngineFuture<bool, AppendError> {
-        self.log.delete(topic)
+        self.answered(self.log.delete(topic))
     }
 
     fn remove(&self, topic: TopicName, id: EventId) -> EngineFuture<bool, AppendError> {
-        self.log.remove(topic, id)
+        self.answered(self.log.remove(topic, id))
     }
 
     fn pending_removals(&self) -> Vec<(TopicName, Seq)> {

@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     continuity,
-    election::{Beat, LeaderView},
+    election::LeaderView,
     forward::HubId,
     gate::RoleCommand,
     health, here,
@@ -44,6 +44,9 @@ const NEW_STREAM: usize = 4;
 /// Between two of them.
 const NEW_STREAM_PAUSE: Duration = Duration::from_millis(500);
 
+/// Least [`JetStreamConfig::max_batch`].
+const LEAST_BATCH: usize = 2 * BESIDE_EVENTS;
+
 /// What the engine needs to know.
 #[derive(Debug, Clone)]
 pub struct JetStreamConfig {
@@ -53,7 +56,7 @@ pub struct JetStreamConfig {
     pub hub: Box<str>,
     /// Where this hub is reached, for people; may be empty.
     pub address: Box<str>,
-    /// Most messages of one atomic batch: 1000, unless the servers allow more.
+    /// Most messages of one atomic batch: 1000, unless the servers allow more; at least 32.
     pub max_batch: usize,
 }
 
@@ -82,11 +85,16 @@ impl JetStreamEngine {
         log: LogConfig,
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
+        let max_batch = config.max_batch;
+        if max_batch < LEAST_BATCH {
+            return Err(JetStreamError::Unusable(format!(
+                "nats.max_batch is {max_batch}; a hub needs at least {LEAST_BATCH}"
+            )));
+        }
         let runtime =
             NatsThread::start().map_err(|error| JetStreamError::NotNow(format!("no thread for NATS: {error}")))?;
         let handle = runtime.handle.clone();
         let nats = handle.block_on(Nats::connect(&config.nats))?;
-        let max_batch = config.max_batch.max(2 * BESIDE_EVENTS);
         let store = open_store(&handle, &nats, config, &log)?;
         if store.old_ids().import().is_some_and(|import| !import.done) {
             store.stop();
@@ -112,7 +120,10 @@ impl JetStreamEngine {
             view: LeaderView::new(),
             gate: Arc::default(),
             commands: commands.clone(),
-            outdated: AtomicBool::new(false),
+            outdated: OnceLock::new(),
+            full: AtomicBool::new(false),
+            left: Mutex::default(),
+            refusing: watch::Sender::new(None),
             heard: HubsHeard::new(),
             applied: watch::Sender::new(position),
             log: OnceLock::new(),
@@ -164,7 +175,7 @@ pub(super) fn open_store(
 ) -> Result<JetStreamStore, StreamLoadError> {
     let mut tries = 0;
     loop {
-        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log) {
+        match JetStreamStore::open(handle.clone(), nats.clone(), &config.nats.prefix, log, config.max_batch) {
             Err(
                 StreamLoadError::NoEpoch | StreamLoadError::Incomplete(..) | StreamLoadError::Nats(NatsError::NoStream),
             ) if tries < NEW_STREAM => {
@@ -180,9 +191,8 @@ pub(super) fn open_store(
 async fn hear_beats(link: Arc<Link>) {
     let mut beats = Messages::of(&link.nats, link.beat_subject());
     loop {
-        match serde_json::from_slice::<Beat>(&beats.next().await.payload) {
-            Ok(beat) => link.view.beat(beat),
-            Err(error) => tracing::warn!(%error, "a heartbeat cannot be understood"),
+        if let Err(error) = link.view.hear(&beats.next().await.payload, link.shared().epoch) {
+            tracing::warn!(%error, "a heartbeat cannot be understood");
         }
     }
 }
@@ -190,7 +200,7 @@ async fn hear_beats(link: Arc<Link>) {
 impl From<NatsError> for JetStreamError {
     fn from(error: NatsError) -> Self {
         match error {
-            NatsError::NoAnswer(_) => Self::NotNow(error.to_string()),
+            NatsError::NoAnswer(_) | NatsError::Silent => Self::NotNow(error.to_string()),
             _ => Self::Unusable(error.to_string()),
         }
     }
@@ -205,5 +215,26 @@ impl From<StreamLoadError> for JetStreamError {
                 Self::Unusable(error.to_string())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::jetstream::{NatsCredentials, contract::NoObserver};
+
+    #[test]
+    fn a_batch_that_is_too_small_is_refused_and_not_replaced_by_a_larger_one() {
+        let nats = NatsConfig {
+            servers: Vec::new(),
+            credentials: NatsCredentials::None,
+            roots: None,
+            client_name: "small".into(),
+            stream: "SMALL".into(),
+            prefix: "small".into(),
+        };
+        let config = JetStreamConfig { nats, hub: "hub".into(), address: "".into(), max_batch: LEAST_BATCH - 1 };
+        let opened = JetStreamEngine::open(&config, LogConfig::fixture(), Arc::new(NoObserver));
+        assert!(matches!(&opened, Err(JetStreamError::Unusable(text)) if text.contains("at least 32")));
     }
 }

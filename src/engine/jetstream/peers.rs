@@ -21,6 +21,7 @@ use super::{
     gate::RoleGate,
     messages::Messages,
     nats::Nats,
+    proof::Proofs,
     store::JetStreamStore,
     wire::JobTag,
 };
@@ -62,6 +63,8 @@ pub(super) struct Peers {
     pub(super) me: HubId,
     follower: Mutex<FollowerSession<WaitingJob>>,
     leader: Mutex<Option<LeaderSessions>>,
+    /// Where the log ends: see [`proof`](super::proof).
+    pub(super) proofs: Proofs,
     /// Something is to be sent or passed on.
     due: Notify,
 }
@@ -75,6 +78,7 @@ impl Peers {
             follower: Mutex::new(FollowerSession::new(me.clone(), ForwardLimits::DEFAULT)),
             me,
             leader: Mutex::new(None),
+            proofs: Proofs::default(),
             due: Notify::new(),
         })
     }
@@ -222,8 +226,12 @@ impl Peers {
                 self.queue(Job::Forwarded(Box::new(Job::Remove(topic, seq, reply))), answer, UnitResult::Done, &ticket)
             }
         };
-        if let Err(error) = pushed {
-            tokio::spawn(async move { peers.complete(&ticket, &refused.refused(error)).await });
+        match pushed {
+            // The queue is closed: this hub ends, and the next one that leads is sent it again.
+            Ok(()) | Err(AppendError::Unavailable { .. }) => {}
+            Err(error) => {
+                tokio::spawn(async move { peers.complete(&ticket, &refused.refused(error)).await });
+            }
         }
     }
 

@@ -6,10 +6,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep},
+    runtime::Handle,
+    sync::{oneshot, watch},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{link::Link, messages::Messages, nats::NatsError};
@@ -17,6 +19,9 @@ use crate::engine::{AppendError, log::queue::Job};
 
 /// For the answer of the leading hub: a write, and the way there and back.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// Before the first question: a hub to which the clients of another one come is behind by some 100 ms at most.
+const FEED: Duration = Duration::from_millis(100);
 
 /// Between two questions.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -34,6 +39,39 @@ struct Proved {
     end: u64,
 }
 
+/// The proofs of one hub.
+#[derive(Default)]
+pub(super) struct Proofs {
+    /// Its own questions for the end of the log.
+    asked: SharedProof,
+    /// Its writes while it leads, for its own questions and those of other hubs.
+    written: SharedProof,
+}
+
+/// The end of the log, or why it could not be proved.
+type Proof = Result<u64, NatsError>;
+
+/// One proof at a time, for all who ask. Who asks while one is under way shares the next one with all others who do: the end
+/// that a proof tells is known to be late enough only for those who have asked before it began.
+#[derive(Clone)]
+struct SharedProof(Arc<ProofTurns>);
+
+struct ProofTurns {
+    turns: Mutex<Turns>,
+    /// The newest proof that has ended, and its number.
+    ended: watch::Sender<(u64, Proof)>,
+}
+
+#[derive(Default)]
+struct Turns {
+    /// Number of the newest proof that has begun.
+    begun: u64,
+    /// Somebody has asked since.
+    wanted: bool,
+    /// A task carries them out.
+    runs: bool,
+}
+
 /// Answers other hubs while this one leads.
 pub(super) async fn answer(link: Arc<Link>) {
     let mut questions = Messages::of(&link.nats, subject(&link, link.hub.as_str()));
@@ -45,9 +83,8 @@ pub(super) async fn answer(link: Arc<Link>) {
         let link = Arc::clone(&link);
         tokio::spawn(async move {
             // Without an answer the other hub asks again.
-            if prove(&link).await.is_ok() {
-                let proved = Proved { end: link.shared().store.last() };
-                let text = serde_json::to_vec(&proved).expect("it has no maps");
+            if let Ok(Ok(end)) = timeout(ANSWER, prove(&link)).await {
+                let text = serde_json::to_vec(&Proved { end }).expect("it has no maps");
                 drop(link.nats.publish(&reply, text.into()).await);
             }
         });
@@ -59,36 +96,74 @@ pub(super) async fn answer(link: Arc<Link>) {
 /// # Errors
 /// When neither happens in time.
 pub(super) async fn reach(link: Arc<Link>, position: u64) -> Result<(), String> {
-    let (until, mut applied) = (Instant::now() + PATIENCE, link.applied.subscribe());
-    let is_read = || link.shared().head().0 >= position;
-    let mut led_past = false;
+    let (link, shared) = (&link, link.shared());
+    wait(position, link.applied.subscribe(), || shared.head().0, || shared.leads(), || end(link)).await
+}
+
+/// The same, of a hub that has shown its readers everything up to `head`.
+async fn wait<F: Future<Output = Proof>>(
+    position: u64,
+    mut applied: watch::Receiver<u64>,
+    head: impl Fn() -> u64,
+    leads: impl Fn() -> bool,
+    end: impl Fn() -> F,
+) -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    let (mut pause, mut is_stored, mut led_past) = (FEED, false, false);
     loop {
-        // Applied, and not read: it is the position of a record, which no reader was given.
-        if is_read() || *applied.borrow_and_update() >= position {
-            return Ok(());
+        tokio::select! {
+            biased;
+            () = reached(position, &mut applied, &head) => return Ok(()),
+            () = sleep_until(until.min(Instant::now() + pause)) => {}
         }
-        match end(&link).await {
-            Ok(end) if end < position => return Ok(()),
-            // So it is when the hub that leads has written it before it wrote its proof.
-            Ok(_) if led_past && link.shared().leads() => return Ok(()),
-            Ok(_) => led_past = link.shared().leads(),
-            Err(_) => {}
-        }
+        pause = AGAIN;
         if Instant::now() >= until {
             return Err("this hub is behind the log, or nobody can say where it ends".into());
         }
-        tokio::select! {
-            _ = applied.changed() => {}
-            () = sleep(AGAIN) => {}
+        // It is in the log: a hub that follows can only wait for its feed.
+        if is_stored && !leads() {
+            continue;
+        }
+        let proof = tokio::select! {
+            biased;
+            () = reached(position, &mut applied, &head) => return Ok(()),
+            () = sleep_until(until) => continue,
+            proof = end() => proof,
+        };
+        match proof {
+            Ok(end) if end < position => return Ok(()),
+            // So it is when the hub that leads has written it before it wrote its proof.
+            Ok(_) if led_past && leads() => return Ok(()),
+            Ok(_) => (is_stored, led_past) = (true, leads()),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Resolves when this hub has read the log up to `position`. While it leads, that is noticed only when this is polled first.
+async fn reached(position: u64, applied: &mut watch::Receiver<u64>, head: &impl Fn() -> u64) {
+    // Applied, and not read: it is the position of a record, which no reader was given.
+    while head() < position && *applied.borrow_and_update() < position {
+        if applied.changed().await.is_err() {
+            return std::future::pending().await;
         }
     }
 }
 
 /// The end of the log, proved after this was called.
-async fn end(link: &Link) -> Result<u64, NatsError> {
+async fn end(link: &Arc<Link>) -> Proof {
+    let asking = Arc::clone(link);
+    let ask = move || {
+        let link = Arc::clone(&asking);
+        async move { ask(&link).await }
+    };
+    link.peers().proofs.asked.next(&link.runtime, ask).await
+}
+
+/// Asks the hub that leads, which may be this one.
+async fn ask(link: &Arc<Link>) -> Proof {
     if link.shared().leads() {
-        prove(link).await.map_err(|error| NatsError::NoAnswer(error.to_string()))?;
-        return Ok(link.shared().store.last());
+        return prove(link).await;
     }
     let leader = link.view.leader().ok_or_else(|| NatsError::NoAnswer("no hub leads".into()))?;
     let answer = link.nats.request(&subject(link, &leader.hub), Bytes::new(), ANSWER).await?;
@@ -96,14 +171,220 @@ async fn end(link: &Link) -> Result<u64, NatsError> {
     Ok(proved.end)
 }
 
-/// Writes something, as the hub that leads.
-pub(super) async fn prove(link: &Link) -> Result<(), AppendError> {
+/// Writes something, as the hub that leads. Returns the newest position then.
+pub(super) async fn prove(link: &Arc<Link>) -> Proof {
+    let writing = Arc::clone(link);
+    let write = move || {
+        let link = Arc::clone(&writing);
+        async move {
+            let written = write(&link).await;
+            written.map(|()| link.shared().store.last()).map_err(|error| NatsError::NoAnswer(error.to_string()))
+        }
+    };
+    link.peers().proofs.written.next(&link.runtime, write).await
+}
+
+/// Nobody waits for it longer than [`PATIENCE`].
+async fn write(link: &Link) -> Result<(), AppendError> {
     let (reply, answer) = oneshot::channel();
     link.shared().queue.push(Job::Prove(reply)).map_err(|(error, _)| error)?;
-    let fenced = || AppendError::NotNow { reason: "this hub leads no more".into() };
-    answer.await.unwrap_or_else(|_| Err(fenced()))
+    let failed = |reason: &str| Err(AppendError::NotNow { reason: reason.into() });
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(written)) => written,
+        Ok(Err(_)) => failed("this hub leads no more"),
+        Err(_) => failed("the write takes too long"),
+    }
 }
 
 fn subject(link: &Link, hub: &str) -> String {
     format!("hub.{}.prove.{hub}", link.prefix)
+}
+
+impl Default for SharedProof {
+    fn default() -> Self {
+        Self(Arc::new(ProofTurns { turns: Mutex::default(), ended: watch::Sender::new((0, Ok(0))) }))
+    }
+}
+
+impl SharedProof {
+    /// The next proof, which begins after this was called. It is carried out by a task in `runtime`, so dropping this future
+    /// takes it from nobody. `prove` is used when no task runs.
+    async fn next<F>(&self, runtime: &Handle, prove: impl FnMut() -> F + Send + 'static) -> Proof
+    where
+        F: Future<Output = Proof> + Send + 'static,
+    {
+        let mut ended = self.0.ended.subscribe();
+        let number = {
+            let mut turns = self.0.turns.lock();
+            turns.wanted = true;
+            if !std::mem::replace(&mut turns.runs, true) {
+                runtime.spawn(self.clone().run(prove));
+            }
+            turns.begun + 1
+        };
+        match ended.wait_for(|(newest, _)| *newest >= number).await {
+            Ok(proof) => proof.1.clone(),
+            Err(_) => Err(NatsError::NoAnswer("the engine is closed".into())),
+        }
+    }
+
+    /// Carries out proofs as long as somebody asks.
+    async fn run<F: Future<Output = Proof>>(self, mut prove: impl FnMut() -> F) {
+        while let Some(number) = self.begin() {
+            let proof = prove().await;
+            drop(self.0.ended.send_replace((number, proof)));
+        }
+    }
+
+    fn begin(&self) -> Option<u64> {
+        let mut turns = self.0.turns.lock();
+        turns.runs = std::mem::take(&mut turns.wanted);
+        turns.begun += u64::from(turns.runs);
+        turns.runs.then_some(turns.begun)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::{task::JoinHandle, time::sleep};
+
+    use super::*;
+
+    /// What a proof takes.
+    const WRITE: Duration = Duration::from_millis(30);
+
+    /// In it every task that can go on does; it is shorter than [`WRITE`].
+    const MOMENT: Duration = Duration::from_millis(1);
+
+    /// A hub that reads a log, and counts its proofs.
+    #[derive(Clone)]
+    struct Hub {
+        applied: watch::Sender<u64>,
+        proofs: SharedProof,
+        begun: Arc<AtomicU64>,
+        /// How long a proof takes.
+        write: Duration,
+        /// What each of them tells.
+        end: u64,
+        leads: bool,
+    }
+
+    impl Hub {
+        /// It has read nothing yet.
+        fn of_log(end: u64) -> Self {
+            let (proofs, begun) = (SharedProof::default(), Arc::default());
+            Self { applied: watch::Sender::new(0), proofs, begun, write: WRITE, end, leads: false }
+        }
+
+        async fn end(self) -> Proof {
+            let Self { proofs, begun, write, end, .. } = self;
+            let prove = move || {
+                begun.fetch_add(1, Ordering::Relaxed);
+                async move {
+                    sleep(write).await;
+                    Proof::Ok(end)
+                }
+            };
+            proofs.next(&Handle::current(), prove).await
+        }
+
+        fn reach(&self, position: u64) -> JoinHandle<Result<(), String>> {
+            let hub = self.clone();
+            tokio::spawn(async move {
+                let applied = hub.applied.subscribe();
+                wait(position, applied, || 0, || hub.leads, || hub.clone().end()).await
+            })
+        }
+
+        fn proofs(&self) -> u64 {
+            self.begun.load(Ordering::Relaxed)
+        }
+
+        /// Reads up to `position`, one more each `step`.
+        async fn reads(&self, position: u64, step: Duration) {
+            for seq in 1..=position {
+                sleep(step).await;
+                self.applied.send_replace(seq);
+            }
+        }
+    }
+
+    async fn all_reach(askers: Vec<JoinHandle<Result<(), String>>>) {
+        for asker in askers {
+            assert_eq!(asker.await.expect("no panic"), Ok(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_while_a_proof_is_under_way_shares_the_next_one() {
+        let (proofs, begun) = (SharedProof::default(), Arc::new(AtomicU64::new(0)));
+        let ask = || {
+            let (proofs, begun) = (proofs.clone(), Arc::clone(&begun));
+            let prove = move || {
+                let number = begun.fetch_add(1, Ordering::Relaxed) + 1;
+                async move {
+                    sleep(WRITE).await;
+                    Proof::Ok(number)
+                }
+            };
+            tokio::spawn(async move { proofs.next(&Handle::current(), prove).await })
+        };
+        let first = ask();
+        sleep(MOMENT).await;
+        let gone = ask();
+        let later: Vec<_> = (0..1000).map(|_| ask()).collect();
+        sleep(MOMENT).await;
+        gone.abort();
+        assert_eq!(first.await.expect("no panic"), Ok(1));
+        for asker in later {
+            assert_eq!(asker.await.expect("no panic"), Ok(2), "it began after the question");
+        }
+        assert_eq!(begun.load(Ordering::Relaxed), 2);
+        let asker = ask();
+        sleep(MOMENT).await;
+        asker.abort();
+        assert_eq!(ask().await.expect("no panic"), Ok(4), "the one that nobody waits for any more began before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cursors_that_a_hub_is_about_to_read_cost_no_proof() {
+        let hub = Hub::of_log(50);
+        let askers: Vec<_> = (0..5000).map(|_| hub.reach(50)).collect();
+        hub.reads(50, Duration::from_millis(1)).await;
+        all_reach(askers).await;
+        assert_eq!(hub.proofs(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cursors_that_a_hub_reads_late_cost_one_proof_for_all_who_ask_at_once() {
+        let hub = Hub::of_log(50);
+        let askers: Vec<_> = (0..1000).map(|_| hub.reach(50)).collect();
+        hub.reads(50, Duration::from_millis(20)).await;
+        all_reach(askers).await;
+        assert!((1..=2).contains(&hub.proofs()), "{}", hub.proofs());
+        // And those that nobody has given out.
+        let askers: Vec<_> = (0..1000).map(|_| hub.reach(99_999_999)).collect();
+        all_reach(askers).await;
+        assert!((2..=4).contains(&hub.proofs()), "{}", hub.proofs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_the_feed_ends_a_question_and_so_does_the_time() {
+        let hub = Hub { write: Duration::from_hours(1), ..Hub::of_log(50) };
+        let (soon, never) = (hub.reach(50), hub.reach(51));
+        sleep(2 * AGAIN).await;
+        assert!(!soon.is_finished() && hub.proofs() == 1, "it asks");
+        hub.applied.send_replace(50);
+        assert_eq!(soon.await.expect("no panic"), Ok(()));
+        assert!(never.await.expect("no panic").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hub_that_leads_knows_by_a_second_proof_that_a_position_is_of_a_record() {
+        let hub = Hub { leads: true, ..Hub::of_log(50) };
+        assert_eq!(hub.reach(50).await.expect("no panic"), Ok(()));
+        assert_eq!(hub.proofs(), 2);
+    }
 }

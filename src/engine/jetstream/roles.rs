@@ -3,7 +3,7 @@
 //! The engine's thread ("gapless-writer") applies what other hubs write while this hub follows, and is the log's writer while
 //! it leads. So the observer is always called by one thread, in order.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use tokio::{
     sync::mpsc,
@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    continuity,
     decode::{Decoded, Decoder},
     election::{BEAT, Beat},
     feed::{StreamFeed, Write},
@@ -83,13 +84,17 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Wr
         Ok(decoded) => decoded,
         Err(error) => {
             // What a newer hub writes is not known here: this hub is late from now on, and not wrong.
-            link.outdated.store(true, Ordering::Release);
+            link.outdate("a newer hub writes the log, which this one cannot follow: upgrade it");
             tracing::error!(%error, "this hub can follow the log no more");
             return;
         }
     };
     for item in decoded {
         match item {
+            Decoded::Epoch(record) if record.epoch != shared.epoch => {
+                return continuity::end(link, &continuity::renewed(shared.epoch, record.epoch));
+            }
+            Decoded::Epoch(_) => {}
             Decoded::Change { change, tags } => {
                 let receipts = tags.iter().map(|(tag, event)| (tag.clone(), event.receipt(writer.shared.epoch)));
                 let receipts: Vec<_> = receipts.collect();
@@ -103,7 +108,6 @@ fn apply(writer: &mut LogWriter<JetStreamStore>, reader: &mut Decoder, write: Wr
                     link.peers().leader_seen(&record.hub, at);
                 }
             }
-            Decoded::Epoch => {}
         }
     }
     store.applied(last);
@@ -140,7 +144,7 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     shared.store.follow();
     let head = shared.store.head();
     if closed {
-        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: true, refuses: None };
+        let beat = Beat { resigns: true, ..Beat::of(link, term, head) };
         link.runtime.block_on(link.send_beat(&beat));
         return true;
     }
@@ -150,6 +154,14 @@ fn lead(writer: &mut LogWriter<JetStreamStore>, term: u64, link: &Arc<Link>) -> 
     link.gate.set_leads(false);
     link.runtime.spawn(follow(Arc::clone(link), shared.store.last()));
     false
+}
+
+impl Beat {
+    /// Of this hub, which leads and accepts writes.
+    fn of(link: &Link, term: u64, head: u64) -> Self {
+        let epoch = Some(link.shared().epoch.as_str().into());
+        Self { hub: link.hub.as_str().into(), epoch, term, head, resigns: false, refuses: None }
+    }
 }
 
 /// The task of the heartbeats. It ends when this is dropped, also when this thread panics: then another hub is to lead.
@@ -185,7 +197,7 @@ async fn beats(link: Arc<Link>, term: u64) {
             tokio::spawn(async move { drop(proof::prove(&idle).await) });
         }
         let refuses = store.room().err().map(|error| error.to_string().into());
-        let beat = Beat { hub: link.hub.as_str().into(), term, head, resigns: false, refuses };
+        let beat = Beat { refuses, ..Beat::of(&link, term, head) };
         link.send_beat(&beat).await;
         if link.view.leader().is_some_and(|leader| leader.term > term) {
             link.shared().queue.interrupt();
@@ -210,7 +222,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             if let Some(leader) = link.view.leader() {
                 feed.expect(leader.head);
             }
-            match feed.next().await {
+            match feed.next(link.patience()).await {
                 Ok(writes) => {
                     let is_after_hole = writes.iter().any(|write| write.after_hole);
                     let told_at = if is_after_hole { end(&link).await } else { 0 };
@@ -238,9 +250,11 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
                 tried = true;
                 match try_to_lead(&link, position, id).await {
                     Ok(term) => {
+                        link.set_full(false);
                         drop(link.commands.send(RoleCommand::Lead { term }).await);
                         return;
                     }
+                    Err(WriteError::Full(_)) => link.set_full(true),
                     Err(WriteError::WrongLast) => {
                         if let Ok(end) = gone_through(&link, position).await
                             && let Some(end) = ends.lasts(position, end)
@@ -261,7 +275,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
 /// answers as if it did, knows an earlier end: then readers would see what follows a hole before its cause.
 async fn end(link: &Link) -> u64 {
     loop {
-        match link.nats.end().await {
+        match link.nats.confirmed_end().await {
             Ok(end) => return end.max(link.view.leader().map_or(0, |leader| leader.head)),
             Err(error) => link.failed(&error).await,
         }

@@ -15,10 +15,11 @@ use super::{
     JetStreamConfig, JetStreamEngine, JetStreamError, NatsConfig, NatsCredentials,
     contract::{NoObserver, make_stream, opened, until},
     feed::StreamFeed,
+    link::PATIENCE,
     nats::{Nats, NatsError, Outgoing, WriteError},
     nats_cluster::NatsCluster,
     nats_thread::NatsThread,
-    wire::StreamSubjects,
+    wire::{EpochRecord, StreamSubjects},
 };
 use crate::{
     engine::{
@@ -27,12 +28,12 @@ use crate::{
         contract::{event, plain, request, short, status, topic, wait},
         log::LogConfig,
     },
-    event::{Event, Metadata, Seq, TopicName},
+    event::{Epoch, Event, EventId, Metadata, Seq, TopicName},
 };
 
 /// A stream of its own in the shared cluster.
 struct Bench {
-    _cluster: Arc<NatsCluster>,
+    cluster: Arc<NatsCluster>,
     config: JetStreamConfig,
     thread: NatsThread,
     nats: Nats,
@@ -40,7 +41,10 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str) -> Self {
-        let cluster = NatsCluster::shared();
+        Self::over(NatsCluster::shared(), name)
+    }
+
+    fn over(cluster: Arc<NatsCluster>, name: &str) -> Self {
         let nats = NatsConfig {
             servers: cluster.urls(),
             credentials: NatsCredentials::None,
@@ -53,7 +57,7 @@ impl Bench {
         let config = JetStreamConfig { nats, hub: "hub".into(), address: "".into(), max_batch: 1000 };
         let thread = NatsThread::start().expect("a thread");
         let nats = thread.handle.block_on(Nats::connect(&config.nats)).expect("a cluster");
-        Self { _cluster: cluster, config, thread, nats }
+        Self { cluster, config, thread, nats }
     }
 
     fn open(&self) -> Arc<JetStreamEngine> {
@@ -99,6 +103,14 @@ impl Bench {
         let subject = StreamSubjects::new(&self.config.nats.prefix).event(&topic("a"));
         Outgoing { subject, headers: vec![("Gl", headers.into())], payload: Bytes::from_static(b"data") }
     }
+
+    /// The record of an epoch, of a stream created then.
+    fn epoch(&self, epoch: Epoch, created: &str) -> Outgoing {
+        let mut headers = EpochRecord { epoch, created: created.into() }.headers();
+        headers.push(("Nats-Rollup", "sub".into()));
+        let subject = StreamSubjects::new(&self.config.nats.prefix).epoch();
+        Outgoing { subject, headers, payload: Bytes::new() }
+    }
 }
 
 #[test]
@@ -111,11 +123,11 @@ fn a_feed_that_begins_again_within_a_write_brings_the_whole_write() {
     let subjects = StreamSubjects::new(&bench.config.nats.prefix);
     bench.thread.handle.block_on(async {
         let mut feed = StreamFeed::after(&bench.nats, &subjects, first).await.expect("a subscription");
-        let writes = feed.next().await.expect("read");
+        let writes = feed.next(PATIENCE).await.expect("read");
         assert_eq!((writes.len(), writes[0].messages.len()), (1, 600), "a page ends within the second write");
         // The next read fails: another feed begins.
         let mut feed = StreamFeed::after(&bench.nats, &subjects, feed.returned()).await.expect("a subscription");
-        let writes = feed.next().await.expect("read");
+        let writes = feed.next(PATIENCE).await.expect("read");
         assert_eq!((writes.len(), writes[0].messages.len()), (1, 600));
     });
 }
@@ -207,6 +219,74 @@ fn a_refused_change_knows_of_what_another_hub_has_written() {
 }
 
 #[test]
+fn only_the_hub_that_leads_counts_removed_events_that_are_still_in_the_stream() {
+    let bench = Bench::new("counted");
+    let (leading, following) = (bench.leading(), bench.open());
+    let receipt = wait(leading.append(plain(vec![event("a", "a secret")]))).expect("accepted").remove(0);
+    let id = EventId { epoch: receipt.epoch, seq: receipt.seq };
+    let last = || following.catalog().topic(&topic("a")).and_then(|topic| topic.last);
+    until("it is known", || last().is_some());
+    assert_eq!(wait(leading.remove(topic("a"), id)), Ok(true));
+    until("it is counted where it is deleted", || status(&*leading).unscrubbed == 1);
+    assert_eq!(status(&*following).unscrubbed, 0);
+    leading.close();
+    until("the other hub leads, and deletes it", || status(&*following).unscrubbed == 1);
+    following.close();
+}
+
+#[test]
+fn a_hub_that_ends_leaves_what_others_have_sent_it_to_the_next_one() {
+    let bench = Bench::new("left");
+    let mut leading = bench.leading();
+    for round in 0..3 {
+        let following = bench.open();
+        let publishing = thread::spawn({
+            let following = Arc::clone(&following);
+            move || -> Vec<_> {
+                (0..200).map(|n| wait(following.append(plain(vec![event("a", &format!("{round}.{n}"))])))).collect()
+            }
+        });
+        let events = |hub: &JetStreamEngine| status(hub).events;
+        let before = events(&leading);
+        until("some are stored", || events(&leading) > before + 20);
+        leading.close();
+        for (n, result) in publishing.join().expect("no panic").into_iter().enumerate() {
+            assert!(result.is_ok(), "{round}.{n}: {result:?}");
+        }
+        leading = following;
+    }
+    leading.close();
+}
+
+#[test]
+fn what_waits_for_a_hub_whose_writes_have_no_answer_is_refused() {
+    let bench = Bench::over(Arc::new(NatsCluster::start()), "stuck");
+    let hub = bench.leading();
+    let append = |data: &str| hub.append(plain(vec![event("a", data)]));
+    wait(append("1")).expect("accepted");
+    let leader = bench.cluster.stream_leader("STUCK");
+    let others = [(leader + 1) % 3, (leader + 2) % 3];
+    for node in others {
+        bench.cluster.pause(node);
+    }
+    let under_way = append("2");
+    until("its write has no answer", || hub.link.shared().store.waited() > Duration::from_secs(1));
+    assert!(matches!(wait(append("3")), Err(AppendError::NotNow { .. })), "it is behind that one");
+    for node in others {
+        bench.cluster.go_on(node);
+    }
+    assert!(
+        matches!(wait(under_way), Err(AppendError::Unavailable { .. })),
+        "it is not waited for longer, and may be stored"
+    );
+    until("it accepts again", || status(&*hub).refusing.is_none());
+    wait(append("4")).expect("accepted");
+    let page = wait(hub.read(request(topic("a").into(), ReadFrom::Earliest))).expect("readable");
+    assert_eq!(page.items.len(), 3, "{page:?}");
+    hub.close();
+}
+
+#[test]
 fn a_topic_that_another_hub_has_made_is_deleted() {
     let bench = Bench::new("unknown");
     let hub = bench.leading();
@@ -277,14 +357,36 @@ fn a_stream_that_was_made_again_is_noticed_and_refused() {
 }
 
 #[test]
+fn a_hub_that_reads_the_record_of_a_new_epoch_accepts_and_reads_nothing_more() {
+    let bench = Bench::new("renewed");
+    let (leading, following) = (bench.leading(), bench.open());
+    let first = wait(leading.append(plain(vec![event("a", "1")]))).expect("accepted").remove(0);
+    until("it is applied", || following.head().seq == first.seq);
+    let created = bench.thread.handle.block_on(bench.nats.stream()).expect("a stream").created;
+    let epoch = Epoch::from_random(7);
+    bench.write(&[bench.epoch(epoch, &created)]);
+    // The hub that leads notices with its next write.
+    drop(leading.append(plain(vec![event("a", "2")])));
+    for hub in [&leading, &following] {
+        let refusal = || status(&**hub).refusing.map(|error| error.to_string()).unwrap_or_default();
+        until("it is noticed", || refusal().contains("epoch was renewed"));
+        let refused = wait(hub.append(plain(vec![event("a", "3")]))).expect_err("refused").to_string();
+        assert!(refused.contains("restart this hub"), "{refused}");
+        let all = request(topic("a").into(), ReadFrom::Earliest);
+        assert!(wait(hub.read(all)).is_err(), "its ids are not those of the present epoch");
+    }
+    let again = bench.leading();
+    assert_eq!(again.head().epoch, epoch);
+    assert!(!leading.leads() && !following.leads());
+    for hub in [leading, following, again] {
+        hub.close();
+    }
+}
+
+#[test]
 fn a_stream_whose_epoch_is_of_another_one_is_not_opened() {
     let bench = Bench::new("restored");
-    let record =
-        super::wire::EpochRecord { epoch: crate::event::Epoch::from_random(7), created: "2026-01-01T00:00:00Z".into() };
-    let mut headers = record.headers();
-    headers.push(("Nats-Rollup", "sub".into()));
-    let subject = StreamSubjects::new(&bench.config.nats.prefix).epoch();
-    bench.write(&[Outgoing { subject, headers, payload: Bytes::new() }]);
+    bench.write(&[bench.epoch(Epoch::from_random(7), "2026-01-01T00:00:00Z")]);
     let opened = opened(&bench.config, &LogConfig::fixture(), &(Arc::new(NoObserver) as _));
     let Err(JetStreamError::Unusable(text)) = opened else { panic!("it was opened") };
     assert!(text.contains("gapless jetstream epoch --renew"), "{text}");

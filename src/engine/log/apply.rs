@@ -56,7 +56,17 @@ impl<S: Store> LogWriter<S> {
                     // The record of the pending removal was replaced by this one before this hub has read it.
                     self.apply_removal(&topic, key, seq, bytes);
                 }
+                self.pass(seq);
             }
+        }
+    }
+
+    /// Positions up to `seq` were given to events, which may be gone before this hub has read them: readers that have come to
+    /// the log's end go on from there, and are told what they missed.
+    fn pass(&mut self, seq: Seq) {
+        self.unshown = self.unshown.max(seq);
+        if self.withheld.is_none() && seq > self.shared.head() {
+            self.show();
         }
     }
 
@@ -117,6 +127,7 @@ impl<S: Store> LogWriter<S> {
     /// Records replace earlier ones of their topic, so some changes before this one may not have been seen here.
     fn follow_settings(&mut self, record: TopicRecord) {
         let settings = &record.settings;
+        let last = record.tail.max(settings.deleted_through.unwrap_or_default());
         let known = self.shared.catalog.table.read().get(&record.name).map(|slot| (slot.key, slot.tail));
         let unset = !settings.exists && settings.emptied_through.is_none();
         let deleted = settings.deleted_through.unwrap_or_default();
@@ -128,6 +139,7 @@ impl<S: Store> LogWriter<S> {
         if !is_deletion {
             drop(self.apply_settings(record));
         }
+        self.pass(last);
     }
 
     /// Applies saved settings. Creates the topic if it is not in use.
@@ -162,6 +174,9 @@ impl<S: Store> LogWriter<S> {
             }
             slot.key
         });
+        if let Some(key) = key {
+            shared.mark_recorded(&table, key, snapshot.mark);
+        }
         let state = table.state(&topic, shared.epoch).expect("just inserted");
         drop(table);
         if closed != was_closed {
@@ -178,7 +193,10 @@ impl<S: Store> LogWriter<S> {
     pub(super) fn apply_deletion(&self, topic: &TopicName, mark: Seq) {
         let shared = &self.shared;
         shared.raise_newest_deleted(mark);
-        shared.catalog.table.write().remove(topic);
+        let gone = shared.catalog.table.write().remove(topic);
+        if let Some(gone) = gone {
+            shared.trimmed.lock().remove(&gone.key);
+        }
         shared.observer.lifecycle_changed(topic, LifecycleChange::Deleted { last: mark });
         shared.retention_queue.set_reclaimable(true);
     }
@@ -392,6 +410,47 @@ mod tests {
         let page = page.expect("readable");
         assert!(matches!(&page.items[..], [PageItem::Event(event)] if event.seq == Seq(5)), "{page:?}");
         assert_eq!(page.through, Seq(6));
+        engine.close();
+    }
+
+    #[test]
+    fn readers_pass_events_that_were_gone_before_they_were_read_also_when_no_other_event_follows() {
+        let emptied = TopicSettings { emptied_through: Some(Seq(9)), ..TopicSettings::default() };
+        let deleted = TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() };
+        for (settings_then, withheld) in [(&emptied, true), (&deleted, true), (&emptied, false), (&deleted, false)] {
+            let record = settings(5, 9, 9, settings_then.clone());
+            let (sender, heads) = std::sync::mpsc::channel();
+            let (engine, observer) = following(move |writer| {
+                writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+                writer.applied(Seq(5));
+                if withheld {
+                    writer.withhold(Seq(12));
+                }
+                writer.follow(record);
+                sender.send(writer.shared.head()).expect("the test waits");
+                writer.applied(Seq(12));
+            });
+            assert_eq!(heads.recv().expect("sent"), Seq(if withheld { 5 } else { 9 }));
+            assert_eq!((observer.skipped.lock().clone(), engine.head().seq), (vec![Seq(9)], Seq(9)));
+            engine.close();
+        }
+    }
+
+    #[test]
+    fn a_mark_that_the_leading_hub_has_recorded_is_not_left_to_be_recorded_here() {
+        let (engine, _) = following(|writer| {
+            let left = |writer: &LogWriter<MemoryStore>| writer.shared.trimmed.lock().len();
+            writer.follow(commit(5, 9, 5, state(7, 9, 1)));
+            writer.shared.trimmed.lock().insert(TopicKey(5));
+            writer.follow(settings(5, 9, 6, TopicSettings::default()));
+            assert_eq!(left(writer), 1, "more was trimmed here");
+            writer.follow(settings(5, 9, 7, TopicSettings::default()));
+            assert_eq!(left(writer), 0);
+            writer.shared.trimmed.lock().insert(TopicKey(5));
+            let deleted = TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() };
+            writer.follow(settings(5, 9, 9, deleted));
+            assert_eq!(left(writer), 0);
+        });
         engine.close();
     }
 

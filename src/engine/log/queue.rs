@@ -165,6 +165,20 @@ impl AppendQueue {
         self.state.lock().paused = error;
     }
 
+    /// Refuses all queued jobs of callers with this error; none of them was executed.
+    pub(in crate::engine) fn refuse_waiting(&self, error: &AppendError) {
+        let mut state = self.state.lock();
+        let all = std::mem::take(&mut state.jobs);
+        let (kept, refused): (VecDeque<Job>, VecDeque<Job>) =
+            all.into_iter().partition(|job| matches!(job, Job::RecordStates(_)));
+        state.jobs = kept;
+        drop(state);
+        self.release(refused.iter().map(Job::cost));
+        for job in refused {
+            job.refuse(error);
+        }
+    }
+
     /// Puts jobs that were taken, and not executed, back before all others. Their cost was not released.
     pub(in crate::engine) fn put_back(&self, jobs: Vec<Job>) {
         let mut state = self.state.lock();

@@ -1,7 +1,13 @@
 //! The retention thread: trims topics that the writer found over their limits, events past their maximum age, and the
 //! oldest events of a store over its cap. Not on the writer's thread, so that no publisher waits for it.
 
-use std::{cmp::Reverse, collections::BinaryHeap, ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, BinaryHeap},
+    ops::{Bound, ControlFlow},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     queue::Job,
@@ -34,12 +40,14 @@ pub(super) struct RetentionWorker<S> {
     failing: bool,
     /// This hub led in the last round.
     led: bool,
+    /// The last of the trimmed topics whose state the writer was asked to record.
+    asked: TopicKey,
 }
 
 impl<S: Store> RetentionWorker<S> {
     pub(super) fn new(shared: Arc<LogShared<S>>) -> Self {
         let now = Instant::now();
-        Self { shared, last_sweep: now, last_reclaim: now, failing: false, led: true }
+        Self { shared, last_sweep: now, last_reclaim: now, failing: false, led: true, asked: TopicKey(0) }
     }
 
     /// Runs until the engine closes.
@@ -112,8 +120,11 @@ impl<S: Store> RetentionWorker<S> {
             && self.shared.queue.refusal().is_none()
         {
             self.last_reclaim = Instant::now();
-            let more = self.record_emptied();
-            self.shared.retention_queue.set_reclaimable(more);
+            // Before the look: whoever trims meanwhile sets it again.
+            self.shared.retention_queue.set_reclaimable(false);
+            if self.record_emptied() {
+                self.shared.retention_queue.set_reclaimable(true);
+            }
             self.shared
                 .store
                 .reclaim(&*self.shared)
@@ -146,34 +157,33 @@ impl<S: Store> RetentionWorker<S> {
 
     /// Asks the writer to record the newest positions of emptied topics, and the states of trimmed ones where the store keeps
     /// them. Returns whether there may be more of them.
-    fn record_emptied(&self) -> bool {
-        let mut emptied: Vec<TopicKey> = Vec::new();
+    fn record_emptied(&mut self) -> bool {
         let most = if self.shared.store.keeps_states() { STATES_PER_ROUND } else { RECORDS_PER_ROUND };
-        {
-            let mut trimmed = self.shared.trimmed.lock();
-            while emptied.len() < most
-                && let Some(key) = trimmed.pop_first()
-            {
-                emptied.push(key);
-            }
-        }
+        let mut due = self.next_trimmed(most);
         for_each(&self.shared.catalog.table, |entry| {
             let slot = entry.slot;
             if slot.first().is_none() && slot.is(Flag::Used) && !slot.is(Flag::EndRecorded) {
-                emptied.push(slot.key);
+                due.insert(slot.key);
             }
-            if emptied.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if due.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let more = !emptied.is_empty();
+        let more = !due.is_empty();
         if more {
-            // The queue may be full; the next round asks again.
-            if let Err((_, Job::RecordStates(again))) = self.shared.queue.push(Job::RecordStates(emptied))
-                && self.shared.store.keeps_states()
-            {
-                self.shared.trimmed.lock().extend(again);
-            }
+            // The queue may be full, and the write may fail; what is not recorded is asked for again by a later round.
+            drop(self.shared.queue.push(Job::RecordStates(due.into_iter().collect())));
         }
         more
+    }
+
+    /// At most `most` trimmed topics whose state is not recorded: those after the ones of the last round, then the first
+    /// ones, so that each has its turn.
+    fn next_trimmed(&mut self, most: usize) -> BTreeSet<TopicKey> {
+        let trimmed = self.shared.trimmed.lock();
+        let later = trimmed.range((Bound::Excluded(self.asked), Bound::Unbounded));
+        let next: Vec<TopicKey> = later.chain(trimmed.range(..=self.asked)).take(most).copied().collect();
+        drop(trimmed);
+        self.asked = next.last().copied().unwrap_or(self.asked);
+        next.into_iter().collect()
     }
 
     /// Bytes of data beyond the store's cap.
@@ -216,5 +226,97 @@ struct EndStartupTrim<S: Store>(Arc<LogShared<S>>);
 impl<S: Store> Drop for EndStartupTrim<S> {
     fn drop(&mut self) {
         self.0.catalog.startup_trim.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        engine::{
+            Engine as _, Log as _,
+            contract::{RecordingObserver, event, plain, topic, wait},
+            log::{LogConfig, LogEngine},
+            memory::MemoryStore,
+        },
+        event::TopicName,
+    };
+
+    /// An engine whose retention thread asks the writer every few milliseconds, or never.
+    fn opened(store: &MemoryStore, reclaim_every: Duration) -> Arc<LogEngine<MemoryStore>> {
+        let config = LogConfig { reclaim_every, ..LogConfig::fixture() };
+        LogEngine::open(store.clone(), config, Arc::<RecordingObserver>::default())
+    }
+
+    fn key(engine: &LogEngine<MemoryStore>, name: &TopicName) -> TopicKey {
+        engine.shared().record(name).key
+    }
+
+    /// Leaves a topic as a trim leaves it in a store that keeps states, and wakes the retention thread.
+    fn leave_trimmed(engine: &LogEngine<MemoryStore>, key: TopicKey) {
+        let shared = engine.shared();
+        shared.trimmed.lock().insert(key);
+        shared.retention_queue.set_reclaimable(true);
+        shared.retention_queue.enqueue([key], false);
+    }
+
+    /// Waits for what another thread will make true.
+    fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        let began = std::time::Instant::now();
+        while !holds() {
+            assert!(began.elapsed() < Duration::from_secs(5), "never came true: {what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn a_mark_that_could_not_be_recorded_is_recorded_when_it_can_be() {
+        let store = MemoryStore::new();
+        let engine = opened(&store, Duration::from_millis(5));
+        wait(engine.append(plain(vec![event("a", "1"), event("a", "2")]))).expect("accepted");
+        store.faults().set_full(true);
+        let before = store.faults().writes();
+        // It retains events, so nothing else tells that it was trimmed.
+        leave_trimmed(&engine, key(&engine, &topic("a")));
+        until("it is asked for again after a failure", || store.faults().writes() > before + 1);
+        assert_eq!(engine.shared().trimmed.lock().len(), 1);
+        store.faults().set_full(false);
+        until("it is recorded", || engine.shared().trimmed.lock().is_empty());
+        engine.close();
+    }
+
+    #[test]
+    fn a_topic_that_was_trimmed_and_then_deleted_is_not_asked_for_again() {
+        let engine = opened(&MemoryStore::new(), Duration::from_millis(5));
+        leave_trimmed(&engine, TopicKey(7));
+        until("it is forgotten", || engine.shared().trimmed.lock().is_empty());
+        engine.close();
+    }
+
+    #[test]
+    fn a_mark_that_rose_while_it_was_recorded_stays_to_be_recorded() {
+        let engine = opened(&MemoryStore::new(), Duration::from_hours(1));
+        let shared = Arc::clone(engine.shared());
+        wait(engine.append(plain(vec![event("a", "1"), event("a", "2"), event("a", "3")]))).expect("accepted");
+        let key = key(&engine, &topic("a"));
+        shared.trim_while(key, |header, _| header.seq <= Seq(2)).expect("trimmed");
+        shared.trimmed.lock().insert(key);
+        let table = shared.catalog.table.read();
+        shared.mark_recorded(&table, key, Seq(1));
+        assert!(shared.trimmed.lock().contains(&key), "more was trimmed meanwhile");
+        shared.mark_recorded(&table, key, Seq(2));
+        assert!(!shared.trimmed.lock().contains(&key));
+        drop(table);
+        engine.close();
+    }
+
+    #[test]
+    fn each_trimmed_topic_has_its_turn_to_be_recorded() {
+        let engine = opened(&MemoryStore::new(), Duration::from_hours(1));
+        let mut worker = RetentionWorker::new(Arc::clone(engine.shared()));
+        engine.shared().trimmed.lock().extend([1, 3, 5, 7, 9].map(TopicKey));
+        let mut next = |most| worker.next_trimmed(most).iter().map(|key| key.0).collect::<Vec<_>>();
+        assert_eq!((next(2), next(2), next(2), next(9)), (vec![1, 3], vec![5, 7], vec![1, 9], vec![1, 3, 5, 7, 9]));
+        engine.close();
     }
 }

@@ -188,7 +188,8 @@ impl<S: Store> LogShared<S> {
             jobs_finished: self.queue.finished(),
             waits_for_disk: self.store.waits_for_disk() || self.awaits_readers.load(Ordering::Relaxed),
             losses: disk.losses,
-            unscrubbed: disk.unscrubbed,
+            // A hub that follows does not hear when the leading one has deleted the bytes.
+            unscrubbed: if self.leads() { disk.unscrubbed } else { 0 },
             clock_ahead: reading.ahead(),
             clock_leapt: now.leaps.gained(),
         }

@@ -197,7 +197,7 @@ pub enum StoreError {
 
 /// Durable storage for commits.
 pub trait Store: Send + Sync + 'static {
-    /// `sled` or `memory`.
+    /// `sled`, `jetstream` or `memory`.
     fn name(&self) -> &'static str;
 
     /// The recovered state. Called once, before anything else. Passes summaries of the stored topics to `topic` one at

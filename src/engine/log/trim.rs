@@ -7,6 +7,7 @@ use super::{
     shared::LogShared,
     slot::Flag,
     store::{EventHeader, Liveness, Store, StoreError, TopicKey},
+    table::TopicTable,
 };
 use crate::event::{Millis, Seq, TopicName};
 
@@ -104,8 +105,8 @@ impl<S: Store> LogShared<S> {
                 }
                 return Ok(());
             }
-            self.retention_queue.set_reclaimable(true);
             if self.store.keeps_states() {
+                // Also where this hub follows: if it leads next, nobody else has recorded what its readers have trimmed.
                 self.trimmed.lock().insert(key);
             }
             table.update(&name, |slot| {
@@ -122,9 +123,17 @@ impl<S: Store> LogShared<S> {
                     slot.set_retained(next.seq, next.time, events, slot.bytes.saturating_sub(bytes));
                 }
             });
+            self.retention_queue.set_reclaimable(true);
             if emptied || !all {
                 return Ok(());
             }
+        }
+    }
+
+    /// A topic's mark is recorded. Unless more was trimmed meanwhile, nothing is left to record.
+    pub(super) fn mark_recorded(&self, table: &TopicTable, key: TopicKey, mark: Seq) {
+        if table.by_key(key).is_none_or(|slot| slot.mark <= mark) {
+            self.trimmed.lock().remove(&key);
         }
     }
 }

@@ -278,25 +278,40 @@ impl<S: Store> LogWriter<S> {
     }
 
     /// Durably records the newest positions of emptied topics, so that the store may reclaim their last events; and the
-    /// marks of others, where the store keeps states. When the disk is full, the retention thread asks again later.
+    /// marks of others, where the store keeps states. What fails, as when the disk is full or NATS elects a leader, stays
+    /// to be recorded: the retention thread asks again later.
     fn record_states(&mut self, topics: &[TopicKey]) {
         let shared = Arc::clone(&self.shared);
         let record = |key: &TopicKey| {
-            let name = shared.catalog.table.read().by_key(*key).map(|slot| slot.name.clone())?;
+            let name = shared.catalog.table.read().by_key(*key).map(|slot| slot.name.clone());
+            let Some(name) = name else {
+                shared.trimmed.lock().remove(key); // deleted meanwhile
+                return None;
+            };
             let mut record = shared.record(&name);
-            let emptied = record.snapshot.events == 0;
-            if emptied {
+            let is_emptied = record.snapshot.events == 0;
+            // The retention thread may have asked again before this was done.
+            let is_due = is_emptied && record.settings.emptied_through.is_none();
+            if is_emptied {
                 record.settings.emptied_through = Some(record.tail);
             }
-            (emptied || shared.store.keeps_states()).then_some(record)
+            (is_due || shared.trimmed.lock().contains(key)).then_some(record)
         };
         let records: Vec<TopicRecord> = topics.iter().filter_map(record).collect();
+        if records.is_empty() {
+            return;
+        }
         if let Err(error) = shared.store.save_settings(&records) {
-            return drop(self.failed(error));
+            let error = self.failed(error);
+            tracing::debug!(%error, "the marks of trimmed topics are not recorded now");
+            return;
         }
         let mut table = shared.catalog.table.write();
-        for record in records.iter().filter(|record| record.settings.emptied_through.is_some()) {
-            table.update(&record.name, |slot| slot.set(Flag::EndRecorded, true));
+        for record in &records {
+            shared.mark_recorded(&table, record.key, record.snapshot.mark);
+            if record.settings.emptied_through.is_some() {
+                table.update(&record.name, |slot| slot.set(Flag::EndRecorded, true));
+            }
         }
     }
 

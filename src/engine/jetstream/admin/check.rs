@@ -13,7 +13,11 @@ use super::{
     replicas::{self, Comparison},
     report::{CheckedServer, StreamFacts, StreamReport, StreamVerdict},
 };
-use crate::engine::jetstream::nats::{Nats, NatsConfig, NatsError, StreamSettings, StreamState};
+use crate::engine::jetstream::{
+    continuity,
+    nats::{Nats, NatsConfig, NatsError, StreamSettings, StreamState},
+    wire::EpochRecord,
+};
 
 /// What is expected of the servers, and what is known of them already.
 #[derive(Debug, Clone)]
@@ -139,9 +143,7 @@ async fn check_stream(
     }
     let epoch = match epoch::recorded(nats, &config.prefix).await {
         Ok(Some(Ok(record))) => {
-            if *record.created != *state.created {
-                let what =
-                    format!("recorded for a stream created {}, this one was created {}", record.created, state.created);
+            if let Some(what) = other_stream(&record, &state.created) {
                 found(Kind::EpochOther, what);
             }
             Some(record.epoch.as_str().to_owned())
@@ -171,6 +173,12 @@ async fn check_stream(
         leader: state.leader.clone(),
         compared,
     }
+}
+
+/// What to tell when the epoch was recorded for another stream than this one, which was created at `created`.
+fn other_stream(record: &EpochRecord, created: &str) -> Option<String> {
+    let is_other = !continuity::is_same(&record.created, created);
+    is_other.then(|| format!("recorded for a stream created {}, this one was created {created}", record.created))
 }
 
 /// The servers that hold a replica: whether they are there, and whether their sync_interval was seen.
@@ -213,6 +221,16 @@ async fn compare_replicas(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Epoch;
+
+    #[test]
+    fn an_epoch_is_of_another_stream_only_if_the_time_of_creation_is_another_one_by_seconds() {
+        let record = EpochRecord { epoch: Epoch::from_random(7), created: "2026-11-26T22:29:39.372561Z".into() };
+        // As the servers tell it after a restore and a restart.
+        assert_eq!(other_stream(&record, "2026-11-26T22:29:39.184Z"), None);
+        let told = other_stream(&record, "2026-11-26T22:31:00Z").expect("another stream");
+        assert!(told.contains(&*record.created) && told.contains("2026-11-26T22:31:00Z"), "{told}");
+    }
 
     #[test]
     fn versions_are_compared_by_their_numbers() {

@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{AdminError, is_passing};
 use crate::{
     engine::jetstream::{
+        continuity,
+        election::TAKE_OVER,
         nats::{Nats, NatsConfig, NatsError, Outgoing, StreamState, WriteError},
         wire::{EpochRecord, StreamSubjects, WireError},
     },
@@ -23,9 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A hub that leads is heard each 500 ms.
-const BEAT_WAIT: Duration = Duration::from_secs(2);
-
 /// For one write.
 const WRITE_WAIT: Duration = Duration::from_secs(5);
 
@@ -36,7 +35,7 @@ pub struct EpochView {
     pub epoch: Epoch,
     /// When the stream was created, as the servers told it when the epoch was recorded.
     pub recorded: String,
-    /// When the stream was created, as they tell it now. Another time: it was restored or made again.
+    /// When the stream was created, as they tell it now. Another time, by more than 10 s: it was restored or made again.
     pub created: String,
 }
 
@@ -44,7 +43,7 @@ impl Display for EpochView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { epoch, recorded, created } = self;
         writeln!(f, "epoch {}, of the stream created {recorded}", epoch.as_str())?;
-        if recorded != created {
+        if !continuity::is_same(recorded, created) {
             writeln!(
                 f,
                 "this stream was created {created}: it was restored or made again; renew the epoch with --renew"
@@ -100,7 +99,7 @@ pub async fn renew_epoch(config: &NatsConfig, current: Epoch) -> Result<EpochVie
         )));
     }
     let mut beats = nats.subscribe(&format!("hub.{}.beat", config.prefix)).await.map_err(of)?;
-    if timeout(BEAT_WAIT, beats.next()).await.is_ok_and(|beat| beat.is_some()) {
+    if timeout(TAKE_OVER, beats.next()).await.is_ok_and(|beat| beat.is_some()) {
         return Err(AdminError::Refused(
             "a hub is running: it would go on with the old epoch beside hubs with the new one; stop all hubs first. Nothing \
              was changed"
@@ -175,4 +174,20 @@ fn message(config: &NatsConfig, record: &EpochRecord) -> Outgoing {
     let mut headers = record.headers();
     headers.push(("Nats-Rollup", "sub".into()));
     Outgoing { subject: StreamSubjects::new(&config.prefix).epoch(), headers, payload: Bytes::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_another_one_only_if_the_time_of_creation_is_another_one_by_seconds() {
+        let recorded = "2026-11-26T22:29:39.372561Z";
+        let view = |created: &str| {
+            EpochView { epoch: Epoch::from_random(7), recorded: recorded.into(), created: created.into() }.to_string()
+        };
+        // As the servers tell it after a restore and a restart.
+        assert_eq!(view("2026-11-26T22:29:39.184Z"), view(recorded));
+        assert!(view("2026-11-26T22:31:00Z").contains("it was restored or made again"));
+    }
 }

@@ -83,14 +83,14 @@ kinds! {
         "the servers acknowledge before an event is on a disk"
         "make another stream: persist_mode cannot be changed; see `nats.stream`"
     Retention "retention" Wrong
-        "the servers remove an event when a consumer has read it, and nobody is told a gap"
+        "the servers remove an event when a consumer has read it, and nobody receives a gap"
         "make another stream: retention cannot be changed; see `nats.stream`"
     Discard "discard" Wrong
         "a full stream removes the oldest messages in silence, records of the hub included, instead of refusing new ones"
         "run `gapless jetstream init`"
     SilentTrim "silent-trim" Wrong
-        "the servers remove messages in silence: events are lost and nobody is told a gap; records of the hub go too"
-        "run `gapless jetstream init`, and set the limit in the hub instead (retention.*), which tells gaps"
+        "the servers remove messages in silence: events are lost and nobody receives a gap; records of the hub go too"
+        "run `gapless jetstream init`, and set the limit in the hub instead (retention.*), which reports gaps"
     Feature "feature" Wrong
         "the hub writes by atomic batches, reads by direct gets and keeps its records by rollups and message TTLs"
         "run `gapless jetstream init`"
@@ -109,7 +109,7 @@ kinds! {
     EpochOther "epoch-other" Wrong
         "the stream was restored or made again since its epoch was recorded: positions may be given a second time, and a client \
          that returns would miss events without being told"
-        "stop the hubs, run `gapless jetstream epoch --renew`, start them; clients are told a gap `unknown`"
+        "stop the hubs, run `gapless jetstream epoch --renew`, start them; clients receive a gap `unknown`"
     EpochUnreadable "epoch-unreadable" Wrong
         "a newer gapless has written the record, or something else has"
         "update gapless here, or name another stream"

@@ -12,7 +12,11 @@ use super::{
     differences::{Difference, differences},
     epoch, patiently,
 };
-use crate::engine::jetstream::nats::{Nats, NatsConfig, NatsError, StreamConfig, StreamSettings, StreamState};
+use crate::engine::jetstream::{
+    continuity,
+    nats::{Nats, NatsConfig, NatsError, StreamConfig, StreamSettings, StreamState},
+    wire::EpochRecord,
+};
 
 /// What an operator wishes.
 #[derive(Debug, Clone, Default)]
@@ -171,16 +175,7 @@ async fn record_epoch(
 ) -> Result<(), AdminError> {
     let known = epoch::recorded(nats, &config.prefix).await.map_err(|error| AdminError::of(&error, &config.stream))?;
     match known {
-        Some(Ok(record)) if *record.created == *state.created => {
-            report.0.push(format!("found the epoch {}", record.epoch.as_str()));
-        }
-        Some(Ok(record)) => report.0.push(format!(
-            "found the epoch {} of a stream created {}, but this one was created {}: it was restored or made again. Stop the \
-             hubs and run `gapless jetstream epoch --renew`",
-            record.epoch.as_str(),
-            record.created,
-            state.created
-        )),
+        Some(Ok(record)) => report.0.push(known_epoch(&record, &state.created)),
         Some(Err(error)) => return Err(AdminError::Refused(format!("the record of the epoch: {error}"))),
         None if state.messages > 0 => {
             return Err(AdminError::Refused(format!(
@@ -196,4 +191,32 @@ async fn record_epoch(
         }
     }
     Ok(())
+}
+
+/// What to tell of the epoch of a stream that was created at `created`.
+fn known_epoch(record: &EpochRecord, created: &str) -> String {
+    let epoch = record.epoch.as_str();
+    if continuity::is_same(&record.created, created) {
+        return format!("found the epoch {epoch}");
+    }
+    format!(
+        "found the epoch {epoch} of a stream created {}, but this one was created {created}: it was restored or made again. \
+         Stop the hubs and run `gapless jetstream epoch --renew`",
+        record.created
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Epoch;
+
+    #[test]
+    fn an_epoch_is_renewed_only_if_the_time_of_creation_is_another_one_by_seconds() {
+        let record = EpochRecord { epoch: Epoch::from_random(7), created: "2026-11-26T22:29:39.372561Z".into() };
+        let found = format!("found the epoch {}", record.epoch.as_str());
+        // As the servers tell it after a restore and a restart.
+        assert_eq!(known_epoch(&record, "2026-11-26T22:29:39.184Z"), found);
+        assert!(known_epoch(&record, "2026-11-26T22:31:00Z").contains("epoch --renew"));
+    }
 }

@@ -63,7 +63,7 @@ impl AdminError {
     fn of(error: &NatsError, stream: &str) -> Self {
         let text = error.to_string();
         match error {
-            NatsError::NoAnswer(_) => Self::NoAnswer(text),
+            NatsError::NoAnswer(_) | NatsError::Silent => Self::NoAnswer(text),
             NatsError::Login(_) => Self::Login(text),
             NatsError::Denied(_) => Self::Denied(text),
             NatsError::NoStream => Self::NoStream(stream.into()),

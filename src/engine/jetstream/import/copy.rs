@@ -168,7 +168,7 @@ impl EventCopier {
         topics: &mut CopiedTopics,
         old: Seq,
     ) -> Result<(), ImportError> {
-        let most = import.config.max_batch.max(2 * BESIDE_EVENTS) - BESIDE_EVENTS;
+        let most = import.config.max_batch.saturating_sub(BESIDE_EVENTS);
         let is_full = self.batch.messages.len() >= most || self.batch.bytes >= BATCH_BYTES;
         if is_full && self.batch.old.last() != Some(&old) { self.write(import, topics) } else { Ok(()) }
     }

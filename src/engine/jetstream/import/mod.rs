@@ -27,7 +27,7 @@ use bytes::Bytes;
 
 use super::{
     JetStreamConfig,
-    election::{Beat, LOST},
+    election::{Beat, TAKE_OVER},
     messages::Messages,
     nats::{Nats, NatsError, Outgoing, WriteError},
     nats_thread::NatsThread,
@@ -171,7 +171,7 @@ fn leader_record(config: &JetStreamConfig, resigned: bool) -> LeaderRecord {
     LeaderRecord { hub: format!("{}-import", config.hub).into(), address: "".into(), resigned }
 }
 
-/// The hub that leads, if one is heard within the time in which a leader is heard.
+/// The hub that leads, if one is heard within the time in which one is.
 async fn heard_leader(nats: &Nats, prefix: &str) -> Option<String> {
     let mut beats = Messages::of(nats, format!("hub.{prefix}.beat"));
     let heard = async {
@@ -183,7 +183,7 @@ async fn heard_leader(nats: &Nats, prefix: &str) -> Option<String> {
             }
         }
     };
-    tokio::time::timeout(LOST, heard).await.ok()
+    tokio::time::timeout(TAKE_OVER, heard).await.ok()
 }
 
 /// Repeats what gets no answer.

@@ -68,6 +68,8 @@ struct Signals {
     /// `None` once nobody uses the connection: the client would keep itself alive.
     client: Mutex<Option<Client>>,
     connected: watch::Sender<bool>,
+    /// Changes at each login.
+    logins: watch::Sender<()>,
     /// Times that messages of subscriptions may have been missed: lost connections and dropped messages.
     breaks: AtomicU64,
     denials: broadcast::Sender<Arc<str>>,
@@ -128,12 +130,15 @@ impl Nats {
         self.inner.signals.connected.subscribe()
     }
 
-    /// Leaves the server, for another one if there is one. Does not wait for the login there. Without a connection the
-    /// client is already looking for a server, and this does nothing.
+    /// Leaves the server, for another one if there is one, and waits for the login there, 3 s at most: what is sent before would be
+    /// sent to the old one. Without a connection the client is already looking for a server, and this does nothing.
     pub(in crate::engine) async fn reconnect(&self) {
         if self.is_connected() {
+            let mut logins = self.inner.signals.logins.subscribe();
+            logins.mark_unchanged();
             // The queue of commands is full while a paused server reads nothing; then the pings end the connection.
             let _ = timeout(PING, self.inner.client.force_reconnect()).await;
+            let _ = timeout(ONE_LOGIN, logins.changed()).await;
         }
     }
 
@@ -240,7 +245,8 @@ impl Denials {
 impl Signals {
     fn new() -> Self {
         let (connected, denials) = (watch::channel(false).0, broadcast::channel(DENIALS).0);
-        Self { client: Mutex::new(None), connected, breaks: AtomicU64::new(0), denials }
+        let logins = watch::Sender::new(());
+        Self { client: Mutex::new(None), connected, logins, breaks: AtomicU64::new(0), denials }
     }
 
     /// The client drops an event when 128 wait for this; a change of the connection is noticed with the next one.
@@ -253,6 +259,9 @@ impl Signals {
         };
         if matches!(event, Event::Connected | Event::Disconnected | Event::SlowConsumer(_)) {
             self.breaks.fetch_add(1, Ordering::Release);
+        }
+        if matches!(event, Event::Connected) {
+            self.logins.send_replace(());
         }
         let is_loss = !matches!(event, Event::Closed);
         if let Event::ServerError(error) = event {

@@ -18,6 +18,9 @@ pub(in crate::engine) enum NatsError {
     /// No connection, no leader or no answer in time. May succeed later, and may have been carried out.
     #[error("no answer from NATS: {0}")]
     NoAnswer(String),
+    /// The server of the connection answers nothing at all: another one may.
+    #[error("the NATS server of the connection does not answer")]
+    Silent,
     /// The server refused it; the number is `err_code` in nats-server's `server/errors.json`, or the status of a direct get.
     #[error("NATS: {text} ({code})")]
     Refused { code: u64, text: String },

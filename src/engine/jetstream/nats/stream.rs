@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     api::API_WAIT,
@@ -12,15 +13,25 @@ use super::{
     stream_config::StreamConfig,
 };
 
+/// An answer that takes longer raises the question whether the server answers at all: most take 1 ms.
+const PROMPT: Duration = Duration::from_millis(100);
+
 /// `err_code` of a deletion at a position that holds no message.
 const NO_MESSAGE: u64 = 10_057;
 
-/// How long ago a replica may have answered the stream's leader so that no other one can have been elected since without its
-/// vote: a replica waits for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
-pub(super) const LEASE: Duration = Duration::from_secs(3);
+/// How long ago a replica may have answered the stream's leader so that it has hardly voted for another one since: a replica waits
+/// for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
+const LEASE: Duration = Duration::from_secs(3);
 
-/// The stream, to the knowledge of its leader. No proof of freshness, but for [`StreamState::is_led`]: a leader that is cut off, or
-/// was stopped, answers for some seconds.
+/// For a majority of the replicas to answer the stream's leader: it sends each a heartbeat once a second (`hbInterval` of
+/// nats-server 2.15).
+const CONFIRMATION: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether they have.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The stream, to the knowledge of its leader. No proof of freshness: a leader that is cut off, or was stopped, answers for some
+/// seconds. [`Nats::confirmed_end`] is one.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct StreamState {
     /// Position of the oldest message; `last + 1` when there is none.
@@ -99,10 +110,9 @@ impl From<StreamInfo> for StreamState {
 }
 
 impl StreamState {
-    /// Whether a majority of the replicas has answered the leader just now: then this is the state of the stream when it was asked
-    /// for, or later.
-    pub(in crate::engine) fn is_led(&self) -> bool {
-        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < LEASE;
+    /// Whether a majority of the replicas, with the leader, has answered the leader within this time.
+    fn is_led_since(&self, within: Duration) -> bool {
+        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < within;
         let others = self.replicas.len();
         self.leader.is_some() && self.replicas.iter().filter(here).count() >= others.div_ceil(2)
     }
@@ -138,18 +148,34 @@ impl Nats {
         Ok(info.into())
     }
 
-    /// The highest position that the stream has given when this is called, or a later one. Bounded by 5 s.
+    /// The highest position that the stream has given when this is called, or a later one; an earlier one only if its server was cut
+    /// off from one that was elected just now, and not from another that has voted for it, which it notices within a second.
+    /// Bounded by 5 s.
     ///
     /// # Errors
     /// Also when the server that answers may lead the stream no more.
     pub(in crate::engine) async fn end(&self) -> Result<u64, NatsError> {
-        let state = self.stream().await?;
-        if state.is_led() {
-            return Ok(state.last);
+        let told = self.stream().await?;
+        if told.is_led_since(LEASE) { Ok(told.last) } else { Err(not_led()) }
+    }
+
+    /// The same without that exception: a majority of the replicas has answered the server after it has told the end, which none
+    /// does that has voted for another one. Takes about a second where nothing is written; bounded by 3 s, and 5 s for a request.
+    ///
+    /// # Errors
+    /// As [`Nats::end`].
+    pub(in crate::engine) async fn confirmed_end(&self) -> Result<u64, NatsError> {
+        let told = self.stream().await?;
+        let told_at = Instant::now();
+        while told_at.elapsed() < CONFIRMATION {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let since = told_at.elapsed();
+            let now = self.stream().await?;
+            if now.leader == told.leader && now.is_led_since(since) {
+                return Ok(told.last);
+            }
         }
-        Err(NatsError::NoAnswer(
-            "the server that answers for the stream has not heard of a majority of its replicas".into(),
-        ))
+        Err(not_led())
     }
 
     /// Purges the messages of `subject`, also with wildcards, below a position, on a quorum. Returns their number.
@@ -179,11 +205,29 @@ impl Nats {
     /// Resolves when the server of the connection has read everything that was sent before. Other servers of the cluster
     /// may learn of a subscription some milliseconds later.
     pub(super) async fn round_trip(&self) -> Result<(), NatsError> {
+        self.round_trip_within(API_WAIT).await
+    }
+
+    /// Resolves when the server of the connection has answered nothing for `wait` after [`PROMPT`], and not at all if it
+    /// answers. Dropping the future ends it.
+    pub(in crate::engine) async fn silence(&self, wait: Duration) -> NatsError {
+        tokio::time::sleep(PROMPT).await;
+        match self.round_trip_within(wait).await {
+            Ok(()) => std::future::pending().await,
+            Err(_) => NatsError::Silent,
+        }
+    }
+
+    async fn round_trip_within(&self, wait: Duration) -> Result<(), NatsError> {
         // Nobody listens there, so the server answers at once, after what was sent before; so does a refusal.
         let nowhere = format!("hub.{}.nowhere.{:016x}", self.prefix(), fastrand::u64(..));
-        match self.ask(nowhere, None, Bytes::new(), API_WAIT).await {
+        match self.ask(nowhere, None, Bytes::new(), wait).await {
             Err(error @ AskError::Silence(_)) => Err(error.into()),
             _ => Ok(()),
         }
     }
+}
+
+fn not_led() -> NatsError {
+    NatsError::NoAnswer("the server that answers for the stream has not heard of a majority of its replicas".into())
 }

@@ -40,6 +40,10 @@ const LOOK: usize = 1 << 16;
 /// After a failed write, the store says for so long that it accepts none. Then the next write decides.
 const UNWELL: Duration = Duration::from_secs(2);
 
+/// A write that has had no answer for so long means that none is accepted now: a change of the stream's leader takes 2.5 to
+/// 4 s.
+const UNANSWERED: Duration = Duration::from_secs(4);
+
 /// The end of this hub's writes.
 pub(super) struct Chain {
     /// Held while a write is under way: there is one at a time.
@@ -47,10 +51,28 @@ pub(super) struct Chain {
     /// The position of the newest message, as far as this hub has written or read.
     last: AtomicU64,
     leads: AtomicBool,
+    /// When the present write began.
+    began: Mutex<Option<Instant>>,
     unwell: Mutex<Option<(Instant, Arc<str>)>>,
     /// Since when no write has succeeded.
     failing: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
+}
+
+/// A write that is under way, until this is dropped.
+struct UnderWay<'a>(&'a Mutex<Option<Instant>>);
+
+impl<'a> UnderWay<'a> {
+    fn begin(began: &'a Mutex<Option<Instant>>) -> Self {
+        *began.lock() = Some(Instant::now());
+        Self(began)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.lock() = None;
+    }
 }
 
 /// What became of a write.
@@ -72,6 +94,7 @@ impl Chain {
             turn: tokio::sync::Mutex::default(),
             last: AtomicU64::new(0),
             leads: AtomicBool::new(false),
+            began: Mutex::default(),
             unwell: Mutex::default(),
             failing: Mutex::default(),
             closing: watch::Sender::new(false),
@@ -90,7 +113,16 @@ impl Chain {
     /// Why no write is accepted now.
     pub(super) fn refusal(&self) -> Option<Arc<str>> {
         let unwell = self.unwell.lock();
+        if self.waited() > UNANSWERED {
+            let reason = unwell.as_ref().map(|(_, reason)| Arc::clone(reason));
+            return Some(reason.unwrap_or_else(|| "the NATS servers have not answered a write".into()));
+        }
         unwell.as_ref().filter(|(since, _)| since.elapsed() < UNWELL).map(|(_, reason)| Arc::clone(reason))
+    }
+
+    /// How long the present write has had no answer.
+    pub(super) fn waited(&self) -> Duration {
+        self.began.lock().map_or(Duration::ZERO, |began| began.elapsed())
     }
 
     /// Ends the waits for the fate of a write; later writes are refused.
@@ -132,7 +164,10 @@ impl Chain {
         if first.is_some_and(|first| first != last + 1) {
             return Err(StoreError::NotNow("another write has taken the position".into()));
         }
-        match self.settle(nats, subjects, messages, last).await {
+        let under_way = UnderWay::begin(&self.began);
+        let settled = self.settle(nats, subjects, messages, last).await;
+        drop(under_way);
+        match settled {
             Ok(end) => {
                 self.last.store(end, Ordering::Release);
                 *self.unwell.lock() = None;

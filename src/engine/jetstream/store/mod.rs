@@ -20,6 +20,7 @@
 use std::{
     ops::Bound,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -77,8 +78,8 @@ pub(in crate::engine) struct JetStreamStore {
 const SCAN: usize = 16_384;
 
 impl JetStreamStore {
-    /// Loads the state of the stream. The store does not lead. Blocks, and waits in `runtime`, on a thread of which it must not
-    /// be called.
+    /// Loads the state of the stream. The store does not lead. `max_batch`: most messages of one atomic batch. Blocks, and waits
+    /// in `runtime`, on a thread of which it must not be called.
     ///
     /// # Errors
     /// See [`StreamLoadError`].
@@ -87,13 +88,14 @@ impl JetStreamStore {
         nats: Nats,
         prefix: &str,
         config: &LogConfig,
+        max_batch: usize,
     ) -> Result<Self, StreamLoadError> {
         let subjects = StreamSubjects::new(prefix);
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         let (of, names) = (nats.clone(), subjects.clone());
         runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
         let mut loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
-        let core = StoreCore::new(nats, subjects, config.idempotency_window, runtime, loaded.position);
+        let core = StoreCore::new(nats, subjects, config.idempotency_window, max_batch, runtime, loaded.position);
         let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
             removed.insert(topic, *seq, *record);
@@ -114,6 +116,11 @@ impl JetStreamStore {
     /// The newest leader when the stream was opened, and the position of its record.
     pub(in crate::engine::jetstream) fn leader(&self) -> Option<&(u64, LeaderRecord)> {
         self.leader.as_ref()
+    }
+
+    /// How long the write that is under way has had no answer.
+    pub(in crate::engine::jetstream) fn waited(&self) -> Duration {
+        self.core.chain.waited()
     }
 
     /// When the stream was created of which the epoch is, as its servers told it then.
@@ -171,9 +178,10 @@ impl JetStreamStore {
         self.core.saw(message);
     }
 
-    /// Ends the waits for the fate of a write, so that the engine can be closed. Later writes are refused.
+    /// Ends the waits for the fate of a write and the reclaiming of space, so that the engine can be closed. Later writes are
+    /// refused.
     pub(in crate::engine::jetstream) fn stop(&self) {
-        self.core.chain.close();
+        self.core.close();
     }
 
     fn leads(&self) -> bool {
@@ -290,7 +298,10 @@ impl Store for JetStreamStore {
 
     fn prove(&self) -> Result<(), StoreError> {
         let message = writes::proof(self.core.subjects.proof());
-        self.run(|core| async move { core.store(vec![message], None).await }).map(drop)
+        let end = self.run(|core| async move { core.store(vec![message], None).await })?.end;
+        // Of the proofs only the newest stays: who followed from before it would take the others for a hole.
+        self.core.reach(end, end);
+        Ok(())
     }
 
     fn next_position(&self, next: Seq) -> Seq {

@@ -25,17 +25,16 @@ pub(super) fn durable_mark(settings: &TopicSettings, state: &TopicSnapshot) -> S
 }
 
 impl StoreCore {
-    /// One round of both.
+    /// One round of both. What fails, and what was not begun because of that, is done by a later round.
     pub(super) async fn reclaim(self: Arc<Self>) -> Result<(), StoreError> {
         if !self.chain.leads() {
             return Ok(());
         }
-        let topics: Vec<((TopicName, TopicKey), Seq)> = {
-            let mut garbage = self.garbage.lock();
-            std::iter::from_fn(|| garbage.pop_first()).take(TOPICS_AT_ONCE).collect()
-        };
-        let purges = topics.into_iter().map(|((topic, key), mark)| {
-            let core = Arc::clone(&self);
+        let core = &self;
+        // Taken one by one, so that those that are not begun stay.
+        let topics = std::iter::from_fn(|| core.garbage.lock().pop_first()).take(TOPICS_AT_ONCE);
+        let purges = topics.map(|((topic, key), mark)| {
+            let core = Arc::clone(core);
             async move {
                 let result = core.purge(&topic, key, mark).await;
                 if result.is_err() {
@@ -46,17 +45,17 @@ impl StoreCore {
                 result
             }
         });
-        let freed = some_at_once(purges).await;
+        let freed = some_at_once(purges, self.closed()).await;
         let due = self.removed.lock().due(DELETIONS);
         let deletions = due.into_iter().map(|(key, seq)| {
-            let core = Arc::clone(&self);
+            let core = Arc::clone(core);
             async move {
                 core.nats.delete(seq.0).await.map_err(|error| not_now(&error))?;
                 core.removed.lock().erased(key, seq);
                 Ok(())
             }
         });
-        freed.and(some_at_once(deletions).await)
+        freed.and(some_at_once(deletions, self.closed()).await)
     }
 
     /// Purges a topic's events and tombstones up to its mark.
@@ -74,25 +73,72 @@ impl StoreCore {
     }
 }
 
-/// Runs all of these, some at once; returns the first error.
-async fn some_at_once<F>(futures: impl Iterator<Item = F>) -> Result<(), StoreError>
+/// Runs these, some at once. After the first error, which it returns, it begins no more of them and waits for those under way.
+/// Once `closed` resolves, it waits for none.
+async fn some_at_once<F>(
+    mut futures: impl Iterator<Item = F>,
+    closed: impl Future<Output = ()>,
+) -> Result<(), StoreError>
 where
     F: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
     let (mut tasks, mut result) = (tokio::task::JoinSet::new(), Ok(()));
-    let mut ended = |joined: Option<Result<Result<(), StoreError>, tokio::task::JoinError>>| {
-        let one = joined
-            .map_or(Ok(()), |joined| joined.unwrap_or_else(|_| Err(StoreError::NotNow("the engine has ended".into()))));
-        result = std::mem::replace(&mut result, Ok(())).and(one);
-    };
-    for future in futures {
-        if tasks.len() >= REQUESTS {
-            ended(tasks.join_next().await);
+    let mut closed = std::pin::pin!(closed);
+    loop {
+        while result.is_ok()
+            && tasks.len() < REQUESTS
+            && let Some(future) = futures.next()
+        {
+            tasks.spawn(future);
         }
-        tasks.spawn(future);
+        let joined = tokio::select! {
+            () = &mut closed => return result,
+            joined = tasks.join_next() => joined,
+        };
+        let Some(joined) = joined else { return result };
+        result = result.and(joined.unwrap_or_else(|_| Err(StoreError::NotNow("the engine has ended".into()))));
     }
-    while !tasks.is_empty() {
-        ended(tasks.join_next().await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Ready, pending, ready},
+        sync::atomic::{AtomicUsize, Ordering},
+        time::Duration,
+    };
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Ten times as many as run at once, counted as they are begun. Each returns what `of` returns for its number.
+    fn counted(
+        begun: &Arc<AtomicUsize>,
+        of: impl Fn(usize) -> Result<(), StoreError>,
+    ) -> impl Iterator<Item = Ready<Result<(), StoreError>>> {
+        (0..10 * REQUESTS).map(move |number| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            ready(of(number))
+        })
     }
-    result
+
+    #[tokio::test]
+    async fn after_the_first_error_nothing_more_is_begun() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let fails = |number| if number == 0 { Err(StoreError::NotNow("no leader".into())) } else { Ok(()) };
+        let result = some_at_once(counted(&begun, fails), pending()).await;
+        assert!(matches!(result, Err(StoreError::NotNow(_))), "{result:?}");
+        assert!(begun.load(Ordering::Relaxed) < 10 * REQUESTS, "those that are not begun stay garbage");
+        begun.store(0, Ordering::Relaxed);
+        some_at_once(counted(&begun, |_| Ok(())), pending()).await.expect("none fails");
+        assert_eq!(begun.load(Ordering::Relaxed), 10 * REQUESTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_closing_waits_for_no_answer() {
+        let silent = (0..3).map(|_| pending::<Result<(), StoreError>>());
+        let ended = timeout(Duration::from_secs(1), some_at_once(silent, ready(()))).await;
+        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The places of removed events. Their messages are deleted from the stream, so the places are kept in memory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
     time::Duration,
 };
@@ -17,6 +17,11 @@ use crate::{
 /// How long a removed event's message stays in the stream. In that time hubs that follow hear of its tombstone.
 pub(super) const ERASE_AFTER: Duration = Duration::from_mins(1);
 
+/// How long a hub that follows keeps a place after it has heard of a mark above it. The hub that leads purges the tombstone's
+/// message within seconds; until then another hub that leads must know of it. Reads that began before the mark was applied have
+/// ended as well: they must not find the event's message without its tombstone.
+const PURGED_AFTER: Duration = Duration::from_mins(10);
+
 /// The place of a removed event.
 #[derive(Debug, Clone)]
 pub(super) struct RemovedPlace {
@@ -24,6 +29,8 @@ pub(super) struct RemovedPlace {
     pub(super) record: TombstoneRecord,
     /// When its message is deleted; `None` when it was.
     pub(super) erase_at: Option<Instant>,
+    /// A stored mark of its topic is not below it.
+    is_trimmed: bool,
 }
 
 /// All of them.
@@ -31,14 +38,18 @@ pub(super) struct RemovedPlace {
 pub(super) struct RemovedPlaces {
     places: BTreeMap<(TopicKey, Seq), RemovedPlace>,
     by_position: BTreeSet<(Seq, TopicKey)>,
+    /// The trimmed ones of which this hub has heard while it follows, each with when it is forgotten, in that order.
+    trimmed: VecDeque<(Instant, TopicKey, Seq)>,
 }
 
 impl RemovedPlaces {
     /// Adds a place, or what is newly known of it. Its message is still to be deleted, as far as is known.
     pub(super) fn insert(&mut self, topic: &TopicName, seq: Seq, record: TombstoneRecord) {
         let at = (record.key, seq);
-        let erase_at = self.places.get(&at).map_or(Some(Instant::now() + ERASE_AFTER), |known| known.erase_at);
-        self.places.insert(at, RemovedPlace { topic: topic.clone(), record, erase_at });
+        let known = self.places.get(&at);
+        let erase_at = known.map_or(Some(Instant::now() + ERASE_AFTER), |known| known.erase_at);
+        let is_trimmed = known.is_some_and(|known| known.is_trimmed);
+        self.places.insert(at, RemovedPlace { topic: topic.clone(), record, erase_at, is_trimmed });
         self.by_position.insert((seq, record.key));
     }
 
@@ -57,6 +68,27 @@ impl RemovedPlaces {
     pub(super) fn forget(&mut self, key: TopicKey, seq: Seq) {
         self.places.remove(&(key, seq));
         self.by_position.remove(&(seq, key));
+    }
+
+    /// A topic's mark is stored by the hub that leads, which will purge the places up to it. Returns whether there are any.
+    pub(super) fn mark_told(&mut self, key: TopicKey, mark: Seq) -> bool {
+        let forget_at = Instant::now() + PURGED_AFTER;
+        let mut any = false;
+        for ((_, seq), place) in self.places.range_mut((key, Seq::ZERO)..=(key, mark)) {
+            any = true;
+            if !std::mem::replace(&mut place.is_trimmed, true) {
+                self.trimmed.push_back((forget_at, key, *seq));
+            }
+        }
+        any
+    }
+
+    /// Forgets the places that the hub that leads has purged long ago.
+    pub(super) fn forget_purged(&mut self) {
+        let now = Instant::now();
+        while let Some((_, key, seq)) = self.trimmed.pop_front_if(|(at, ..)| *at <= now) {
+            self.forget(key, seq);
+        }
     }
 
     /// Tombstones of a topic with `after < seq <= through`, ascending.
@@ -145,5 +177,27 @@ mod tests {
         assert_eq!((places.unerased(), places.due(9)), (0, vec![]));
         places.forget(TopicKey(1), Seq(5));
         assert!(places.get(TopicKey(1), Seq(5)).is_none() && places.between(Seq(0), Seq(9)).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_below_a_mark_of_another_hub_is_forgotten_once_that_hub_has_purged_it() {
+        let (a, b) = (TopicName::new("a").expect("valid"), TopicName::new("b").expect("valid"));
+        let mut places = RemovedPlaces::default();
+        for (topic, key, seq) in [(&a, 1, 5), (&a, 1, 9), (&b, 2, 7)] {
+            places.insert(topic, Seq(seq), record(key, true));
+        }
+        let known = |places: &RemovedPlaces| {
+            places.between(Seq(0), Seq(9)).iter().map(|(_, stored)| stored.event.seq.0).collect::<Vec<_>>()
+        };
+        assert!(places.mark_told(TopicKey(1), Seq(5)) && !places.mark_told(TopicKey(2), Seq(6)));
+        places.insert(&a, Seq(5), record(1, false));
+        tokio::time::advance(PURGED_AFTER / 2).await;
+        assert!(places.mark_told(TopicKey(1), Seq(5)), "as each record of the topic's settings does");
+        places.forget_purged();
+        assert_eq!(known(&places), [5, 7, 9], "a reader, or the next hub that leads, may need it");
+        tokio::time::advance(PURGED_AFTER / 2).await;
+        places.forget_purged();
+        assert_eq!(known(&places), [7, 9]);
+        assert!(places.trimmed.is_empty() && !places.mark_told(TopicKey(1), Seq(5)));
     }
 }

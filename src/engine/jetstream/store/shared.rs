@@ -12,13 +12,13 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::super::{
     nats::{Nats, NatsError},
     wire::StreamSubjects,
 };
-use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
+use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing, writes::SETTINGS_AT_ONCE};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
@@ -30,6 +30,8 @@ pub(super) struct StoreCore {
     pub(super) subjects: StreamSubjects,
     /// How long an idempotency key is stored.
     pub(super) key_ttl: Duration,
+    /// Settings that are stored together.
+    pub(super) settings_at_once: usize,
     runtime: Handle,
     pub(super) chain: Chain,
     pub(super) ring: Mutex<EventRing>,
@@ -49,13 +51,16 @@ pub(super) struct StoreCore {
     pub(super) applied: AtomicU64,
     /// Why nothing can be read from the stream any more.
     pub(super) replaced: OnceLock<Arc<str>>,
+    closing: watch::Sender<bool>,
 }
 
 impl StoreCore {
+    /// `max_batch`: most messages of one atomic batch.
     pub(super) fn new(
         nats: Nats,
         subjects: StreamSubjects,
         key_window: Duration,
+        max_batch: usize,
         runtime: Handle,
         position: u64,
     ) -> Self {
@@ -63,6 +68,7 @@ impl StoreCore {
             nats,
             subjects,
             key_ttl: key_window + KEY_MARGIN,
+            settings_at_once: settings_at_once(max_batch),
             runtime,
             chain: Chain::new(),
             ring: Mutex::new(EventRing::after(Seq(position))),
@@ -75,7 +81,19 @@ impl StoreCore {
             lasting: AtomicU64::new(0),
             applied: AtomicU64::new(position),
             replaced: OnceLock::new(),
+            closing: watch::Sender::new(false),
         }
+    }
+
+    /// Ends the waits for the fate of a write, and what [waits](Self::closed) for this. Later writes are refused.
+    pub(super) fn close(&self) {
+        self.chain.close();
+        self.closing.send_replace(true);
+    }
+
+    /// Resolves when the store was [closed](Self::close).
+    pub(super) async fn closed(&self) {
+        drop(self.closing.subscribe().wait_for(|closing| *closing).await);
     }
 
     /// The newest position that was written or taken in here.
@@ -115,7 +133,22 @@ impl StoreCore {
 /// Keys are stored longer than they count by so much: clocks differ.
 pub(super) const KEY_MARGIN: Duration = Duration::from_mins(1);
 
+/// Settings that are stored together where a batch has at most `max_batch` messages: the clock's state may be one of them.
+fn settings_at_once(max_batch: usize) -> usize {
+    max_batch.saturating_sub(1).clamp(1, SETTINGS_AT_ONCE)
+}
+
 /// A failure to read, or of a request that can be repeated.
 pub(super) fn not_now(error: &NatsError) -> StoreError {
     StoreError::NotNow(Arc::from(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_and_the_clock_fit_into_a_batch() {
+        assert_eq!([32, 500, 501, 1000, 50_000].map(settings_at_once), [31, 499, 500, 500, 500]);
+    }
 }

@@ -26,8 +26,8 @@ pub(super) const TTL: &str = "Nats-TTL";
 /// Topics to be purged that a hub remembers which follows. Those that it forgets are purged when they are trimmed next.
 const MOST_GARBAGE: usize = 65_536;
 
-/// Settings that are stored together: half of what servers accept in one batch.
-const SETTINGS_AT_ONCE: usize = 500;
+/// Settings that are stored together, if a batch may have as many messages: half of what servers accept by default.
+pub(super) const SETTINGS_AT_ONCE: usize = 500;
 
 /// Bytes of metadata that are stored together, unless one topic has more: as much as four commits, so that such a write is
 /// answered in time.
@@ -75,7 +75,7 @@ impl StoreCore {
     pub(super) async fn save_settings(&self, topics: Vec<TopicRecord>) -> Result<(), StoreError> {
         let mut left = &topics[..];
         while !left.is_empty() {
-            let (topics, later) = left.split_at(stored_at_once(left));
+            let (topics, later) = left.split_at(stored_at_once(left, self.settings_at_once));
             left = later;
             let message = |topic: &TopicRecord| {
                 let TopicRecord { key, tail, snapshot, settings, .. } = topic.clone();
@@ -98,9 +98,19 @@ impl StoreCore {
             *known = mark.max(*known);
         }
         let mark = durable_mark(&topic.settings, &topic.snapshot);
-        let is_gone = mark >= topic.tail;
-        if topic.key.0 == 0 || mark == Seq::ZERO || !(is_gone || self.chain.leads()) {
+        if topic.key.0 == 0 || mark == Seq::ZERO {
             return;
+        }
+        if !self.chain.leads() {
+            // What the next trim would not purge, if this hub leads then: topics that are gone, and tombstones.
+            let is_gone = mark >= topic.tail;
+            let mut removed = self.removed.lock();
+            removed.forget_purged();
+            let has_places = removed.mark_told(topic.key, mark);
+            drop(removed);
+            if !is_gone && !has_places {
+                return;
+            }
         }
         let mut garbage = self.garbage.lock();
         let known = garbage.entry((topic.name.clone(), topic.key)).or_default();
@@ -194,12 +204,12 @@ impl StoreCore {
     }
 }
 
-/// The number of these topics, from the first on, whose settings are stored together.
-fn stored_at_once(topics: &[TopicRecord]) -> usize {
+/// The number of these topics, from the first on, whose settings are stored together; at most `most`.
+fn stored_at_once(topics: &[TopicRecord], most: usize) -> usize {
     let bytes = |topic: &TopicRecord| topic.settings.metadata.as_ref().map_or(0, |metadata| metadata.bytes().len());
     let mut room = METADATA_AT_ONCE;
     let fits = |topic: &&TopicRecord| room.checked_sub(bytes(topic)).map(|left| room = left).is_some();
-    topics.iter().take(SETTINGS_AT_ONCE).take_while(fits).count().max(1)
+    topics.iter().take(most).take_while(fits).count().max(1)
 }
 
 fn message(subject: String, headers: HeaderText, payload: Bytes) -> Outgoing {
@@ -229,8 +239,9 @@ mod tests {
             let metadata = Metadata::stored(&vec![1; bytes]);
             vec![TopicRecord::new(name, TopicSettings { metadata, ..TopicSettings::default() }); count]
         };
-        assert_eq!(stored_at_once(&topics(3, 0)), 3);
-        assert_eq!(stored_at_once(&topics(501, 100)), 500);
-        assert_eq!(stored_at_once(&topics(300, Metadata::MAX_BYTES)), METADATA_AT_ONCE / Metadata::MAX_BYTES);
+        assert_eq!(stored_at_once(&topics(3, 0), 500), 3);
+        assert_eq!(stored_at_once(&topics(501, 100), 500), 500);
+        assert_eq!(stored_at_once(&topics(501, 100), 31), 31);
+        assert_eq!(stored_at_once(&topics(300, Metadata::MAX_BYTES), 500), METADATA_AT_ONCE / Metadata::MAX_BYTES);
     }
 }

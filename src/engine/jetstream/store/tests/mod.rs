@@ -185,7 +185,7 @@ fn open(thread: &NatsThread, nats: &Nats, prefix: &str) -> JetStreamStore {
 fn try_to_open(thread: &NatsThread, nats: &Nats, prefix: &str) -> Result<JetStreamStore, StreamLoadError> {
     let mut tries = 0;
     loop {
-        match JetStreamStore::open(thread.handle.clone(), nats.clone(), prefix, &LogConfig::fixture()) {
+        match JetStreamStore::open(thread.handle.clone(), nats.clone(), prefix, &LogConfig::fixture(), 1000) {
             Err(StreamLoadError::Nats(NatsError::NoAnswer(_))) if tries < 50 => tries += 1,
             opened => return opened,
         }

@@ -80,6 +80,23 @@ fn keys_of_a_commit_are_recovered_from_all_parts() {
 }
 
 #[test]
+fn a_hub_knows_of_the_proofs_that_it_has_written() {
+    let mut bench = StreamBench::new("proofs");
+    let seqs = bench.commit(&[("a", "one")]);
+    for _ in 0..2 {
+        bench.store.prove().expect("stored");
+    }
+    let last = bench.run(bench.nats.stream()).expect("a stream").last;
+    assert_eq!(last, seqs[0].0 + 2);
+    // From here it follows when another hub leads; the first proof was replaced by the second one.
+    assert_eq!((bench.store.last(), bench.store.head()), (last, last));
+    let later = bench.commit(&[("a", "two")]);
+    let (after, through) = (Seq(seqs[0].0 - 1), later[0]);
+    let ring = bench.store.core.ring.lock();
+    assert_eq!(ring.topic(bench.key("a"), after, through).expect("in memory").count(), 2);
+}
+
+#[test]
 fn what_another_hub_writes_is_taken_in() {
     let mut bench = StreamBench::new("seen");
     let follower = bench.follower();
@@ -153,4 +170,24 @@ fn keys_that_expire_while_a_hub_starts_cost_it_little_and_those_that_are_missing
     // Unless it has by the servers' clock, which is ahead of this machine's.
     let ahead = Millis(Millis::from(std::time::SystemTime::now()).0 + 3_600_000);
     assert!(read_at(ahead).is_ok());
+}
+
+#[test]
+fn a_removed_event_that_was_trimmed_is_purged_by_the_hub_that_leads_next() {
+    let mut bench = StreamBench::new("place");
+    let follower = bench.follower();
+    let seqs = bench.commit(&[("a", "one"), ("a", "two")]);
+    let a = bench.key("a");
+    bench.store.remove((a, &topic("a")), seqs[0]).expect("stored");
+    bench.trim("a", seqs[0], 1);
+    for seq in follower.last() + 1..=bench.store.last() {
+        follower.saw(&bench.run(bench.nats.leader_message(seq)).expect("read").expect("there"));
+    }
+    let subject = follower.core.subjects.tombstone(&topic("a"), seqs[0]);
+    let is_stored = || bench.run(bench.nats.leader_last(&subject)).expect("read").is_some();
+    let is_known = || follower.core.removed.lock().get(a, seqs[0]).is_some();
+    assert!(is_stored() && is_known(), "until the hub that leads has purged it");
+    assert!(try_to_lead(&bench.thread, &bench.nats, &follower));
+    follower.reclaim(&NoneLive).expect("purged");
+    assert!(!is_stored() && !is_known());
 }
