@@ -38,7 +38,8 @@ test: install ## every test there is
 	GAPLESS_BIN="$(CURDIR)/target/debug/gapless" clients/rust/test.sh
 
 # Files of tests/promises and tests/mercure: one for each area of the protocols.
-AREAS ?= publishing keys gap reconnect replay removal topics end pages ordering post_events publish_stream cloudevents delivery resuming
+AREAS ?= publishing binary keys beginning gap reconnect replay removal topics end pages ordering post_events publish_stream several_hubs traceparent \
+	cloudevents delivery resuming
 OVER_JETSTREAM := --test promises --test crash --test mercure -- $(if $(AREAS),$(AREAS:%=%::) killed_at_random)
 
 jetstream: ## the promises of AREAS, and kills, with hubs over NATS JetStream; all of them with AREAS=

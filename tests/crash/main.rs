@@ -32,7 +32,7 @@ use self::{
     ledger::Ledger,
     process::Process,
     subscriber::{EventsQuery, Seen},
-    support::engine::is_jetstream,
+    support::engine::{Capability, has},
 };
 
 /// The minimum number of kills: enough to hit each kind of moment, in the few minutes of CI.
@@ -115,10 +115,10 @@ fn killed_while_it_takes_back_space_it_tells_each_gap_and_makes_no_other() {
 
 fn run(plan: &Plan) {
     let seed = number("GAPLESS_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let (divide, serve) = if is_jetstream() {
-        (DIVIDE_OVER_JETSTREAM, plan.serve.max(SERVE_OVER_JETSTREAM))
-    } else {
+    let (divide, serve) = if has(Capability::PromptRestarts) {
         (plan.divide_kills, plan.serve)
+    } else {
+        (DIVIDE_OVER_JETSTREAM, plan.serve.max(SERVE_OVER_JETSTREAM))
     };
     let kills = number("GAPLESS_CRASH_KILLS").unwrap_or(KILLS).div_ceil(divide);
     println!("GAPLESS_CRASH_SEED={seed}, {kills} kills");

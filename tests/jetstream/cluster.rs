@@ -27,7 +27,7 @@ const LATE: Duration = Duration::from_mins(1);
 const ROUND_SECONDS: f64 = 300.0;
 
 /// Makes the stream; returns the arguments of each hub.
-fn over_jetstream(servers: &[String]) -> Vec<Vec<String>> {
+pub(crate) fn over_jetstream(servers: &[String]) -> Vec<Vec<String>> {
     let servers = servers.join(",");
     let made = Command::new(env!("CARGO_BIN_EXE_gapless")).args(["jetstream", "init", "--nats", &servers]).status();
     assert!(made.expect("the binary starts").success(), "the stream cannot be made");

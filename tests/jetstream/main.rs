@@ -9,6 +9,8 @@
 //! | [`round`] | one run: load, script, reconciliation, verdict |
 //! | [`sled`], [`proxy`] | proves that the checker sees what is wrong |
 //! | [`cluster`] | three hubs over three NATS nodes |
+//! | [`away`] | NATS nodes that are away, as readers and publishers see it |
+//! | [`recommended`] | the server of deploy/nats.conf, with the commands of the README |
 //! | [`import`] | a store that is moved into the stream |
 //! | [`history`], [`checker`] | what was recorded, and the rules |
 //!
@@ -16,6 +18,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod away;
 mod checker;
 mod cluster;
 mod disks;
@@ -31,6 +34,7 @@ mod posting;
 mod proxy;
 mod publishers;
 mod readers;
+mod recommended;
 mod round;
 mod script;
 mod site;

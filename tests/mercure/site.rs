@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    engine::is_jetstream,
+    engine::{Capability, has},
     hub::Hub,
     wire::{self, Answer, EventStream},
 };
@@ -54,7 +54,8 @@ impl MercureHub {
         let url = format!("--mercure-url={URL}");
         let issuer = format!("--mercure-issuer={ISSUER}");
         // The other protocol is there too, but for an engine that does not serve it.
-        let protocols = if is_jetstream() { "--protocols=mercure" } else { "--protocols=mercure,durable-streams" };
+        let beside = if has(Capability::DurableStreams) { ",durable-streams" } else { "" };
+        let protocols = &*format!("--protocols=mercure{beside}");
         let own = [protocols, "--mercure-publisher-key", file, "--mercure-subscriber-key", file, &url, &issuer];
         Self { hub: Hub::start_with(&[&own[..], arguments].concat()), keys }
     }

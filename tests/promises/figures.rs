@@ -8,7 +8,12 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::support::{engine::is_jetstream, eventually, hub::Hub, needs};
+use super::support::{
+    engine::{Capability, has},
+    eventually,
+    hub::Hub,
+    needs,
+};
 
 /// Size and free bytes of the disk of `path`, as df(1) has them.
 fn df(path: &Path) -> (u64, u64) {
@@ -74,7 +79,11 @@ fn the_last_minutes_are_kept_in_columns_of_one_length() {
     assert_eq!((&column("live")[1], &column("cut")[1], sum("gaps")), (&json!(1), &json!(0), 0.0));
     assert!(column("commit_ms_p99")[0].as_f64().unwrap() > 0.0, "{history}");
     assert_eq!(column("commit_ms_p99")[1], Value::Null, "no commit in the second: {history}");
-    assert_eq!(column("disk_free_bytes")[1].as_u64() > Some(0), !is_jetstream(), "the engine's disk is not the hub's");
+    assert_eq!(
+        column("disk_free_bytes")[1].as_u64() > Some(0),
+        has(Capability::Disk),
+        "the engine's disk is not the hub's"
+    );
     let times: Vec<u64> = column("time").iter().map(|time| time.as_u64().unwrap()).collect();
     assert!(before < times[0] && times[0] < times[1] && times[1] < before + 60, "{times:?} after {before}");
 }

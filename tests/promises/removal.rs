@@ -10,7 +10,13 @@ use serde_json::{Value, json};
 
 use super::{
     store::Mount,
-    support::{assert_problem, engine::is_jetstream, eventually, hub::Hub, needs, tokens, wire},
+    support::{
+        assert_problem,
+        engine::{Capability, has},
+        eventually,
+        hub::Hub,
+        needs, tokens, wire,
+    },
 };
 
 /// Only the removed events contain it.
@@ -271,8 +277,7 @@ fn a_removal_that_a_kill_cut_short_is_whole_or_was_not_begun() {
     let mut hub = Hub::start();
     let mut answered = Vec::new();
     let mut random = fastrand::Rng::with_seed(7);
-    // Over JetStream each waits until the hub that was killed has been silent for 2.5 s.
-    let rounds = if is_jetstream() { 4 } else { 24 };
+    let rounds = if has(Capability::PromptRestarts) { 24 } else { 4 };
     for round in 0..rounds {
         let ids: Vec<String> = (0..8).map(|n| hub.publish("a", &format!("{SECRET} {round} {n}"))).collect();
         let (address, asked, last) = (hub.address, AtomicUsize::new(0), random.usize(1..8));

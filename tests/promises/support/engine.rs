@@ -15,6 +15,9 @@ pub(crate) enum Capability {
     DurableStreams,
     /// Several hubs over one log.
     ManyHubs,
+    /// A hub that is started after a kill writes at once; otherwise it waits until the killed one has been silent for long
+    /// enough, and a test makes fewer rounds.
+    PromptRestarts,
 }
 
 /// Ends the test, and says so, unless the engine has this [`Capability`].
@@ -32,17 +35,24 @@ pub(crate) use needs;
 /// Whether the engine lacks it; then this is printed as the reason for which a test is skipped.
 #[allow(dead_code, reason = "each test uses a part of it")]
 pub(crate) fn lacks(capability: Capability) -> bool {
-    let lacks = is_jetstream() != (capability == Capability::ManyHubs);
+    let lacks = !has(capability);
     if lacks {
         let what = match capability {
             Capability::Disk => "no disk of its own",
             Capability::LargeBatches => "no batches of more than a thousand messages",
             Capability::DurableStreams => "no order of producers that all hubs know",
             Capability::ManyHubs => "one hub for a log",
+            Capability::PromptRestarts => "no prompt restarts",
         };
         println!("skipped: the engine has {what} ({capability:?})");
     }
     lacks
+}
+
+/// Whether the engine has it.
+#[allow(dead_code, reason = "each test uses a part of it")]
+pub(crate) fn has(capability: Capability) -> bool {
+    is_jetstream() == (capability == Capability::ManyHubs)
 }
 
 /// Whether hubs run over JetStream.
