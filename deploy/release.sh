@@ -50,8 +50,11 @@ trap 'rm -rf "$work"' EXIT
 install -D -m 0755 "$binary" "$work/$name/gapless"
 strip "$work/$name/gapless"
 install -D -m 0644 -t "$work/$name" README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE
-install -D -m 0644 -t "$work/$name/deploy" deploy/gapless.service deploy/gapless.socket deploy/compose.yml deploy/nginx.conf \
-  deploy/Caddyfile deploy/haproxy.cfg
+# What the documents name and what needs no source tree.
+find deploy/gapless.service deploy/gapless.socket deploy/compose.yml deploy/nginx.conf deploy/Caddyfile deploy/haproxy.cfg \
+  deploy/compose.jetstream.yml deploy/nats.conf deploy/nginx.hubs.conf deploy/haproxy.hubs.cfg deploy/away.http \
+  deploy/helm deploy/prometheus/alerts.yml deploy/grafana/gapless.json -type f -print0 |
+  while IFS= read -r -d '' file; do install -D -m 0644 "$file" "$work/$name/$file"; done
 install -D -m 0644 -t "$work/$name/docs" docs/*.md
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --format=ustar -C "$work" -cf - "$name" \
   | gzip "$([ "$compression" = none ] && echo -1n || echo -9n)" > "$out/$name.tar.gz"

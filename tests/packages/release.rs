@@ -51,4 +51,22 @@ fn a_release_has_the_same_bytes_in_another_directory_and_lists_what_is_in_it() {
     for file in ["/gapless\n", "/LICENSE-MIT\n", "/deploy/gapless.service\n", "/docs/OPERATIONS.md\n"] {
         assert!(listed.contains(file), "{file}: {listed}");
     }
+    for file in linked_from_the_documents() {
+        assert!(listed.contains(&format!("/{file}")), "a document has a link to {file}: {listed}");
+    }
+}
+
+/// Files and folders of `deploy` that the documents link to, but for those that need the source tree.
+fn linked_from_the_documents() -> Vec<String> {
+    const OF_SOURCES: [&str; 3] =
+        ["deploy/Dockerfile", "deploy/grafana/dashboard.py", "deploy/prometheus/alerts.test.yml"];
+    let documents = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+    let texts = documents.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+    let links = |text: String| {
+        let targets = text.split("](../").skip(1).filter_map(|rest| rest.split([')', '#']).next().map(str::to_owned));
+        targets.filter(|target| target.starts_with("deploy/")).collect::<Vec<_>>()
+    };
+    let found: Vec<String> = texts.flat_map(links).filter(|target| !OF_SOURCES.contains(&target.as_str())).collect();
+    assert!(found.len() > 15, "{found:?}");
+    found
 }
