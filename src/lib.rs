@@ -12,15 +12,18 @@
 //! Dependencies point down only (`tests/floors.rs` checks it).
 //!
 //! ```text
-//! 5  main, cli, app                    composition; only app names every engine
+//! 6  main
+//! 5  app, cli                          composition, and the commands; only app names every engine
 //! 4  http            -> relay, hub     requests become topics, events and cursors; frames become responses
 //! 3  relay           -> hub, client    answers of LLM providers become events of topics
 //!    load                              load generator: a client of the public protocol
 //! 2  hub             -> engine, event  topics, rings, subscriptions, publishing
 //! 1  otlp            -> client, metrics  export to an OpenTelemetry collector
 //!    engine          -> event          the durable log; reports commits through a callback
-//!    access          -> event          authentication and authorization
+//!    access          -> event, client  authentication and authorization
 //!    quota                             limits of one client address or token holder
+//!    backup, export                    the log as files
+//!    config, telemetry                 settings; the log on stderr
 //! 0  event, lifecycle                  the data types, without I/O; drain and signals
 //!    progress                          how far a long operation is
 //!    client                            the HTTP client of the commands and of access
@@ -34,14 +37,17 @@
 //! | [`engine`] | the durable log: the trait that every engine implements | [`engine::Engine`] |
 //! | [`engine::log`] | the log engine: single writer, group commit, pages, gaps, retention | [`engine::log::Store`] |
 //! | [`engine::sled`] | the on-disk store | its schema, `keys.rs` |
+//! | [`engine::memory`] | the store in memory, for tests and trials | |
+//! | [`engine::jetstream`] | the engine over a stream of NATS JetStream | [`engine::jetstream::JetStreamEngine`] |
 //! | [`access`] | authentication and authorization | [`access::Access`] |
 //! | [`quota`] | limits of one client address, and of one holder of a token | [`quota::Account`] |
+//! | [`backup`] | copies of a store that are made while it is open | |
 //! | [`export`] | events as a file of lines | [`export::reader`] |
 //! | [`hub`] | in-memory fan-out: topics, rings, subscriptions; publishing | [`hub::subscription`], [`hub::publisher`] |
 //! | [`http`] | the HTTP interface | `api/routes.rs`, [`http::message::problem`] |
 //! | [`relay`] | answers of LLM providers as runs: dialects, endings, formats | [`relay::dialect`] |
 //! | [`load`] | load generator: publishers, and subscribers that verify what they receive | [`load::Load`] |
-//! | [`cli`] | the commands `publish`, `tail`, `remove`, `token`, `check`, `bench`, `completions`, `man` | |
+//! | [`cli`] | the commands: publishing, reading, operating, backups, load | |
 //! | [`client`] | the HTTP client: connections, proxies, TLS, one exchange within bounds | [`client::exchange`] |
 //! | [`config`] | every setting; reports all errors at once | [`config::keys`] |
 //! | [`lifecycle`] | drain, signals, the limit on open files | [`lifecycle::Drain`] |

@@ -113,7 +113,7 @@ mod tests {
         assert!(!grant.may_relay("anthropic", Some("gpt-4o")) && !Grant::default().may_relay("ollama", None));
         assert!(Grant::everything().may_relay("anthropic", None));
         let others = Grant { relay: Vec::new(), ..Grant::everything() };
-        assert!(!others.may_relay("ollama", Some("x")), "no other permission implies it: a key is money");
+        assert!(!others.may_relay("ollama", Some("x")), "no other permission implies it: requests cost money");
     }
 
     #[test]

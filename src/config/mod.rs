@@ -159,7 +159,7 @@ impl Config {
             anonymous: Grant {
                 publish: access.anyone_publish.clone(),
                 subscribe: access.anyone_subscribe.clone(),
-                // A key is money: without a credential only an open hub relays.
+                // The key's owner pays: without a credential only an open hub relays.
                 relay: Vec::new(),
                 admin: false,
             },

@@ -1,4 +1,4 @@
-//! The relay: answers of LLM providers as runs, which belong to the hub and not to a socket.
+//! The relay: answers of LLM providers, recorded as runs that outlive the client's connection.
 //!
 //! A **run** is one generation: one request to a provider, and the stream that answers it. Its frames are ordinary events
 //! of a topic, so replay, fan-out, retention, access and gaps are the hub's. What is stored is what the provider sent;

@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod both_protocols;
 #[allow(dead_code, reason = "shared with the third-party clients, which use all of it")]
 #[path = "../clients/child.rs"]
 mod child;
 mod clients;
 mod closing;
-mod doors;
 mod draining;
 mod eventsource;
 mod gaps;

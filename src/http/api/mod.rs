@@ -14,7 +14,7 @@
 //! | [`events`] | `GET` and `POST /events`: streams and pages; `DELETE /events/<id>` |
 //! | [`stream`] | an open stream: encoding, waking, keepalive, ending |
 //! | [`durable_streams`] | `/v1/stream/NAME`: Durable Streams |
-//! | [`topic_guard`] | what a protocol forbids publishers by other doors |
+//! | [`topic_guard`] | what a protocol forbids publishers of other protocols |
 //! | [`backup`] | `POST /backup`: a copy of everything, while the hub goes on |
 //! | [`mercure`] | Mercure's protocol, where it is on |
 //! | [`mercure_log`] | updates of Mercure in the log, and in streams |

@@ -117,7 +117,7 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// What they forbid publishers by other doors.
+    /// What they forbid publishers of other protocols.
     fn guards(&self) -> TopicGuards {
         let durable_streams =
             self.durable_streams.iter().map(|streams| Arc::new(StreamGuard(Arc::clone(streams))) as _);

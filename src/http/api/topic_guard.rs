@@ -1,4 +1,4 @@
-//! What a protocol forbids publishers and operators to do, by other doors, to topics that it serves.
+//! What a protocol forbids publishers and operators to do through other protocols to topics that it serves.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
@@ -13,7 +13,7 @@ pub type BeforeRemoval<'a> = Pin<Box<dyn Future<Output = Result<(), Problem>> + 
 
 /// The rules of one protocol. Checks are look-ups in memory, because each publish asks.
 pub trait TopicGuard: fmt::Debug + Send + Sync {
-    /// Whether other doors may write to the topic at all.
+    /// Whether other protocols may write to the topic at all.
     ///
     /// # Errors
     /// Why not.
@@ -60,7 +60,7 @@ impl TopicGuards {
         Self(guards.into())
     }
 
-    /// Whether other doors may write to the topic at all.
+    /// Whether other protocols may write to the topic at all.
     ///
     /// # Errors
     /// Why not.

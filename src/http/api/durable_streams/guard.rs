@@ -1,4 +1,4 @@
-//! What publishers by other doors may do to a stream, so that its readers find what it was created for.
+//! What publishers of other protocols may do to a stream, so that its readers find what it was created for.
 
 use std::sync::Arc;
 

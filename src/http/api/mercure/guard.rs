@@ -1,4 +1,4 @@
-//! What nobody may do to topics of Mercure by other doors: publish to them, because they have rules of their own.
+//! What nobody may do to topics of Mercure through other protocols: publish to them, because they have rules of their own.
 
 use crate::{
     engine::TopicChange,

@@ -16,7 +16,7 @@
 //! | [`subscriptions`], [`payloads`] | which subscriptions are active, and who is told; what tokens say of them |
 //! | [`subscription_api`] | answers a request for them |
 //! | [`discovery`] | what a client needs to know before it has a token |
-//! | [`guard`] | what is forbidden by other doors |
+//! | [`guard`] | what other protocols may not do to its topics |
 //! | [`form`] | the pairs of a form |
 
 use bytes::Bytes;

@@ -22,7 +22,7 @@ use crate::{event::Epoch, http::api::mercure::update_form::EARLIEST};
 /// What is active.
 #[derive(Debug)]
 pub struct ActiveSubscriptions {
-    run: Epoch,
+    process: Epoch,
     tables: Mutex<RegistryTables>,
 }
 
@@ -53,7 +53,7 @@ pub enum WatchFrom {
 pub enum SnapshotReason {
     /// Its client has asked for all that is kept.
     Earliest,
-    /// Its cursor says nothing of subscriptions, or is of another run of the hub.
+    /// Its cursor says nothing of subscriptions, or is of another process.
     Unknown,
     /// The changes after its cursor are forgotten.
     Forgotten,
@@ -109,8 +109,8 @@ impl ActiveSubscriptions {
     /// When the system has no random numbers.
     #[must_use]
     pub fn new() -> Self {
-        let run = Epoch::from_random(getrandom::u64().expect("the system has random numbers"));
-        Self { run, tables: Mutex::default() }
+        let process = Epoch::from_random(getrandom::u64().expect("the system has random numbers"));
+        Self { process, tables: Mutex::default() }
     }
 
     /// A subscriber has come. Its stream is told of those that `interest` is in, and of itself.
@@ -126,10 +126,10 @@ impl ActiveSubscriptions {
         let from = match known {
             KnownChanges::None => WatchFrom::Now(next),
             KnownChanges::Earliest => WatchFrom::All(SnapshotReason::Earliest),
-            KnownChanges::Cursor(Some(id)) if id.run == self.run && tables.changes.keeps(id.next) => {
+            KnownChanges::Cursor(Some(id)) if id.process == self.process && tables.changes.keeps(id.next) => {
                 WatchFrom::Change(id.next)
             }
-            KnownChanges::Cursor(Some(id)) if id.run == self.run => WatchFrom::All(SnapshotReason::Forgotten),
+            KnownChanges::Cursor(Some(id)) if id.process == self.process => WatchFrom::All(SnapshotReason::Forgotten),
             KnownChanges::Cursor(_) => WatchFrom::All(SnapshotReason::Unknown),
         };
         let due = match from {
@@ -184,7 +184,7 @@ impl ActiveSubscriptions {
     /// The id of a change.
     #[must_use]
     pub fn id(&self, next: u64) -> ChangeId {
-        ChangeId { run: self.run, next }
+        ChangeId { process: self.process, next }
     }
 
     /// The same as [`ActiveSubscriptions::now`] for a stream that is told all that is active from here.

@@ -279,8 +279,9 @@ mod tests {
         };
         assert!(many(MAX_ATTRIBUTES - 4).is_ok());
         assert_eq!(many(MAX_ATTRIBUTES - 3).expect_err("too many").code, Code::BodyInvalid);
-        let members: String = (0..=MAX_MEMBERS).map(|n| format!("\"a{n}\":1,")).collect();
-        let refused = read("/publish?topic=t", &[STRUCTURED], format!("{{{members}").as_bytes()).expect_err("too many");
+        let members: Vec<_> = (0..=MAX_MEMBERS).map(|n| format!("\"a{n}\":1,")).collect();
+        let unended = format!("{{{}", members.concat());
+        let refused = read("/publish?topic=t", &[STRUCTURED], unended.as_bytes()).expect_err("too many");
         assert!(refused.detail.contains("100 attributes"), "it is refused before the body ends: {refused}");
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         let structured = |levels| {

@@ -136,7 +136,7 @@ fn a_cursor_is_good_for_as_long_as_the_changes_after_it_are_kept() {
     assert_eq!(from(KnownChanges::Cursor(None)), WatchFrom::All(SnapshotReason::Unknown));
     assert_eq!(from(KnownChanges::Earliest), WatchFrom::All(SnapshotReason::Earliest));
     let other = ActiveSubscriptions::new().now().0;
-    assert_eq!(from(KnownChanges::Cursor(Some(other))), WatchFrom::All(SnapshotReason::Unknown), "of another run");
+    assert_eq!(from(KnownChanges::Cursor(Some(other))), WatchFrom::All(SnapshotReason::Unknown), "of another process");
     let ahead = registry.id(registry.now().0.next + 9);
     assert_eq!(from(KnownChanges::Cursor(Some(ahead))), WatchFrom::All(SnapshotReason::Forgotten));
     for _ in 0..crate::http::api::mercure::subscriptions::changes::MAX_CHANGES {

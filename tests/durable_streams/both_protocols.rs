@@ -1,4 +1,4 @@
-//! One log, two doors: what is published is read as a stream, and what is appended as events.
+//! One log, two protocols: what is published is read as a stream, and what is appended as events.
 
 use serde_json::{Value, json};
 
