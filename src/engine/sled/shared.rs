@@ -83,9 +83,10 @@ impl StoreShared {
 
     /// Poisons the store: no write is acknowledged until a restart. Logged once.
     pub(super) fn poison(&self, what: &str, reason: &dyn std::fmt::Display) -> StoreError {
-        let text: Arc<str> = format!("{what} failed: {reason}").into();
+        let text: Arc<str> =
+            format!("{what} failed: {reason} (the store accepts no writes until the hub is restarted)").into();
         if self.failed.set(Arc::clone(&text)).is_ok() {
-            tracing::error!(reason = %text, "a write failed; the store accepts no writes until the hub is restarted");
+            tracing::error!(reason = %text, "a write failed");
         }
         StoreError::Failed(text)
     }

@@ -69,16 +69,16 @@ macro_rules! kinds {
 
 kinds! {
     SegmentDamaged "segment-damaged" Damage
-        "its events are lost; the rest of the store works, and readers are told a gap `lost`"
+        "its events are lost; the rest of the store works, and readers receive a gap `lost`"
         "check the disk; restore a backup, or start the hub, which moves it to quarantine/"
     SegmentMissing "segment-missing" Damage
-        "its events are lost; readers are told a gap `lost`"
+        "its events are lost; readers receive a gap `lost`"
         "put the directory back, if it was moved, before the hub is started; else restore a backup, or start the hub without it"
     EventsDamaged "events-damaged" Damage
-        "the other events of the segment are readable; readers are told a gap `lost`"
+        "the other events of the segment are readable; readers receive a gap `lost`"
         "check the disk; restore a backup, or start the hub, which skips them"
     NewestMissing "newest-missing" Damage
-        "acknowledged events are lost; readers are told a gap `lost`"
+        "acknowledged events are lost; readers receive a gap `lost`"
         "check the disk and its write cache; restore a backup, or start the hub, which does not use their ids again"
     IndexDamaged "index-damaged" Damage
         "nothing is lost: the next start reads the whole segment instead, and writes the file again"
@@ -87,7 +87,7 @@ kinds! {
         "no event is lost; a retry with one of these Idempotency-Keys would be published again"
         "check the disk; let publishers that retry wait for publish.idempotency_window"
     WatermarkDamaged "watermark-damaged" Damage
-        "no event is lost; the next start begins a new epoch, and every client that returns is told a gap `unknown`"
+        "no event is lost; the next start begins a new epoch, and every client that returns receives a gap `unknown`"
         "start the hub; if you removed the file to restore a backup, this is as it should be"
     WatermarkCut "watermark-cut" Damage
         "nothing is lost: the other slot is used, and the next start writes both; but no crash shortens the file"
@@ -110,15 +110,15 @@ kinds! {
         "raise retention.max_age before the next start, if the machine's clock has leapt; else start the hub"
     FormatDamaged "format-damaged" Damage
         "the hub takes the directory for another program's and does not start"
-        "write the file again: printf 'gapless store\\nformat 2\\n' > format"
+        "write the file again: printf 'gapless store\\nformat 3\\n' > format"
     FormatMissing "format-missing" Damage
         "nothing is lost, but the hub does not start"
-        "write the file again: printf 'gapless store\\nformat 2\\n' > format; after a restore or copy that was cut short, make it again"
+        "write the file again: printf 'gapless store\\nformat 3\\n' > format; after a restore or copy that was cut short, make it again"
     Unreadable "unreadable" Unchecked
         "it is unknown whether it is damaged, and the hub does not start as long as the system refuses it"
         "fix the cause (permissions, the limit on open files, the disk itself) and check again"
     KnownLoss "known-loss" Note
-        "the hub recorded this loss earlier; readers are told a gap `lost`"
+        "the hub recorded this loss earlier; readers receive a gap `lost`"
         "nothing; a backup from before has these events"
     NotClosed "not-closed" Note
         "the last hub was killed or crashed; every acknowledged event is there"

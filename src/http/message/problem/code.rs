@@ -51,7 +51,7 @@ codes! {
     NotFound, "not-found", NOT_FOUND, "No resource has this path";
     TopicUnknown, "topic-unknown", NOT_FOUND, "There is no such topic";
     EventUnknown, "event-unknown", NOT_FOUND, "There is no such event";
-    StreamUnknown, "stream-unknown", NOT_FOUND, "There is no such stream";
+    StreamUnknown, "stream-unknown", NOT_FOUND, "No open stream has this id";
     RunUnknown, "run-unknown", NOT_FOUND, "There is no such run";
     MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "The path does not take this method";
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, "The body did not arrive in time";
@@ -82,7 +82,7 @@ codes! {
     KeysUnavailable, "keys-unavailable", SERVICE_UNAVAILABLE, "The issuer's keys are not loaded yet";
     Draining, "draining", SERVICE_UNAVAILABLE, "The hub is stopping";
     StoreUnavailable, "store-unavailable", SERVICE_UNAVAILABLE, "The store is unavailable";
-    StorageFull, "storage-full", INSUFFICIENT_STORAGE, "The disk is nearly full";
+    StorageFull, "storage-full", INSUFFICIENT_STORAGE, "The store is full";
 }
 
 impl Code {

@@ -24,10 +24,9 @@ impl From<AppendError> for Problem {
                 Code::TopicClosed,
                 format!("topic {topic} is closed; reopen it with PUT {{\"closed\":false}} or use another").into(),
             ),
-            AppendError::KeyReused => (
-                Code::IdempotencyConflict,
-                "this Idempotency-Key was used for another request; use a fresh key".into(),
-            ),
+            AppendError::KeyReused => {
+                (Code::IdempotencyConflict, "this Idempotency-Key was used for another request; use a fresh key".into())
+            }
             AppendError::KeysFull { own, wait } => {
                 let code = if own { Code::RateLimited } else { Code::OverCapacity };
                 return Self { extra: Extra::RetryAfter(wait), ..Self::new(code, keys_full(own, wait)) };
@@ -47,14 +46,13 @@ impl From<AppendError> for Problem {
                 format!("this append takes {bytes} bytes in the engine, which writes at most {max} at once; split it")
                     .into(),
             ),
-            AppendError::LimitUnsupported { limit } => (
-                Code::BodyInvalid,
-                format!("this hub's engine cannot limit a topic by '{limit}'; leave it out").into(),
-            ),
+            AppendError::LimitUnsupported { limit } => {
+                (Code::BodyInvalid, format!("this hub's engine cannot limit a topic by '{limit}'; leave it out").into())
+            }
             AppendError::Busy => (Code::OverCapacity, "the write queue is full; try again in a moment".into()),
             AppendError::Full => (
                 Code::StorageFull,
-                "the disk is nearly full, so nothing is accepted until space is freed; what was accepted before is safe"
+                "the store is full, so nothing is accepted until space is freed; what was accepted before is safe"
                     .into(),
             ),
             AppendError::NotNow { reason } => (
@@ -63,11 +61,8 @@ impl From<AppendError> for Problem {
             ),
             AppendError::Unavailable { reason } => (
                 Code::StoreUnavailable,
-                format!(
-                    "it is not known whether this was written: {reason}; repeat it with the same Idempotency-Key. A \
-                     store that could not flush accepts no writes until the hub is restarted and has checked the disk"
-                )
-                .into(),
+                format!("it is not known whether this was written: {reason}; repeat it with the same Idempotency-Key")
+                    .into(),
             ),
         };
         Self::new(code, detail)
