@@ -388,8 +388,8 @@ fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
         let mut completed = 0;
         for _ in 0..KILLS {
             let mut child: Child = begin().spawn().unwrap();
-            // It listens for hubs for 2.5 s.
-            tokio::time::sleep(Duration::from_millis(random.u64(2600..3400))).await;
+            // It listens for hubs for 5.5 s.
+            tokio::time::sleep(Duration::from_millis(random.u64(5600..6400))).await;
             completed += usize::from(child.try_wait().unwrap().is_some());
             drop(child.kill());
             child.wait().unwrap();

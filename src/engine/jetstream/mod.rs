@@ -26,7 +26,7 @@
 //! | `metadata_text` | metadata as text |
 //! | `forward` | a follower's jobs and the leader's answers, over a network that loses messages |
 //! | `peers` | connects `forward` with the queue, the feed and NATS |
-//! | `proof` | where the log ends, proved by a write |
+//! | `proof`, `shared_proof` | where the log ends, proved by a write; one proof for all who ask at once |
 //! | `members`, `here` | which hubs live; what they tell each other for it |
 //! | `health` | when jobs are refused |
 //! | `continuity` | whether the stream is still the one that was loaded |
@@ -59,6 +59,7 @@ mod opening;
 mod peers;
 mod proof;
 mod roles;
+mod shared_proof;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ const NEW_STREAM: usize = 4;
 const NEW_STREAM_PAUSE: Duration = Duration::from_millis(500);
 
 /// Least [`JetStreamConfig::max_batch`].
-const LEAST_BATCH: usize = 2 * BESIDE_EVENTS;
+const MIN_BATCH: usize = 2 * BESIDE_EVENTS;
 
 /// What the engine needs to know.
 #[derive(Debug, Clone)]
@@ -86,9 +86,9 @@ impl JetStreamEngine {
         observer: Arc<dyn Observer>,
     ) -> Result<Arc<Self>, JetStreamError> {
         let max_batch = config.max_batch;
-        if max_batch < LEAST_BATCH {
+        if max_batch < MIN_BATCH {
             return Err(JetStreamError::Unusable(format!(
-                "nats.max_batch is {max_batch}; a hub needs at least {LEAST_BATCH}"
+                "nats.max_batch is {max_batch}; a hub needs at least {MIN_BATCH}"
             )));
         }
         let runtime =
@@ -233,7 +233,7 @@ mod tests {
             stream: "SMALL".into(),
             prefix: "small".into(),
         };
-        let config = JetStreamConfig { nats, hub: "hub".into(), address: "".into(), max_batch: LEAST_BATCH - 1 };
+        let config = JetStreamConfig { nats, hub: "hub".into(), address: "".into(), max_batch: MIN_BATCH - 1 };
         let opened = JetStreamEngine::open(&config, LogConfig::fixture(), Arc::new(NoObserver));
         assert!(matches!(&opened, Err(JetStreamError::Unusable(text)) if text.contains("at least 32")));
     }

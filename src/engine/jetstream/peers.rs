@@ -21,7 +21,7 @@ use super::{
     gate::RoleGate,
     messages::Messages,
     nats::Nats,
-    proof::Proofs,
+    shared_proof::Proofs,
     store::JetStreamStore,
     wire::JobTag,
 };

@@ -10,7 +10,7 @@ use crate::event::Millis;
 
 /// Maximum number of leaps; beyond it, the two oldest are merged. 16: every age computation visits all of them, and a
 /// clock that leaps more often needs repair.
-pub const MOST_LEAPS: usize = 16;
+pub const MAX_LEAPS: usize = 16;
 
 /// An advance of the machine's clock by more than the elapsed time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Leap {
     pub gained: Duration,
 }
 
-/// The known leaps, oldest first; at most [`MOST_LEAPS`].
+/// The known leaps, oldest first; at most [`MAX_LEAPS`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leaps(Arc<[Leap]>);
 
@@ -32,7 +32,7 @@ impl Leaps {
     #[must_use]
     pub fn with(&self, leap: Leap) -> Self {
         let mut all: Vec<Leap> = self.0.iter().copied().chain([leap]).collect();
-        if all.len() > MOST_LEAPS {
+        if all.len() > MAX_LEAPS {
             // Ages of events between the two become too small, so they are retained longer; no age becomes too large.
             let (first, second) = (all.remove(0), &mut all[0]);
             second.gained = second.gained.saturating_add(first.gained);
@@ -78,7 +78,7 @@ impl Leaps {
     }
 }
 
-/// From leaps in order; the oldest are merged beyond [`MOST_LEAPS`].
+/// From leaps in order; the oldest are merged beyond [`MAX_LEAPS`].
 impl FromIterator<Leap> for Leaps {
     fn from_iter<I: IntoIterator<Item = Leap>>(leaps: I) -> Self {
         leaps.into_iter().fold(Self::default(), |leaps, leap| leaps.with(leap))
@@ -154,7 +154,7 @@ mod tests {
             all.push(leap(n * 10 * HOUR, (n % 3 + 1) * HOUR));
             leaps = leaps.with(all[all.len() - 1]);
         }
-        assert_eq!(leaps.iter().count(), MOST_LEAPS);
+        assert_eq!(leaps.iter().count(), MAX_LEAPS);
         let exact = Leaps(all.as_slice().into());
         assert_eq!(leaps.gained(), exact.gained());
         let now = Millis(500 * HOUR);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`store`], [`topic_record`] | the interface of a store; what it keeps of a topic beside its events |
 //! | `config` | limits and rules, each with its reason |
+//! | `contents` | everything that a store holds, read in order |
 //! | `slot`, `table`, `catalog`, `name_search` | the in-memory table of all topics in use, and look-ups in it |
 //! | `recovery` | rebuilding the table from a store's events and settings |
 //! | `queue`, `group`, `writer`, `apply` | group commit: from queued appends to one commit, to memory, to receipts |
@@ -14,7 +15,7 @@
 //! | `removal` | removing one event |
 //! | `backup` | a copy of the log that is made while it is open |
 //! | `locate` | resolving a time or a count to a position |
-//! | `trim`, `retention_queue`, `retention` | trimming the oldest events |
+//! | `trim`, `retention_queue`, `retention`, `record_states` | trimming the oldest events, and recording what was trimmed |
 //! | `startup_trim` | reads before the first retention round has ended |
 //! | `disk_calls` | the threads that wait for the disk in place of the callers' |
 //! | `shared` | state shared by all of them |
@@ -71,6 +72,7 @@ pub(in crate::engine) mod queue;
 mod read;
 mod read_back;
 pub mod receipts;
+mod record_states;
 mod recovery;
 mod removal;
 mod retention;

@@ -20,10 +20,10 @@ use super::{
 use crate::{event::Seq, sync::Instant};
 
 /// Longest interval between two sweeps for events past their maximum age: half of the documented 5 seconds.
-const LONGEST_SWEEP: Duration = Duration::from_millis(2500);
+const MAX_SWEEP: Duration = Duration::from_millis(2500);
 
 /// Shortest interval: a topic with a maximum age of 1 s is swept 20 times in it, and a sweep takes less than this.
-const SHORTEST_SWEEP: Duration = Duration::from_millis(50);
+const MIN_SWEEP: Duration = Duration::from_millis(50);
 
 /// Emptied topics recorded per round. Each is a flush on the writer's path: a few dozen per round take a few percent of
 /// its time.
@@ -140,7 +140,7 @@ impl<S: Store> RetentionWorker<S> {
     /// is for an event that the last sweep just missed.
     fn sweep_every(&self) -> Duration {
         let shortest = self.shared.catalog.table.read().shortest_age();
-        shortest.map_or(LONGEST_SWEEP, |age| (age / 20).clamp(SHORTEST_SWEEP, LONGEST_SWEEP))
+        shortest.map_or(MAX_SWEEP, |age| (age / 20).clamp(MIN_SWEEP, MAX_SWEEP))
     }
 
     fn expired(&self) -> Vec<TopicKey> {

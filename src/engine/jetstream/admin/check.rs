@@ -37,7 +37,7 @@ const ELECTION: Duration = Duration::from_secs(12);
 const FEWEST_REPLICAS: u8 = 3;
 
 /// The version from which on the servers do what the hub relies on.
-const LEAST_VERSION: [u64; 2] = [2, 15];
+const MIN_VERSION: [u64; 2] = [2, 15];
 
 /// Headers of an event, the subject, and what the server adds, beside the data.
 const HEADER_BYTES: usize = 64 << 10;
@@ -116,11 +116,11 @@ async fn reach(
     (servers, connection)
 }
 
-/// Whether a version, as `2.15.1` or `2.16.0-beta.1`, is at least [`LEAST_VERSION`].
+/// Whether a version, as `2.15.1` or `2.16.0-beta.1`, is at least [`MIN_VERSION`].
 fn is_new_enough(version: &str) -> bool {
     let mut parts = version.split(['.', '-']).map(|part| part.parse::<u64>().unwrap_or(0));
     let of = [parts.next().unwrap_or(0), parts.next().unwrap_or(0)];
-    of >= LEAST_VERSION
+    of >= MIN_VERSION
 }
 
 async fn check_stream(

@@ -18,7 +18,7 @@ use super::super::{
     nats::{Nats, NatsError},
     wire::StreamSubjects,
 };
-use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing, writes::SETTINGS_AT_ONCE};
+use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
@@ -132,6 +132,9 @@ impl StoreCore {
 
 /// Keys are stored longer than they count by so much: clocks differ.
 pub(super) const KEY_MARGIN: Duration = Duration::from_mins(1);
+
+/// Settings that are stored together, if a batch may have as many messages: half of what servers accept by default.
+const SETTINGS_AT_ONCE: usize = 500;
 
 /// Settings that are stored together where a batch has at most `max_batch` messages: the clock's state may be one of them.
 fn settings_at_once(max_batch: usize) -> usize {

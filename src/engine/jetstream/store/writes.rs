@@ -24,10 +24,7 @@ const ROLLUP: (&str, &str) = ("Nats-Rollup", "sub");
 pub(super) const TTL: &str = "Nats-TTL";
 
 /// Topics to be purged that a hub remembers which follows. Those that it forgets are purged when they are trimmed next.
-const MOST_GARBAGE: usize = 65_536;
-
-/// Settings that are stored together, if a batch may have as many messages: half of what servers accept by default.
-pub(super) const SETTINGS_AT_ONCE: usize = 500;
+const MAX_GARBAGE: usize = 65_536;
 
 /// Bytes of metadata that are stored together, unless one topic has more: as much as four commits, so that such a write is
 /// answered in time.
@@ -116,7 +113,7 @@ impl StoreCore {
         let known = garbage.entry((topic.name.clone(), topic.key)).or_default();
         *known = mark.max(*known);
         // The hub that leads purges it within seconds; this one only if it leads soon.
-        if garbage.len() > MOST_GARBAGE && !self.chain.leads() {
+        if garbage.len() > MAX_GARBAGE && !self.chain.leads() {
             garbage.pop_first();
         }
     }

@@ -29,7 +29,7 @@ use crate::{
 const PART: usize = 512 * 1024;
 
 /// Receipts of one key: above the events of any commit, so that a few hostile bytes are not decoded for hours.
-const MOST_RECEIPTS: u64 = 1 << 20;
+const MAX_RECEIPTS: u64 = 1 << 20;
 
 /// A part of the keys of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ fn records(mut bytes: &[u8]) -> Option<Vec<KeyRecord>> {
         for _ in 0..number(from)? {
             let topic = topics.get(usize::try_from(number(from)?).ok()?)?;
             let count = number(from)?;
-            all = all.checked_add(count).filter(|all| *all <= MOST_RECEIPTS)?;
+            all = all.checked_add(count).filter(|all| *all <= MAX_RECEIPTS)?;
             runs.push((topic, usize::try_from(count).ok()?));
         }
         first.checked_add(all)?;
