@@ -34,7 +34,7 @@ fn growth(stalled: bool) -> u64 {
     // The store's caches and the allocator have grown by then.
     publish_and_read(0..EVENTS / 2);
     let stalled = stalled.then(|| hub.watch("topic=t&from=now"));
-    hub.wait_for_streams("t", 1 + usize::from(stalled.is_some()));
+    hub.wait_for_streams("t", 1 + u64::from(stalled.is_some()));
     let before = resident_kib(&hub);
     publish_and_read(EVENTS / 2..EVENTS / 2 + EVENTS);
     let grown = resident_kib(&hub).saturating_sub(before);
