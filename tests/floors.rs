@@ -132,7 +132,7 @@ const WITHOUT_SPAN: &[&str] =
 const IMPURE: &[&str] = &["tokio::", "std::fs", "std::net", "std::thread", "std::process"];
 
 /// Most lines of a file without its tests: a longer one holds two ideas.
-const MOST_LINES: usize = 400;
+const MAX_LINES: usize = 400;
 
 /// Tables of one idea, which grow by an entry for each thing that they list.
 const LONG_TABLES: &[&str] = &["config/keys"];
@@ -400,7 +400,7 @@ fn only_tests_use_the_fixture_of_a_configuration() {
 fn a_file_holds_one_idea() {
     let long = |source: &Source| -> Vec<String> {
         let length = source.length;
-        if length > MOST_LINES && !LONG_TABLES.contains(&&*source.path) {
+        if length > MAX_LINES && !LONG_TABLES.contains(&&*source.path) {
             vec![format!("{length} lines without its tests")]
         } else {
             vec![]

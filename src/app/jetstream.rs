@@ -9,7 +9,7 @@ use crate::{
         proxy::{Proxy, ProxyVariables},
         trust,
     },
-    config::{self, Config, ConfigErrors, nats::LONGEST_HUB_NAME, nats_login::NatsLogin},
+    config::{self, Config, ConfigErrors, nats::MAX_HUB_NAME, nats_login::NatsLogin},
     engine::jetstream::{
         NatsConfig, NatsCredentials,
         admin::{self, AdminError, CheckWishes, MonitorPage},
@@ -137,7 +137,7 @@ async fn varz(url: &HttpUrl) -> Result<Vec<u8>, String> {
         connect: MONITOR_WAIT,
         head: MONITOR_WAIT,
         total: Some(MONITOR_WAIT),
-        head_bytes: exchange::LEAST_HEAD_BYTES,
+        head_bytes: exchange::MIN_HEAD_BYTES,
         body_bytes: MONITOR_BYTES,
     };
     let request = exchange::get("/varz", "application/json").map_err(|error| error.to_string())?;
@@ -155,6 +155,6 @@ pub(super) fn hub_name(config: &Config) -> String {
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let host: String = host.trim().chars().take(LONGEST_HUB_NAME).map(plain).collect();
+    let host: String = host.trim().chars().take(MAX_HUB_NAME).map(plain).collect();
     if host.is_empty() { "hub".into() } else { host }
 }

@@ -9,7 +9,7 @@ pub struct NatsServer;
 /// A name of 1 to 64 letters, digits, `_` and `-`, which is one token of a subject.
 #[derive(Debug)]
 pub struct SubjectToken;
-/// A [`SubjectToken`] of at most [`LONGEST_HUB_NAME`] characters, or `auto`: the host's name.
+/// A [`SubjectToken`] of at most [`MAX_HUB_NAME`] characters, or `auto`: the host's name.
 #[derive(Debug)]
 pub struct HubName;
 /// The URL of a NATS server's monitoring port, without a path.
@@ -17,7 +17,7 @@ pub struct HubName;
 pub struct MonitorUrl;
 
 /// Longest name of a hub, in bytes. The engine adds a random part to it.
-pub const LONGEST_HUB_NAME: usize = 40;
+pub const MAX_HUB_NAME: usize = 40;
 
 impl ValueKind for NatsServer {
     type Value = String;
@@ -65,7 +65,7 @@ impl ValueKind for HubName {
     fn parse(text: &str) -> Result<Option<String>, Vec<String>> {
         match text {
             "auto" => Ok(None),
-            _ if text.len() > LONGEST_HUB_NAME => problem("is longer than 40 characters"),
+            _ if text.len() > MAX_HUB_NAME => problem("is longer than 40 characters"),
             _ => SubjectToken::parse(text).map(Some),
         }
     }

@@ -253,14 +253,14 @@ impl ValueKind for OnDisconnect {
             ("continue", _) => Ok(Self::Continue),
             ("cancel", _) => Ok(Self::Cancel),
             (_, Ok(time)) if time.is_zero() => Ok(Self::Cancel),
-            (_, Ok(time)) if time <= LONGEST_UNWATCHED => Ok(Self::After(time)),
+            (_, Ok(time)) if time <= MAX_UNWATCHED => Ok(Self::After(time)),
             _ => problem("is not one of continue, cancel and a duration up to 7d"),
         }
     }
 }
 
 /// The longest that a run may last (`relay.run_timeout`): a longer time is `continue`.
-const LONGEST_UNWATCHED: Duration = Duration::from_hours(7 * 24);
+const MAX_UNWATCHED: Duration = Duration::from_hours(7 * 24);
 
 impl ValueKind for ModelPattern {
     type Value = Glob;

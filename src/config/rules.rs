@@ -9,7 +9,7 @@ use super::{
 };
 use crate::event::{
     Filter, Retention,
-    retention::{Rule, SHORTEST_AGE},
+    retention::{MIN_AGE, Rule},
 };
 
 /// A list of retention rules, as TOML.
@@ -47,7 +47,7 @@ fn read_rule(table: &mut ConfigTable<'_>) -> Option<Rule> {
     };
     let retention = Retention {
         max_events: limit::<Maybe<Count<u64>>>(table, "max_events", 1).flatten(),
-        max_age: limit::<Maybe<DurationText>>(table, "max_age", SHORTEST_AGE.as_nanos()).flatten(),
+        max_age: limit::<Maybe<DurationText>>(table, "max_age", MIN_AGE.as_nanos()).flatten(),
         max_bytes: limit::<Maybe<Size<u64>>>(table, "max_bytes", 1).flatten(),
     };
     Some(Rule { retry: limit::<Milliseconds>(table, "retry", 1), retention, topics: topics? })

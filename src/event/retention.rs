@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{selection::Filter, topic::TopicName};
 
 /// Shortest age limit. As with 0 events or 0 bytes, a shorter one would retain nothing.
-pub const SHORTEST_AGE: Duration = Duration::from_millis(1);
+pub const MIN_AGE: Duration = Duration::from_millis(1);
 
 /// Limits on what is retained of one topic; the oldest events are trimmed first. `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::collector::{
 use prost::Message as _;
 
 use super::{settings::OtlpSettings, stats::Signal};
-use crate::client::exchange::{ExchangeBounds, ExchangeError, LEAST_HEAD_BYTES, exchange};
+use crate::client::exchange::{ExchangeBounds, ExchangeError, MIN_HEAD_BYTES, exchange};
 
 /// Largest answer that is read: it has a message for people at most.
 const ANSWER_BYTES: u64 = 64 << 10;
@@ -36,7 +36,7 @@ pub(super) async fn send(settings: &OtlpSettings, signal: Signal, body: Bytes) -
         connect: settings.timeout,
         head: settings.timeout,
         total: Some(settings.timeout),
-        head_bytes: LEAST_HEAD_BYTES,
+        head_bytes: MIN_HEAD_BYTES,
         body_bytes: ANSWER_BYTES,
     };
     let sent = async {

@@ -14,7 +14,7 @@ use crate::lifecycle::{Drain, DrainPhase};
 const TICK: Duration = Duration::from_secs(1);
 
 /// The shortest: how soon a run is stopped that nobody watches, with `on_disconnect = "cancel"`.
-const SHORTEST_TICK: Duration = Duration::from_millis(100);
+const MIN_TICK: Duration = Duration::from_millis(100);
 
 /// How long a run waits for its first viewer at least: who began it by `POST /runs` has to come back for it.
 const FIRST_VIEWER: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl RunClock {
         let began = Instant::now();
         let period = match on_disconnect {
             UnwatchedPolicy::Continue => TICK,
-            UnwatchedPolicy::Stop(after) => (after / 4).clamp(SHORTEST_TICK, TICK),
+            UnwatchedPolicy::Stop(after) => (after / 4).clamp(MIN_TICK, TICK),
         };
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -12,7 +12,7 @@ const MASK: &str = "***";
 
 /// Bytes of the shortest key that is masked. A shorter one is a placeholder, as local services take, and its letters may
 /// be a part of any word.
-const LEAST_KEY_BYTES: usize = 8;
+const MIN_KEY_BYTES: usize = 8;
 
 /// Masks a key in bytes that come in pieces: it may be cut anywhere.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ pub fn masked_text(provider: &Provider, text: String) -> String {
 
 /// The provider's key, if it is one to be masked.
 fn secret(provider: &Provider) -> Option<Arc<UpstreamKey>> {
-    provider.key.load_full().filter(|key| key.secret().len() >= LEAST_KEY_BYTES)
+    provider.key.load_full().filter(|key| key.secret().len() >= MIN_KEY_BYTES)
 }
 
 fn masked_bytes(key: &[u8], bytes: Bytes) -> Bytes {

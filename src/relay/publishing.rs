@@ -16,7 +16,7 @@ const PENDING_BYTES: usize = 1 << 20;
 const PENDING_EVENTS: usize = 4096;
 
 /// Events of one commit that every engine takes.
-const LEAST_EVENTS: usize = 4;
+const MIN_EVENTS: usize = 4;
 
 /// How long a commit is repeated while the store cannot take it: its queue is full, the disk is full, or does not
 /// respond. Meanwhile the provider waits.
@@ -59,7 +59,7 @@ impl Allowance for RunAllowance {
 
 impl RunPublishing {
     pub(super) fn new(publisher: Rc<Publisher>) -> Self {
-        let most = publisher.hub().max_batch().max(LEAST_EVENTS);
+        let most = publisher.hub().max_batch().max(MIN_EVENTS);
         Self { publisher, most, pending: Vec::new(), bytes: 0, since: None, committing: None }
     }
 

@@ -51,7 +51,7 @@ pub(super) struct RunReading<'t> {
 
 /// Reads of the provider's stream before the next commit at most: enough for what comes together, few enough that a
 /// provider which always has more delays no token.
-const MOST_READ_AHEAD: usize = 8;
+const MAX_READ_AHEAD: usize = 8;
 
 /// What woke the task.
 enum ReadingEvent {
@@ -94,7 +94,7 @@ impl<'t> RunReading<'t> {
         loop {
             let full = publishing.is_full();
             // What has come already goes into the same commit: the first token into that of `run.started`.
-            if read_ahead < MOST_READ_AHEAD
+            if read_ahead < MAX_READ_AHEAD
                 && !full
                 && let Some(chunk) = ready(body.chunk()).await
             {

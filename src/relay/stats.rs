@@ -13,7 +13,7 @@ use super::ending::{RunStatus, TokenUsage};
 use crate::metrics::{DurationHistogram, HistogramCounts};
 
 /// Longest time that the histogram tells apart, in microseconds.
-const LONGEST_MICROS: u64 = 60_000_000;
+const MAX_MICROS: u64 = 60_000_000;
 
 /// Counters since the process started.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub struct AddedTime {
 
 impl Default for RelayStats {
     fn default() -> Self {
-        let histogram = || Mutex::new(Histogram::new_with_bounds(1, LONGEST_MICROS, 2).expect("valid bounds"));
+        let histogram = || Mutex::new(Histogram::new_with_bounds(1, MAX_MICROS, 2).expect("valid bounds"));
         Self {
             counts: Mutex::default(),
             first_added: histogram(),
@@ -81,7 +81,7 @@ impl RelayStats {
 
     /// A commit was durable `took` after its first frame had come. `is_first`: it has the run's first frame.
     pub(super) fn committed(&self, took: Duration, is_first: bool) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(LONGEST_MICROS).clamp(1, LONGEST_MICROS);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(MAX_MICROS).clamp(1, MAX_MICROS);
         if is_first {
             self.first_added.lock().saturating_record(micros);
             self.first_added_times.record(took);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Most lines of an example: it must be readable at a glance.
-const MOST_LINES: usize = 35;
+const MAX_LINES: usize = 35;
 
 fn example(hub: &Hub, name: &str, arguments: &[&str]) -> Child {
     example_with(hub, "", name, arguments)
@@ -186,7 +186,7 @@ fn every_example_is_short_and_has_its_test() {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.lines().count() <= MOST_LINES, "{name} has more than {MOST_LINES} lines");
+        assert!(text.lines().count() <= MAX_LINES, "{name} has more than {MAX_LINES} lines");
         assert!(tests.contains(&format!("&hub, \"{name}\"")), "{name} has no test");
     }
 }

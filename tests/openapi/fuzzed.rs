@@ -17,7 +17,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
                       allow_header_conformance,use_after_free,ensure_resource_availability";
 
 /// Requests that are made of each operation in each phase, at most.
-const MOST_EXAMPLES: &str = "12";
+const MAX_EXAMPLES: &str = "12";
 
 /// What is not asked for: a stream that does not end, in whatever form it is asked for. It is in `recorded.rs`.
 const ENDLESS: &str = "subscribeByMercure";
@@ -27,7 +27,7 @@ fn finds_nothing(hub: &Hub, arguments: &[&str]) {
     let output = Command::new(installed("schemathesis"))
         .args(["--config-file", &here("tests/openapi/schemathesis.toml"), "run"])
         .arg(format!("{}/openapi.json", hub.url()))
-        .args(["--checks", CHECKS, "--seed", &seed, "--max-examples", MOST_EXAMPLES, "--request-timeout", "20"])
+        .args(["--checks", CHECKS, "--seed", &seed, "--max-examples", MAX_EXAMPLES, "--request-timeout", "20"])
         .args(["--exclude-operation-id", ENDLESS])
         .args(["--generation-database", "none", "--warnings", "off", "--no-color"])
         .args(arguments)

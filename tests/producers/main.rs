@@ -26,7 +26,7 @@ use child::here;
 use serde_json::Value;
 
 /// Most lines of a recipe, without comments: it must be readable at a glance.
-const MOST_LINES: usize = 35;
+const MAX_LINES: usize = 35;
 
 #[test]
 fn every_recipe_is_short_and_in_the_documents() {
@@ -40,7 +40,7 @@ fn every_recipe_is_short_and_in_the_documents() {
         let is_comment = |line: &str| ["#", "//", "--"].iter().any(|start| line.starts_with(start));
         let code = text.lines().map(str::trim).filter(|line| !line.is_empty() && !is_comment(line));
         let (name, lines) = (entry.file_name().into_string().unwrap(), code.count());
-        assert!(lines <= MOST_LINES, "{name} has {lines} lines");
+        assert!(lines <= MAX_LINES, "{name} has {lines} lines");
         assert!(page.contains(&format!("(../examples/producers/{name})")), "docs/PRODUCERS.md has no link to {name}");
         names.insert(name);
     }

@@ -162,7 +162,7 @@ pub(crate) fn over_time(bench: &Bench) -> String {
 }
 
 /// Largest number of columns of a table: the width of a page.
-const MOST_COLUMNS: usize = 5;
+const MAX_COLUMNS: usize = 5;
 
 /// A table of contenders by cases; transposed when there are more cases than columns on a page.
 fn table(out: &mut String, group: &Group<'_>) {
@@ -174,7 +174,7 @@ fn table(out: &mut String, group: &Group<'_>) {
     let value = |case: &str, contender: &str| {
         group.row(case, contender).map_or("–".to_owned(), |row| spread(row.median, row.min, row.max))
     };
-    let by_case = cases.len() > MOST_COLUMNS || contenders.len() == 1;
+    let by_case = cases.len() > MAX_COLUMNS || contenders.len() == 1;
     let (across, down) = if by_case { (&contenders, &cases) } else { (&cases, &contenders) };
     let head = |name: &str| if Bench::is_ours(name) { format!("**{}**", cell(name)) } else { cell(name) };
     let heads: Vec<String> = across.iter().map(|name| head(name)).collect();

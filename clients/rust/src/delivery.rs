@@ -29,7 +29,7 @@ const ATTEMPT: Duration = Duration::from_mins(1);
 const BODY_BYTES_PER_SECOND: u64 = 8192;
 
 /// Least time for an attempt that begins, also at the very end.
-const LEAST_ATTEMPT: Duration = Duration::from_millis(100);
+const MIN_ATTEMPT: Duration = Duration::from_millis(100);
 
 /// When to give up.
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +108,7 @@ pub async fn deliver<D: Dial>(
     loop {
         let end = rules.give_up.end(clock, uncertain);
         let left = end.map(|(since, limit)| limit.saturating_sub(since.elapsed()));
-        let patience = left.map_or(ATTEMPT + body_time, |left| (ATTEMPT + body_time).min(left.max(LEAST_ATTEMPT)));
+        let patience = left.map_or(ATTEMPT + body_time, |left| (ATTEMPT + body_time).min(left.max(MIN_ATTEMPT)));
         // A machine that slept wakes up later than it planned, and the hub may have forgotten the key by then.
         let may_send = || failures == 0 || end.is_none_or(|(since, limit)| since.elapsed() <= limit);
         let started = Stopwatch::start();

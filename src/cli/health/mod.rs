@@ -15,7 +15,7 @@ use super::{CliError, output, problem::HubProblem};
 use crate::{
     client::{
         Connector,
-        exchange::{ExchangeBounds, ExchangeError, LEAST_HEAD_BYTES, exchange, get},
+        exchange::{ExchangeBounds, ExchangeError, MIN_HEAD_BYTES, exchange, get},
     },
     config::{Config, Flags},
 };
@@ -113,7 +113,7 @@ async fn ask(connector: &Connector, target: &str, time: Duration) -> Result<(Sta
         connect: time,
         head: time,
         total: Some(time),
-        head_bytes: LEAST_HEAD_BYTES,
+        head_bytes: MIN_HEAD_BYTES,
         body_bytes: MAX_BODY,
     };
     let mut request = get(target, "*/*")?;

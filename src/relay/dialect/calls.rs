@@ -6,7 +6,7 @@
 use super::{Part, json::Scalar};
 
 /// Most calls whose arguments can still arrive. Providers allow 128 in parallel.
-const MOST_OPEN: usize = 256;
+const MAX_OPEN: usize = 256;
 
 /// The calls of one answer.
 #[derive(Debug, Default)]
@@ -73,7 +73,7 @@ impl ToolCalls {
     }
 
     fn begin(&mut self, piece: &CallPiece<'_>) -> usize {
-        if self.open.len() == MOST_OPEN {
+        if self.open.len() == MAX_OPEN {
             self.open.remove(0);
         }
         let number = self.begun;
@@ -199,6 +199,6 @@ mod tests {
         for number in 0..3000 {
             assert!(calls.part(piece(Some(number), "a", "f", "")).is_some());
         }
-        assert_eq!((calls.open.len(), calls.begun), (MOST_OPEN, 3000));
+        assert_eq!((calls.open.len(), calls.begun), (MAX_OPEN, 3000));
     }
 }

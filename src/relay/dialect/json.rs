@@ -11,7 +11,7 @@ use serde::{
 };
 
 /// Most items that are read of a list, so that a frame costs little more memory than it has bytes. Providers send a few.
-const MOST_ITEMS: usize = 1024;
+const MAX_ITEMS: usize = 1024;
 
 /// A member that is neither an object nor a list; its type is known when it is used.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -234,7 +234,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while list.len() < MOST_ITEMS {
+        while list.len() < MAX_ITEMS {
             match items.next_element::<LenientObject<T>>()? {
                 Some(item) => list.extend(item.0),
                 None => return Ok(list),
@@ -294,7 +294,7 @@ mod tests {
     fn a_list_and_its_nesting_cost_no_more_than_the_frame() {
         let text = format!(r#"{{"list":[{}{{}}],"text":"a"}}"#, "{},".repeat(5000));
         let sample: Sample<'_> = serde_json::from_str(&text).unwrap();
-        assert_eq!((sample.list.0.len(), sample.text.as_str()), (MOST_ITEMS, "a"));
+        assert_eq!((sample.list.0.len(), sample.text.as_str()), (MAX_ITEMS, "a"));
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let deep = format!("{}1{}", open.repeat(100_000), close.repeat(100_000));
             for member in ["text", "inner", "list", "x"] {

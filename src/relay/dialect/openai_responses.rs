@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Most blocks of text whose `done` can still arrive.
-const MOST_BLOCKS: usize = 256;
+const MAX_BLOCKS: usize = 256;
 
 /// Reads one stream.
 #[derive(Debug, Default)]
@@ -168,7 +168,7 @@ impl ResponsesReader {
     }
 
     fn begin(&mut self, key: (BlockKind, u32, u32)) -> u32 {
-        if self.blocks.len() == MOST_BLOCKS {
+        if self.blocks.len() == MAX_BLOCKS {
             self.blocks.remove(0);
         }
         let number = self.begun;

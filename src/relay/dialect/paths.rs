@@ -1,7 +1,7 @@
 //! Paths of providers: which are safe to compare, and what stands before an operation.
 
 /// Most segments before an operation: `/api/paas/v4` has three.
-const MOST_PREFIX_SEGMENTS: usize = 4;
+const MAX_PREFIX_SEGMENTS: usize = 4;
 
 /// Whether a path means the same to everyone: no empty, `.` or `..` segment, and nothing that a server could decode or
 /// normalize into one.
@@ -29,7 +29,7 @@ fn encodes_plain(digits: &str) -> bool {
 /// is then another operation.
 pub(super) fn operation<'p>(path: &'p str, words: &[&str]) -> Option<&'p str> {
     let mut rest = path.strip_prefix('/').filter(|_| is_plain(path))?;
-    for _ in 0..MOST_PREFIX_SEGMENTS {
+    for _ in 0..MAX_PREFIX_SEGMENTS {
         match rest.split_once('/') {
             Some((first, after)) if words.contains(&first) || is_version(first) => rest = after,
             _ => break,

@@ -10,10 +10,10 @@ use super::part_key::{PartKey, append, is_delta, text_of};
 use crate::{event::EventId, relay::dialect::Part};
 
 /// Merged text does not wait beyond this many bytes: it bounds what a reader holds, and the length of an event.
-const LONGEST_MERGED: usize = 64 << 10;
+const MAX_MERGED: usize = 64 << 10;
 
 /// A longer window is this one: any longer time need not fit into an [`Instant`].
-const LONGEST_WINDOW: Duration = Duration::from_hours(1);
+const MAX_WINDOW: Duration = Duration::from_hours(1);
 
 /// Merges the deltas of one answer.
 pub(super) struct DeltaBatch {
@@ -34,7 +34,7 @@ pub(super) struct MergedParts {
 
 impl DeltaBatch {
     pub(super) fn new(window: Duration) -> Self {
-        Self { window: window.min(LONGEST_WINDOW), waiting: None, written: None }
+        Self { window: window.min(MAX_WINDOW), waiting: None, written: None }
     }
 
     /// Takes the parts of a frame, and passes on what must be written now. `parts` is empty after that.
@@ -85,7 +85,7 @@ impl DeltaBatch {
         for part in parts.drain(..) {
             waiting.merge(part);
         }
-        if waiting.parts.last().is_some_and(|delta| text_of(delta).len() >= LONGEST_MERGED)
+        if waiting.parts.last().is_some_and(|delta| text_of(delta).len() >= MAX_MERGED)
             && let Some(waiting) = self.take(now)
         {
             write(waiting.id, &waiting.parts);

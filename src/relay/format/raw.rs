@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A longer frame is not taken for the provider's error. Error frames are short; this bounds what is held.
-const LONGEST_ERROR: usize = 64 << 10;
+const MAX_ERROR: usize = 64 << 10;
 
 /// Writes a run in the framing of its provider.
 pub(super) struct RawWriter {
@@ -54,7 +54,7 @@ impl RawWriter {
 
     /// Writes a frame; without `out` it is only remembered.
     pub(super) fn frame(&mut self, id: EventId, name: &str, data: &str, out: Option<&mut Vec<u8>>) {
-        let suspect = data.len() <= LONGEST_ERROR && memmem::find(data.as_bytes(), b"error").is_some();
+        let suspect = data.len() <= MAX_ERROR && memmem::find(data.as_bytes(), b"error").is_some();
         self.error = suspect.then(|| UpstreamFrame { name: name.into(), data: data.into() });
         if let Some(out) = out {
             self.write(out, Some(id), name, data);

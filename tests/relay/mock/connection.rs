@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Bound on what one connection may send ahead of its answers.
-const MOST_UNREAD: usize = 64 << 20;
+const MAX_UNREAD: usize = 64 << 20;
 
 /// Accepts connections for ever.
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -123,7 +123,7 @@ impl Connection {
 impl Incoming {
     /// Reads more; `false` when the other side has closed or reset the connection.
     async fn read(&mut self) -> bool {
-        assert!(self.unread.len() < MOST_UNREAD, "a request without end");
+        assert!(self.unread.len() < MAX_UNREAD, "a request without end");
         matches!(self.half.read_buf(&mut self.unread).await, Ok(1..))
     }
 

@@ -5,7 +5,7 @@ use std::{io, time::Instant};
 use serde_json::Value;
 
 /// Bound on a head; none of an SDK comes near it.
-const MOST_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 64 << 10;
 
 /// A request, complete.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(super) fn parse(bytes: &[u8]) -> io::Result<Parsed> {
     let mut head = httparse::Request::new(&mut lines);
     let head_length = match head.parse(bytes).map_err(|error| bad(error.to_string()))? {
         httparse::Status::Complete(length) => length,
-        httparse::Status::Partial if bytes.len() > MOST_HEAD => return Err(bad("the head has no end".into())),
+        httparse::Status::Partial if bytes.len() > MAX_HEAD => return Err(bad("the head has no end".into())),
         httparse::Status::Partial => return Ok(Parsed::Part),
     };
     let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();

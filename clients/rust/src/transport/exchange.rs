@@ -19,7 +19,7 @@ use tokio::{
 use super::Connector;
 
 /// The least bound of a response's head: hyper's.
-pub const LEAST_HEAD_BYTES: usize = 8192;
+pub const MIN_HEAD_BYTES: usize = 8192;
 
 /// Bounds of one exchange.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct ExchangeBounds {
     /// For everything, to the last byte of the body. `None` for a stream that may go on; its reader then bounds the
     /// wait for each chunk.
     pub total: Option<Duration>,
-    /// Largest head of the response, in bytes; at least [`LEAST_HEAD_BYTES`] count.
+    /// Largest head of the response, in bytes; at least [`MIN_HEAD_BYTES`] count.
     pub head_bytes: usize,
     /// Largest body of the response, in bytes.
     pub body_bytes: u64,
@@ -123,7 +123,7 @@ where
     let io = TokioIo::new(io.map_err(ExchangeError::Connect)?);
     let sent = async {
         let (mut sender, connection) =
-            http1::Builder::new().max_buf_size(bounds.head_bytes.max(LEAST_HEAD_BYTES)).handshake(io).await?;
+            http1::Builder::new().max_buf_size(bounds.head_bytes.max(MIN_HEAD_BYTES)).handshake(io).await?;
         let connection = ConnectionTask(tokio::spawn(async move {
             // Its errors are also reported by the request and the response's body.
             let _reported = connection.await;

@@ -38,10 +38,10 @@ const CE_SPEC_VERSION: HeaderName = HeaderName::from_static("ce-specversion");
 
 /// Bytes of the headers of attributes, with their names, at most: those of proxies and clients have 8 KiB for a whole head.
 /// An event with more is sent as JSON.
-const MOST_HEADER_BYTES: usize = 6 << 10;
+const MAX_HEADER_BYTES: usize = 6 << 10;
 
 /// Attributes at most that are sent as headers: Python's `http.client` reads 100 headers.
-const MOST_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 
 /// Answers with the event.
 ///
@@ -100,7 +100,7 @@ fn data(frame: &Frame) -> Option<(HeaderMap, Bytes)> {
     let described = attributes.iter().filter(|(name, _)| *name != "datacontenttype");
     let mut headers: HeaderMap = described.filter_map(|(name, value)| header_value::header(name, value)).collect();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
-    if bytes > MOST_HEADER_BYTES || headers.len() > MOST_HEADERS {
+    if bytes > MAX_HEADER_BYTES || headers.len() > MAX_HEADERS {
         return None;
     }
     headers.insert(CE_SPEC_VERSION, HeaderValue::from_static(SPEC_VERSION));

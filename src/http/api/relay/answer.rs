@@ -37,7 +37,7 @@ pub const RUN: HeaderName = HeaderName::from_static("gapless-run");
 pub const TOPIC: HeaderName = HeaderName::from_static("gapless-topic");
 
 /// Longest time that deltas may be merged: a longer one would look like a broken stream.
-const MOST_BATCH_MS: u64 = 60_000;
+const MAX_BATCH_MS: u64 = 60_000;
 
 /// How a run is asked for.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,7 @@ impl ReadOptions {
             Some(_) => return Err(invalid("'format' must be raw, events, ndjson, text or ai-sdk")),
         };
         let batch = query.one("batch_ms")?.map(|text| {
-            let milliseconds = text.parse().ok().filter(|milliseconds| *milliseconds <= MOST_BATCH_MS);
+            let milliseconds = text.parse().ok().filter(|milliseconds| *milliseconds <= MAX_BATCH_MS);
             milliseconds.ok_or_else(|| invalid("'batch_ms' must be a number of milliseconds, at most 60000"))
         });
         let batch = batch.transpose()?.map(Duration::from_millis);

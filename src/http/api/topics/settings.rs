@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     engine::TopicChange,
-    event::{duration, record::MAX_RETRY_MS, retention::SHORTEST_AGE},
+    event::{duration, record::MAX_RETRY_MS, retention::MIN_AGE},
     http::message::problem::{Code, Problem},
 };
 
@@ -89,7 +89,7 @@ const MOST: u64 = i64::MAX.unsigned_abs();
 /// Refuses a limit of 0, which would keep nothing, as the configuration does; and one above [`MOST`].
 fn check(retention: &RetentionSettings) -> Result<(), Problem> {
     let none = |limit: Option<Option<u64>>| limit.flatten() == Some(0);
-    let short = matches!(retention.max_age, Some(Some(Age(age))) if age < SHORTEST_AGE);
+    let short = matches!(retention.max_age, Some(Some(Age(age))) if age < MIN_AGE);
     let empty =
         [("max_events", none(retention.max_events)), ("max_age", short), ("max_bytes", none(retention.max_bytes))];
     if let Some((limit, _)) = empty.into_iter().find(|(_, empty)| *empty) {

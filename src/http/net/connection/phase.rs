@@ -123,7 +123,7 @@ impl PhaseTimer {
 }
 
 /// Bytes that a client may send ahead while it is watched. Beyond that it is not read, and a close is not seen.
-const MOST_AHEAD: usize = 8 << 10;
+const MAX_AHEAD: usize = 8 << 10;
 
 /// The byte stream of a connection; reports received bytes to the phase, and ends when a watched client leaves.
 pub(super) struct ActivityTracked {
@@ -141,7 +141,7 @@ impl ActivityTracked {
     /// Whether the client has closed its direction. hyper reads nothing while it writes a response.
     fn client_left(&mut self, cx: &mut Context<'_>) -> bool {
         let mut piece = [0; 512];
-        while self.ahead.len() < MOST_AHEAD {
+        while self.ahead.len() < MAX_AHEAD {
             let mut read = ReadBuf::new(&mut piece);
             match Pin::new(&mut self.io).poll_read(cx, &mut read) {
                 Poll::Pending => return false,

@@ -15,7 +15,7 @@ use rustls::{
 };
 
 /// Bytes of a file at most. A chain has some 10 KiB; a larger file is the wrong file.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The paths of a certificate and its key, and the pair in use.
 pub struct Certificate {
@@ -85,8 +85,8 @@ impl fmt::Debug for Certificate {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error| format!("{} cannot be read: {error}", path.display());
     let size = fs::metadata(path).map_err(failed)?.len();
-    if size > MOST_BYTES {
-        return Err(format!("{} has more than {MOST_BYTES} bytes; name a PEM file", path.display()));
+    if size > MAX_BYTES {
+        return Err(format!("{} has more than {MAX_BYTES} bytes; name a PEM file", path.display()));
     }
     fs::read(path).map_err(failed)
 }
