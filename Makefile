@@ -40,7 +40,7 @@ test: install ## every test there is
 # Files of tests/promises and tests/mercure: one for each area of the protocols.
 AREAS ?= publishing binary keys beginning gap reconnect replay removal topics end pages ordering post_events publish_stream several_hubs traceparent \
 	cloudevents delivery resuming
-OVER_JETSTREAM := --test promises --test crash --test mercure -- $(if $(AREAS),$(AREAS:%=%::) killed_at_random)
+OVER_JETSTREAM := --test promises --test crash --test mercure -- $(if $(AREAS),$(AREAS:%=%::) killed_at_random a_batch_of_as_many)
 
 jetstream: ## the promises of AREAS, and kills, with hubs over NATS JetStream; all of them with AREAS=
 	export GAPLESS_TEST_ENGINE=jetstream NEXTEST_TEST_THREADS=4 RUST_TEST_THREADS=4; if cargo nextest --version >/dev/null 2>&1; then \

@@ -11,6 +11,8 @@
 //! | [`store_check`] | checks a store that no hub has open |
 //! | `store_waits` | bounded waits for the store's disk, at start and at exit |
 //! | `reloading` | reload of the configuration on SIGHUP |
+//! | `relay` | the relay: its providers, its bounds, the runs of earlier processes |
+//! | `import` | a closed store of this machine into the configured stream |
 //! | `otlp` | the export of traces and metrics |
 //! | `mercure` | Mercure's settings from the configuration |
 //! | `policy` | access policy and quotas from the configuration |

@@ -1,4 +1,4 @@
-//! What the engine says of itself.
+//! What the hub passes through to the engine: members, limits, name, backups.
 
 use super::Hub;
 use crate::engine::{BackupRequest, BackupStream, Members};

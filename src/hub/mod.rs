@@ -7,6 +7,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`broker`] | routes durable events to the matching feeds; the engine's observer |
+//! | `directory` | the index from a topic to the feeds that receive its events |
 //! | [`feed`] | the ring buffer of the newest frames of one selection of topics |
 //! | [`frame`] | an event with its encoded bytes, encoded once |
 //! | [`epoch`] | the epochs of the log, and positions of one epoch |
@@ -25,6 +26,7 @@
 //! | [`shard`] | per-core wake-ups, one for each commit, and a cache of batches |
 //! | [`publisher`] | publishing for every protocol: limits, allowance, batching, acknowledgments |
 //! | `batcher` | makes batches of events that are published one by one |
+//! | `engine_facts` | what the hub passes through to the engine: members, limits, name, backups |
 //! | [`stats`] | counters and gauges |
 //! | [`tail`] | one topic, read and followed by the hub itself |
 //! | [`top`] | the busiest topics, in bounded memory |

@@ -12,6 +12,7 @@
 //! | [`topics`] | the topics of a run, and those of a stream |
 //! | [`traffic`] | the plan of a run (how much, how fast), and its results |
 //! | `centrifugo` | the JSON messages of Centrifugo |
+//! | `error` | errors that end a load early |
 //! | `schedule` | which publisher sends which event, and when |
 //! | `stream` | one subscriber |
 //! | `stream_line` | the meaning of a line of a stream, in every dialect |

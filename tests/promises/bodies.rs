@@ -9,9 +9,10 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use super::support::{
-    PATIENCE, assert_problem, eventually,
+    PATIENCE, assert_problem,
+    engine::{Capability, has},
+    eventually,
     hub::Hub,
-    needs,
     wire::{self, Upload},
 };
 
@@ -82,13 +83,17 @@ fn bodies_in_memory_are_bounded_and_their_room_is_given_back() {
 }
 
 #[test]
-fn a_batch_of_as_many_events_as_are_allowed_is_taken_by_an_idle_hub() {
-    needs!(LargeBatches);
+fn a_batch_of_as_many_events_as_are_allowed_is_taken_by_an_idle_hub_and_one_of_more_is_refused_whole() {
     let hub = Hub::start();
+    let most = if has(Capability::LargeBatches) { 100_000 } else { 984 };
     let event = format!(r#"{{"topic":"t","data":"{}"}}"#, "x".repeat(140));
-    let batch = format!("[{}]", vec![event; 100_000].join(","));
-    assert!(batch.len() > 15 << 20, "and nearly as large as one may be");
-    assert_eq!(hub.post("/publish", &[], batch.as_bytes()).status, 200);
+    let batch = |events: usize| format!("[{}]", vec![&*event; events].join(","));
+    assert!(batch(100_000).len() > 15 << 20, "nearly as large as a batch may be");
+    let refused = hub.post("/publish", &[], batch(most + 1).as_bytes());
+    assert_problem(&refused, 413, "too-large");
+    assert_eq!(hub.get("/topics/t").status, 404, "nothing of it is stored");
+    assert_eq!(hub.post("/publish", &[], batch(most).as_bytes()).status, 200);
+    assert_eq!(hub.topic("t")["events"], most);
 }
 
 #[test]

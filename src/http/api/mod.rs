@@ -16,6 +16,7 @@
 //! | [`durable_streams`] | `/v1/stream/NAME`: Durable Streams |
 //! | [`topic_guard`] | what a protocol forbids publishers of other protocols |
 //! | [`backup`] | `POST /backup`: a copy of everything, while the hub goes on |
+//! | [`relay`] | `/relay/NAME/…` and `/runs`: requests to providers of language models |
 //! | [`mercure`] | Mercure's protocol, where it is on |
 //! | [`mercure_log`] | updates of Mercure in the log, and in streams |
 //! | [`topics`] | `/topics`: listing, showing, configuring, deleting |

@@ -44,9 +44,9 @@ use crate::{
 pub struct AppState {
     /// The hub.
     pub hub: Arc<Hub>,
-    /// Of connections.
+    /// What all connections share.
     pub net: Arc<NetState>,
-    /// Of authentication.
+    /// Policies, quotas and cached credentials.
     pub auth: Arc<AuthState>,
     /// Reads request bodies.
     pub bodies: Arc<Bodies>,
@@ -54,15 +54,15 @@ pub struct AppState {
     pub pages: Arc<BodyMemory>,
     /// The relay; `None` when no provider is configured.
     pub relay: Option<Arc<Relay>>,
-    /// Of `/publish`.
+    /// What `POST /publish` needs of the process.
     pub publish: PublishState,
     /// The protocols beside the hub's own.
     pub protocols: Protocols,
-    /// Of `/topics`.
+    /// What `/topics` needs of the process.
     pub topics: TopicsState,
-    /// Of `/backup`.
+    /// What `POST /backup` needs of the process.
     pub backup: BackupState,
-    /// Of statistics, metrics and health.
+    /// What statistics, metrics and health need of the process.
     pub operators: Arc<OperatorsState>,
     /// The directory of the site; `None` when the hub serves none.
     pub site: Option<Arc<PathBuf>>,
@@ -82,15 +82,15 @@ pub struct ShardState {
     pub app: Arc<AppState>,
     /// Authenticates requests.
     pub auth: Authenticator,
-    /// Of `/publish`.
+    /// What `POST /publish` needs of this core.
     pub publish: PublishShard,
-    /// Of `/events`, and of the open streams.
+    /// What `/events` needs of this core, and its open streams.
     pub events: EventsState,
-    /// Of `/relay` and `/runs`.
+    /// What `/relay` and `/runs` need of this core.
     pub relay: RelayState,
-    /// Of `/site`.
+    /// What `/site` needs of this core.
     pub site: SiteState,
-    /// Of Mercure; `None` when it is off.
+    /// What Mercure needs of this core; `None` when it is off.
     pub mercure: Option<MercureShard>,
     /// Makes the ids of this core's requests.
     pub request_ids: RequestIds,

@@ -3,6 +3,9 @@
 //!
 //! A slow client, a reconnect, a late join and a hole in the ring share this path. A subscription has no queue that
 //! could overflow: it holds at most one page of the log.
+//!
+//! `catch_up` reads the log until it is back at the ring, `gap` knows what is gone, `standing` is the cursor, `started` the topics of
+//! a stream from the oldest events, and `restart` a log that is replaced by another one.
 
 use std::{
     collections::VecDeque,

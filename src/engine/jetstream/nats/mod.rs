@@ -13,6 +13,7 @@
 //! | `error` | what a server's error means for a write and for a read |
 //! | `message` | messages as they are sent and stored |
 //! | `client` | the connection: login, reconnects, its state |
+//! | `picker` | the choice of a server |
 //! | `plain` | publish, request and subscribe without JetStream |
 //! | `api` | one request to `$JS.API`, and its answer |
 //! | `write` | one message or one atomic batch, fenced by the expected last position |

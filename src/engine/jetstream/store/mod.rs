@@ -12,7 +12,7 @@
 //! | `topic_reads`, `scans` | reads of one topic, and of the stream in order: complete, or an error |
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
-//! | `load`, `recovery` | the state of all topics from the newest message of each subject |
+//! | `load`, `load_error`, `recovery` | the state of all topics from the newest message of each subject |
 //! | `stored_keys` | idempotency keys, whose messages expire while they are read |
 //! | `old_ids`, `translation`, `imported` | where the positions of an imported store are now |
 //! | `incoming` | what another hub has written |

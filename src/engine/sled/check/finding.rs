@@ -226,3 +226,16 @@ impl Serialize for Finding {
         json.serialize(serializer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::sled::keys::FORMAT;
+
+    #[test]
+    fn what_is_to_be_written_again_is_the_present_format() {
+        for kind in [FindingKind::FormatDamaged, FindingKind::FormatMissing] {
+            assert!(kind.advice().contains(&format!("\\nformat {FORMAT}\\n'")), "{}", kind.advice());
+        }
+    }
+}

@@ -1,4 +1,11 @@
 //! Topic resources: `GET /topics`, and `GET`, `PUT`, `DELETE /topics/T`.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | this file | the handlers |
+//! | `listing` | a page of the list, restricted to what the caller may see |
+//! | `settings` | the body of `PUT` |
+//! | `state` | what they need of the process |
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};

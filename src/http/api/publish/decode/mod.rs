@@ -5,6 +5,9 @@
 //! | this file | a whole body becomes events |
 //! | [`options`] | the format of the body, defaults, condition and key |
 //! | `body_format` | the formats that a body can have |
+//! | `fast_path` | the JSON that most publishers send, parsed by comparison |
+//! | `json` | JSON as an event's data |
+//! | `line_splitter` | bytes into lines |
 //! | `envelope` | a JSON envelope, or an array of them |
 //! | `cloud_event_head` | what the head says of CloudEvents |
 //! | `cloud_event` | a CloudEvent, or an array of them |
