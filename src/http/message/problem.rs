@@ -50,7 +50,7 @@ enum Extra {
 }
 
 impl Problem {
-    /// A problem with this `detail`, of which [4 KiB](MAX_DETAIL_BYTES) are kept.
+    /// A problem with this `detail`, of which 4 KiB are kept.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, detail: bounded(detail.into()), extra: Extra::Nothing }
