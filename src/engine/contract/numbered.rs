@@ -68,7 +68,13 @@ impl EventNumbers {
         Arc::new(Event { seq: self.number(event.seq), ..(**event).clone() })
     }
 
+    /// An event that was passed over may be trimmed before it is read, and is known by its receipt alone.
     fn receipt(&self, receipt: Receipt) -> Receipt {
+        let mut all = self.0.write();
+        if let Err(at) = all.binary_search(&receipt.seq.0) {
+            all.insert(at, receipt.seq.0);
+        }
+        drop(all);
         Receipt { seq: self.number(receipt.seq), ..receipt }
     }
 

@@ -40,15 +40,27 @@ pub(super) async fn watch(link: Arc<Link>) {
             None if stuck => Some(not_now("the NATS servers do not answer a write")),
             None => (silence > REFUSING || link.is_outdated()).then(|| reason(&link)),
         };
-        shared.queue.pause(refusal.clone());
-        if let Some(error) = refusal.as_ref().filter(|_| stuck) {
-            shared.queue.refuse_waiting(error);
+        let tell = || {
+            link.refusing.send_if_modified(|known| {
+                let changes = known.is_some() != refusal.is_some();
+                known.clone_from(&refusal);
+                changes
+            });
+        };
+        // No job that is accepted is told of an earlier refusal, and none that can be refused is told that its outcome is not
+        // known.
+        if refusal.is_none() {
+            tell();
         }
-        link.refusing.send_if_modified(|known| {
-            let changes = known.is_some() != refusal.is_some();
-            *known = refusal;
-            changes
-        });
+        shared.queue.pause(refusal.clone());
+        if let Some(error) = &refusal {
+            if stuck {
+                shared.queue.refuse_waiting(error);
+            } else if !shared.leads() {
+                link.peers().refuse_waiting(error);
+            }
+            tell();
+        }
     }
 }
 

@@ -41,10 +41,10 @@ const SILENT_SERVER: Duration = Duration::from_secs(1);
 /// A server that answers nothing for so long is left. Under load one answers within 0.2 s.
 pub(super) const PATIENCE: Duration = Duration::from_millis(400);
 
-/// The same for some time after one was left: this machine may be the one that is slow.
+/// The same within [`SETTLING`] after one was left: this machine may be the one that is slow.
 const LONG_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long.
+/// After a server was left.
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// Between two times that a server is left: for the login at the next one.

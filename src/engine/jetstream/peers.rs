@@ -135,10 +135,7 @@ impl Peers {
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             let step = self.follower.lock().poll(Instant::now());
-            for (waiting, result) in step.results {
-                self.shared.queue.release([waiting.cost]);
-                waiting.answer(result);
-            }
+            self.pass_on(step.results);
             for (leader, message) in step.send {
                 let subject = format!("hub.{}.jobs.{leader}.{}", self.prefix, self.me);
                 self.hand_over(&subject, message).await;
@@ -148,6 +145,19 @@ impl Peers {
             }
             let wait = step.wake.map_or(TICK, |at| at.saturating_duration_since(Instant::now()).min(TICK));
             drop(timeout(wait, self.due.notified()).await);
+        }
+    }
+
+    /// Refuses the jobs of this hub that wait to be sent to the leader: nothing was written of them.
+    pub(super) fn refuse_waiting(&self, error: &AppendError) {
+        let results = self.follower.lock().refuse_waiting(error);
+        self.pass_on(results);
+    }
+
+    fn pass_on(&self, results: Vec<(WaitingJob, UnitResult)>) {
+        for (waiting, result) in results {
+            self.shared.queue.release([waiting.cost]);
+            waiting.answer(result);
         }
     }
 

@@ -248,13 +248,13 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
             }
             if feed.is_level() && feed.is_whole() && link.may_lead() && link.view.tries() {
                 tried = true;
-                match try_to_lead(&link, position, id).await {
+                let led = try_to_lead(&link, position, id).await;
+                link.set_full(matches!(led, Err(WriteError::Full(_))));
+                match led {
                     Ok(term) => {
-                        link.set_full(false);
                         drop(link.commands.send(RoleCommand::Lead { term }).await);
                         return;
                     }
-                    Err(WriteError::Full(_)) => link.set_full(true),
                     Err(WriteError::WrongLast) => {
                         if let Ok(end) = gone_through(&link, position).await
                             && let Some(end) = ends.lasts(position, end)
@@ -275,7 +275,7 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
 /// answers as if it did, knows an earlier end: then readers would see what follows a hole before its cause.
 async fn end(link: &Link) -> u64 {
     loop {
-        match link.nats.confirmed_end().await {
+        match link.nats.end().await {
             Ok(end) => return end.max(link.view.leader().map_or(0, |leader| leader.head)),
             Err(error) => link.failed(&error).await,
         }

@@ -272,13 +272,13 @@ fn what_waits_for_a_hub_whose_writes_have_no_answer_is_refused() {
     let under_way = append("2");
     until("its write has no answer", || hub.link.shared().store.waited() > Duration::from_secs(1));
     assert!(matches!(wait(append("3")), Err(AppendError::NotNow { .. })), "it is behind that one");
-    for node in others {
-        bench.cluster.go_on(node);
-    }
     assert!(
         matches!(wait(under_way), Err(AppendError::Unavailable { .. })),
         "it is not waited for longer, and may be stored"
     );
+    for node in others {
+        bench.cluster.go_on(node);
+    }
     until("it accepts again", || status(&*hub).refusing.is_none());
     wait(append("4")).expect("accepted");
     let page = wait(hub.read(request(topic("a").into(), ReadFrom::Earliest))).expect("readable");

@@ -318,6 +318,14 @@ impl<R> FollowerSession<R> {
         self.progress();
     }
 
+    /// Refuses all units that wait to be sent: nothing was written of them. Returns the results that are known.
+    pub(crate) fn refuse_waiting(&mut self, error: &AppendError) -> Vec<(R, UnitResult)> {
+        for unit in self.waiting.drain(..) {
+            self.flight.refuse(unit, error.clone());
+        }
+        self.flight.take_results()
+    }
+
     /// Refuses units that wait to be sent for too long: nothing was written of them.
     fn refuse_late(&mut self, now: Instant) {
         while self.waiting.front().is_some_and(|unit| unit.since + self.limits.wait <= now) {

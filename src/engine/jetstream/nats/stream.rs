@@ -1,10 +1,9 @@
 //! The stream's state, purges and deletions.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::{
     api::API_WAIT,
@@ -21,17 +20,10 @@ const NO_MESSAGE: u64 = 10_057;
 
 /// How long ago a replica may have answered the stream's leader so that it has hardly voted for another one since: a replica waits
 /// for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
-const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(3);
 
-/// For a majority of the replicas to answer the stream's leader: it sends each a heartbeat once a second (`hbInterval` of
-/// nats-server 2.15).
-const CONFIRMATION: Duration = Duration::from_secs(3);
-
-/// Between two looks at whether they have.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// The stream, to the knowledge of its leader. No proof of freshness: a leader that is cut off, or was stopped, answers for some
-/// seconds. [`Nats::confirmed_end`] is one.
+/// The stream, to the knowledge of its leader. No proof of freshness, but for [`StreamState::is_led`]: a leader that is cut off, or
+/// was stopped, answers for some seconds.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct StreamState {
     /// Position of the oldest message; `last + 1` when there is none.
@@ -110,9 +102,9 @@ impl From<StreamInfo> for StreamState {
 }
 
 impl StreamState {
-    /// Whether a majority of the replicas, with the leader, has answered the leader within this time.
-    fn is_led_since(&self, within: Duration) -> bool {
-        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < within;
+    /// Whether a majority of the replicas, with the leader, has answered the leader just now.
+    fn is_led(&self) -> bool {
+        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < LEASE;
         let others = self.replicas.len();
         self.leader.is_some() && self.replicas.iter().filter(here).count() >= others.div_ceil(2)
     }
@@ -148,34 +140,20 @@ impl Nats {
         Ok(info.into())
     }
 
-    /// The highest position that the stream has given when this is called, or a later one; an earlier one only if its server was cut
-    /// off from one that was elected just now, and not from another that has voted for it, which it notices within a second.
+    /// The highest position that the stream has given when this is called, or a later one. It is an earlier one only if its server was
+    /// cut off from one that was elected just now, and not from another that has voted for that one, which it notices within a second.
     /// Bounded by 5 s.
     ///
     /// # Errors
     /// Also when the server that answers may lead the stream no more.
     pub(in crate::engine) async fn end(&self) -> Result<u64, NatsError> {
-        let told = self.stream().await?;
-        if told.is_led_since(LEASE) { Ok(told.last) } else { Err(not_led()) }
-    }
-
-    /// The same without that exception: a majority of the replicas has answered the server after it has told the end, which none
-    /// does that has voted for another one. Takes about a second where nothing is written; bounded by 3 s, and 5 s for a request.
-    ///
-    /// # Errors
-    /// As [`Nats::end`].
-    pub(in crate::engine) async fn confirmed_end(&self) -> Result<u64, NatsError> {
-        let told = self.stream().await?;
-        let told_at = Instant::now();
-        while told_at.elapsed() < CONFIRMATION {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            let since = told_at.elapsed();
-            let now = self.stream().await?;
-            if now.leader == told.leader && now.is_led_since(since) {
-                return Ok(told.last);
-            }
+        let state = self.stream().await?;
+        if state.is_led() {
+            return Ok(state.last);
         }
-        Err(not_led())
+        Err(NatsError::NoAnswer(
+            "the server that answers for the stream has not heard of a majority of its replicas".into(),
+        ))
     }
 
     /// Purges the messages of `subject`, also with wildcards, below a position, on a quorum. Returns their number.
@@ -208,13 +186,19 @@ impl Nats {
         self.round_trip_within(API_WAIT).await
     }
 
-    /// Resolves when the server of the connection has answered nothing for `wait` after [`PROMPT`], and not at all if it
-    /// answers. Dropping the future ends it.
+    /// Resolves when nothing has come from the server of the connection for `wait` after [`PROMPT`], though it was asked, and not at
+    /// all if it answers. Dropping the future ends it.
     pub(in crate::engine) async fn silence(&self, wait: Duration) -> NatsError {
         tokio::time::sleep(PROMPT).await;
-        match self.round_trip_within(wait).await {
-            Ok(()) => std::future::pending().await,
-            Err(_) => NatsError::Silent,
+        let received = || self.client().statistics().in_bytes.load(Ordering::Relaxed);
+        loop {
+            let before = received();
+            match self.round_trip_within(wait).await {
+                Ok(()) => return std::future::pending().await,
+                // The answer is behind what is coming.
+                Err(_) if received() != before => {}
+                Err(_) => return NatsError::Silent,
+            }
         }
     }
 
@@ -226,8 +210,4 @@ impl Nats {
             _ => Ok(()),
         }
     }
-}
-
-fn not_led() -> NatsError {
-    NatsError::NoAnswer("the server that answers for the stream has not heard of a majority of its replicas".into())
 }

@@ -31,8 +31,9 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// stopped or begun to lead the stream.
 const REFUSALS: usize = 20;
 
-/// How long a write waits for a leader of the stream: elections take 4 to 9 s.
-const ELECTION: Duration = Duration::from_secs(10);
+/// How long a write waits for a leader of the stream: elections take 4 to 9 s. Shorter than the time after which those that wait
+/// for it are told that its outcome is not known.
+const ELECTION: Duration = Duration::from_secs(9);
 
 /// Bytes of a message that is looked at.
 const LOOK: usize = 1 << 16;
@@ -230,8 +231,16 @@ impl Chain {
                 WriteError::Unknown(_) => unknown = Some(Arc::clone(&text)),
                 WriteError::WrongLast => refusals += 1,
                 WriteError::Full(_) if unknown.is_none() => return Err(StoreError::Full),
-                // Most likely the stream has no leader, and elects one.
-                WriteError::NotNow(_) if began.elapsed() < ELECTION && !self.fails_long() => {}
+                // Most likely the stream has no leader, and elects one. Nothing of it can be stored; another hub's write shows at the
+                // next attempt.
+                WriteError::NotNow(_) if unknown.is_none() && began.elapsed() < ELECTION && !self.fails_long() => {
+                    self.feels(&text);
+                    tokio::select! {
+                        () = sleep(AGAIN) => {}
+                        _ = closing.changed() => {}
+                    }
+                    continue;
+                }
                 _ if unknown.is_none() => return Err(StoreError::NotNow(text)),
                 _ => {}
             }

@@ -268,6 +268,23 @@ fn without_an_answer_what_was_not_sent_is_refused_and_what_was_sent_waits_for_th
 }
 
 #[test]
+fn when_jobs_are_refused_those_that_were_not_sent_are_and_those_that_were_wait() {
+    let mut pair = Pair::new(SMALL);
+    for caller in 1..4 {
+        pair.push(caller, one("x"));
+        if caller == 1 {
+            pair.open();
+        }
+        pair.poll();
+    }
+    let error = AppendError::NotNow { reason: "x".into() };
+    let results = pair.follower.refuse_waiting(&error);
+    assert!(matches!(&results[..], [(3, UnitResult::Append(Err(refused)))] if *refused == error), "{results:?}");
+    assert_eq!(pair.follower.refuse_waiting(&error), []);
+    assert_eq!(pair.results, []);
+}
+
+#[test]
 fn a_new_leader_record_decides_what_was_sent() {
     let mut pair = Pair::new(SMALL);
     let three = vec![event("a", "1"), event("b", "2"), event("a", "3")];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::engine::jetstream::nats::{LiveItem, NatsError};
+use crate::engine::jetstream::nats::{LiveItem, NatsError, stream::LEASE};
 
 /// Waits for a state of the connection.
 async fn until(nats: &Nats, connected: bool) {
@@ -107,9 +107,8 @@ async fn a_leader_that_hears_of_no_other_replica_answers_and_is_not_believed() {
     for node in others {
         cluster.pause(node);
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(LEASE + Duration::from_millis(500)).await;
     // It answers for 10 s, and another one is elected after 4 s where the others are not stopped but elsewhere.
-    assert!(there.confirmed_end().await.is_err(), "also when they have answered it just before");
     assert!(there.end().await.is_err());
     assert_eq!(there.stream().await.unwrap().last, 1);
     for node in others {
@@ -117,7 +116,7 @@ async fn a_leader_that_hears_of_no_other_replica_answers_and_is_not_believed() {
     }
     cluster.wait_healthy();
     let deadline = Instant::now() + WAIT;
-    while there.confirmed_end().await != Ok(1) {
+    while there.end().await != Ok(1) {
         assert!(Instant::now() < deadline, "it is not believed again: {:?}", there.stream().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
