@@ -43,15 +43,13 @@ fn a_body_that_is_too_large_is_refused_when_it_was_sent() {
     let stream = Stream::create(&hub, "s", BYTES);
     let bytes = [("content-type", BYTES)];
     assert_eq!(stream.post(&bytes, &vec![b'x'; 1 << 20]).status, 204, "the most that an event may have");
-    // More than a batch: it is written to its end before the answer is read.
-    for size in [(16 << 20) + 1, 20 << 20] {
-        let body = vec![b'x'; size];
-        for method in ["POST", "PUT"] {
-            let other = Stream::at(&hub, "other");
-            let stream = if method == "POST" { &stream } else { &other };
-            let answer = stream.send(method, "", &bytes, &body);
-            assert_problem(&answer, 413, "too-large");
-        }
+    // More than a batch by a byte: it is written to its end before the answer is read, and the hub reads so much of it.
+    let body = vec![b'x'; (16 << 20) + 1];
+    for method in ["POST", "PUT"] {
+        let other = Stream::at(&hub, "other");
+        let stream = if method == "POST" { &stream } else { &other };
+        let answer = stream.send(method, "", &bytes, &body);
+        assert_problem(&answer, 413, "too-large");
     }
     assert_eq!(Stream::at(&hub, "other").head().status, 404, "a refused creation leaves nothing");
     let mut upload = Upload::open(hub.address, "/v1/stream/s", &bytes);
