@@ -133,6 +133,24 @@ fn a_feed_that_begins_again_within_a_write_brings_the_whole_write() {
 }
 
 #[test]
+fn a_feed_whose_server_hangs_ends_because_the_server_is_silent() {
+    let bench = Bench::over(Arc::new(NatsCluster::start()), "hung");
+    let subjects = StreamSubjects::new(&bench.config.nats.prefix);
+    let last = bench.last();
+    bench.thread.handle.block_on(async {
+        let mut feed = StreamFeed::after(&bench.nats, &subjects, last).await.expect("a subscription");
+        feed.next(PATIENCE).await.expect("it answers");
+        bench.cluster.pause(NatsCluster::index_of(&bench.nats.server().name));
+        let failed = loop {
+            if let Err(error) = feed.next(PATIENCE).await {
+                break error;
+            }
+        };
+        assert_eq!(failed, NatsError::Silent, "without that, a read that has no answer would end");
+    });
+}
+
+#[test]
 fn a_hub_that_does_not_understand_the_log_does_not_lead() {
     let bench = Bench::new("outdated");
     let hub = bench.leading();

@@ -244,8 +244,8 @@ fn a_session_in_which_something_is_executed_is_not_dropped() {
     assert_eq!(pair.results, [(1, done(50))]);
 }
 
-#[test]
-fn without_an_answer_what_was_not_sent_is_refused_and_what_was_sent_waits_for_the_feed() {
+/// Of three units of a follower two are sent, and the third waits to be.
+fn two_sent_and_one_waiting() -> Pair {
     let mut pair = Pair::new(SMALL);
     for caller in 1..4 {
         pair.push(caller, one("x"));
@@ -254,6 +254,12 @@ fn without_an_answer_what_was_not_sent_is_refused_and_what_was_sent_waits_for_th
         }
         pair.poll();
     }
+    pair
+}
+
+#[test]
+fn without_an_answer_what_was_not_sent_is_refused_and_what_was_sent_waits_for_the_feed() {
+    let mut pair = two_sent_and_one_waiting();
     pair.wait(9_999);
     pair.poll();
     assert_eq!(pair.results, []);
@@ -269,14 +275,7 @@ fn without_an_answer_what_was_not_sent_is_refused_and_what_was_sent_waits_for_th
 
 #[test]
 fn when_jobs_are_refused_those_that_were_not_sent_are_and_those_that_were_wait() {
-    let mut pair = Pair::new(SMALL);
-    for caller in 1..4 {
-        pair.push(caller, one("x"));
-        if caller == 1 {
-            pair.open();
-        }
-        pair.poll();
-    }
+    let mut pair = two_sent_and_one_waiting();
     let error = AppendError::NotNow { reason: "x".into() };
     let results = pair.follower.refuse_waiting(&error);
     assert!(matches!(&results[..], [(3, UnitResult::Append(Err(refused)))] if *refused == error), "{results:?}");
