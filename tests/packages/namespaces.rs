@@ -7,6 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::support::eventually;
 
 /// The first process of its namespaces; everything in them is killed when this is dropped.
@@ -98,7 +100,11 @@ impl Namespaces {
 
 impl Drop for Namespaces {
     fn drop(&mut self) {
-        // The end of unshare kills the first process, and its end everything else.
+        // The end of the first process is that of everything else. The kernel would kill it with unshare, but not where it has
+        // changed its user. While unshare runs, it has not been waited for, and its number is its own.
+        if matches!(self.unshare.try_wait(), Ok(None)) {
+            let _gone = Pid::from_raw(self.pid.cast_signed()).map(|pid| kill_process(pid, Signal::KILL));
+        }
         let _gone = self.unshare.kill();
         let _status = self.unshare.wait();
     }

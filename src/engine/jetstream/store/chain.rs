@@ -302,6 +302,20 @@ mod tests {
     use super::*;
     use crate::engine::jetstream::{NatsConfig, NatsCredentials, nats::StreamSettings, nats_cluster::NatsCluster};
 
+    #[tokio::test(start_paused = true)]
+    async fn while_a_write_has_no_answer_none_is_accepted() {
+        let chain = Chain::new();
+        let under_way = UnderWay::begin(&chain.began);
+        assert_eq!(chain.refusal(), None);
+        tokio::time::advance(UNANSWERED + AGAIN).await;
+        assert!(chain.refusal().is_some());
+        chain.feels("no answer");
+        tokio::time::advance(2 * UNWELL).await;
+        assert_eq!(chain.refusal().as_deref(), Some("no answer"), "also between its attempts");
+        drop(under_way);
+        assert_eq!(chain.refusal(), None);
+    }
+
     #[tokio::test]
     async fn a_write_whose_messages_are_gone_is_not_taken_for_another_hubs() {
         let cluster = NatsCluster::shared();

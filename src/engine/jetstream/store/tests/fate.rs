@@ -1,7 +1,5 @@
 //! Every write's fate becomes known, and a hub that leads no more writes nothing.
 
-use std::time::Instant;
-
 use super::*;
 
 #[test]
@@ -59,47 +57,6 @@ fn a_write_without_an_answer_is_stored_once() {
     let data: Vec<_> = read.expect("read").iter().map(|stored| stored.event.new.data.text().into_owned()).collect();
     assert_eq!(data, ["one", "two", "four", "two", "four"]);
     assert_eq!(follower.last(), bench.store.last());
-}
-
-#[test]
-fn a_store_whose_write_has_no_answer_accepts_none_until_it_has() {
-    let cluster = Arc::new(NatsCluster::start());
-    let mut bench = StreamBench::over(cluster, "unanswered");
-    bench.commit(&[("a", "one")]);
-    let events = [("a", "two")];
-    let commit = bench.prepared(&events);
-    let leader = bench.cluster.stream_leader("UNANSWERED");
-    let others = [(leader + 1) % 3, (leader + 2) % 3];
-    let until = Instant::now() + Duration::from_secs(30);
-    // The server that is asked goes on.
-    while !bench.nats.is_connected() || NatsCluster::index_of(&bench.nats.server().name) != leader {
-        assert!(Instant::now() < until, "it does not come to the leader");
-        bench.run(bench.nats.reconnect());
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    for node in others {
-        bench.cluster.pause(node);
-    }
-    std::thread::scope(|scope| {
-        let written = scope.spawn(|| bench.store.commit(&commit));
-        let until = Instant::now() + Duration::from_secs(30);
-        while bench.store.room().is_ok() {
-            assert!(Instant::now() < until, "it does not notice");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        // Longer than each of its attempts, and than a failure counts.
-        let until = Instant::now() + Duration::from_secs(12);
-        while Instant::now() < until {
-            assert!(matches!(bench.store.room(), Err(StoreError::NotNow(_))), "{:?}", bench.store.room());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        for node in others {
-            bench.cluster.go_on(node);
-        }
-        written.join().expect("no panic").expect("stored");
-    });
-    bench.committed(&commit, &events);
-    assert!(bench.store.room().is_ok());
 }
 
 #[test]
