@@ -68,6 +68,21 @@ async fn page(hub: SocketAddr, selection: &str, from: &str) -> Value {
     page
 }
 
+/// The data of all events after `from`, page by page; no gap is told.
+async fn all(hub: SocketAddr, selection: &str, mut from: String) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        let page = page(hub, selection, &format!("limit=1000&{from}")).await;
+        assert_eq!(page["gaps"], json!([]));
+        let events = page["events"].as_array().unwrap();
+        if events.is_empty() {
+            return all;
+        }
+        all.extend(events.iter().map(|event| event["data"].as_str().unwrap().to_owned()));
+        from = format!("last_event_id={}", page["next"].as_str().unwrap());
+    }
+}
+
 /// What does not depend on the epoch of ids. The data of a tombstone, and of a removal's notice, is an id.
 fn without_ids(page: &Value) -> Answered {
     let events: Vec<Value> = page["events"]
@@ -98,8 +113,12 @@ fn gapless(arguments: &[&str]) -> Command {
 }
 
 fn init(cluster: &NatsCluster, name: &str) {
-    let made = gapless(&["jetstream", "init", "--nats", &cluster.urls().join(",")]).args(stream(name)).status();
-    assert!(made.unwrap().success());
+    init_with(cluster, name, &[]);
+}
+
+fn init_with(cluster: &NatsCluster, name: &str, more: &[&str]) {
+    let mut init = gapless(&["jetstream", "init", "--nats", &cluster.urls().join(",")]);
+    assert!(init.args(stream(name)).args(more).status().unwrap().success());
 }
 
 fn stream(name: &str) -> [String; 4] {
@@ -355,8 +374,8 @@ fn binary_data_and_metadata_move_with_their_events() {
 /// Events in each of some topics.
 const MANY: usize = 20_000;
 
-/// Kills of one import.
-const KILLS: usize = 10;
+/// Kills of one import, each of which takes some seven seconds.
+const KILLS: usize = 4;
 
 #[test]
 fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
@@ -382,7 +401,8 @@ fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
 
         let begin = || {
             let mut command = import(&cluster, "KILLED", &old.store());
-            command.args(["--nats-max-batch", "40"]);
+            // One that is killed leaves its copy of the store.
+            command.args(["--nats-max-batch", "40", "--scratch"]).arg(old.home.path());
             command
         };
         let mut completed = 0;
@@ -405,23 +425,67 @@ fn an_import_that_is_killed_goes_on_and_stores_nothing_twice() {
 
         waiting.ready().await.unwrap();
         let hub = waiting.addresses()[0];
-        let (mut from, mut seen) = (format!("limit=1000&last_event_id={epoch}-0"), Vec::new());
-        while seen.len() < MANY + 1 {
-            let page = page(hub, "many/*", &from).await;
-            assert_eq!(page["gaps"], json!([]));
-            let events = page["events"].as_array().unwrap();
-            if events.is_empty() {
-                break;
-            }
-            seen.extend(events.iter().map(|event| event["data"].as_str().unwrap().parse::<usize>().unwrap()));
-            from = format!("limit=1000&last_event_id={}", page["next"].as_str().unwrap());
-        }
-        assert!(seen.into_iter().eq(0..MANY), "each event once, in order");
+        let seen = all(hub, "many/*", format!("last_event_id={epoch}-0")).await;
+        let seen = seen.iter().map(|data| data.parse::<usize>().unwrap());
+        assert!(seen.eq(0..MANY), "each event once, in order");
         let from: u64 = first.rsplit_once('-').unwrap().1.parse().unwrap();
         for _ in 0..200 {
             let at = random.u64(0..MANY as u64 - 1);
             let page = page(hub, "many/*", &format!("limit=1&last_event_id={epoch}-{}", from + at)).await;
             assert_eq!(page["events"][0]["data"], (at + 1).to_string(), "{page}");
+        }
+    });
+}
+
+/// Events of 5 KB, twice as much as the stream has room for.
+const LARGE: usize = 400;
+
+#[test]
+fn an_import_without_room_goes_on_once_there_is_and_not_when_its_table_has_expired() {
+    test(async {
+        let cluster = NatsCluster::start();
+        let mut old = OldHub::start().await;
+        let data = |n: usize| format!("{n} {}", "x".repeat(5000));
+        for batch in 0..4 {
+            let events: Vec<Value> =
+                (0..LARGE / 4).map(|n| json!({ "topic": "large", "data": data(batch * LARGE / 4 + n) })).collect();
+            let (status, answer) = send(old.address(), "POST", "/publish", &[], &json!(events).to_string()).await;
+            assert_eq!(status, 200, "{answer}");
+        }
+        let first = page(old.address(), "large", "limit=1&from=earliest").await["events"][0]["id"].clone();
+        old.hubs.terminate(0).await;
+        init_with(&cluster, "FULL", &["--max-bytes", "1MB"]);
+
+        let begin = || {
+            let mut command = import(&cluster, "FULL", &old.store());
+            command.args(["--nats-max-batch", "40", "--nats-old-ids", "1s"]);
+            command
+        };
+        let (code, told) = run(begin());
+        assert_eq!((code, told.contains("no room for more")), (1, true), "{told}");
+        let mut late = begin();
+        late.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketime.so.1");
+        late.env("FAKETIME", "+2d").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let (code, told) = run(late);
+        assert_eq!((code, told.contains("began too long ago")), (1, true), "{told}");
+        init_with(&cluster, "FULL", &["--max-bytes", "100MB"]);
+        let (code, told) = run(begin());
+        assert_eq!((code, told.contains("more events")), (0, true), "{told}");
+
+        let hubs = Hubs::start(vec![hub_over(&cluster, "FULL")]);
+        hubs.ready().await.unwrap();
+        let hub = hubs.addresses()[0];
+        let seen = all(hub, "large", "from=earliest".into()).await;
+        assert!(seen.into_iter().eq((0..LARGE).map(data)), "each event once, in order");
+        // The ids of the old hub were known for a second.
+        let until = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let page = page(hub, "large", &format!("limit=1&last_event_id={}", first.as_str().unwrap())).await;
+            if page["gaps"][0]["reason"] == "unknown" {
+                break;
+            }
+            assert!(tokio::time::Instant::now() < until, "{page}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
 }

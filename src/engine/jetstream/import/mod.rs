@@ -48,7 +48,7 @@ use crate::{
 pub use report::{ImportError, ImportReport};
 
 use copy::EventCopier;
-use run::ImportRun;
+use run::{ImportRun, has_table};
 use topics::CopiedTopics;
 
 /// For the write of the leader record.
@@ -162,6 +162,9 @@ fn may_take(
         }
         None if !topics.is_empty() || !recovered.settings.is_empty() || recovered.head.0 > 0 => {
             Err(ImportError::NotEmpty)
+        }
+        Some(import) if !import.done && !has_table(&import, Millis::from(SystemTime::now())) => {
+            Err(ImportError::TableExpired)
         }
         _ => Ok(()),
     }

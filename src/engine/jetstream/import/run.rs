@@ -26,6 +26,13 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// The table of old positions stays so much longer in the stream than it counts.
 const TABLE_MARGIN: Duration = Duration::from_hours(24);
 
+/// Whether all parts of an import's table are still in the stream; without them it would begin again, and store everything
+/// twice. Half of the margin is for the clocks of machines that differ.
+pub(super) fn has_table(import: &ImportRecord, now: Millis) -> bool {
+    let margin = u64::try_from(TABLE_MARGIN.as_millis() / 2).unwrap_or(0);
+    now.0 < import.until.0.saturating_add(margin)
+}
+
 /// An import in progress.
 pub(super) struct ImportRun<'a, S> {
     pub(super) config: &'a JetStreamConfig,
