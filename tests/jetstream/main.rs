@@ -11,6 +11,7 @@
 //! | [`cluster`] | three hubs over three NATS nodes |
 //! | [`away`] | NATS nodes that are away, as readers and publishers see it |
 //! | [`recommended`] | the server of deploy/nats.conf, with the commands of the README |
+//! | [`restored`], [`backup`] | a stream that is restored while hubs run |
 //! | [`import`] | a store that is moved into the stream |
 //! | [`history`], [`checker`] | what was recorded, and the rules |
 //!
@@ -19,8 +20,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod away;
+mod backup;
 mod checker;
 mod cluster;
+#[allow(dead_code, reason = "shared with the tests of the commands, which use all of it")]
+#[path = "../jetstream_admin/command.rs"]
+mod command;
 mod disks;
 mod history;
 mod http;
@@ -35,6 +40,7 @@ mod proxy;
 mod publishers;
 mod readers;
 mod recommended;
+mod restored;
 mod round;
 mod script;
 mod site;

@@ -3,6 +3,7 @@
 use std::{rc::Rc, time::Duration};
 
 use fastrand::Rng;
+use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
@@ -13,7 +14,7 @@ use crate::{
     http::{self, Outcome, encoded},
     lines,
     posting::{Fate, Wish, publish},
-    world::{SHORT_KEEPS, World},
+    world::{BRIEF_KEEPS, SHORT_KEEPS, World},
 };
 
 /// What a publisher does all the time.
@@ -67,12 +68,26 @@ pub(crate) fn start(world: &Rc<World>, random: &mut Rng, pause: Duration) -> Joi
     publishers
 }
 
-/// Sets the retention of the short topics. The hubs serve.
+/// Sets the retention of the short and the brief topics. The hubs serve.
 pub(crate) async fn set_retention(world: &World, random: &mut Rng) {
-    let settings = format!("{{\"retention\":{{\"max_events\":{SHORT_KEEPS}}}}}");
-    for topic in &world.short {
-        assert!(about(world, random, "PUT", *topic, &settings, &[200]).await, "the retention cannot be set");
+    let short = retain(world, random, &world.short, &json!({ "max_events": SHORT_KEEPS })).await;
+    let brief = retain(world, random, &world.brief, &json!({ "max_age": BRIEF_KEEPS })).await;
+    assert!(short && brief, "the retention cannot be set");
+}
+
+/// From now on the brief topics keep their events, so that each reader is sent the last one.
+pub(crate) async fn keep_brief_topics(world: &World, random: &mut Rng) {
+    retain(world, random, &world.brief, &json!({ "max_age": null })).await;
+}
+
+async fn retain(world: &World, random: &mut Rng, topics: &[TopicIndex], retention: &Value) -> bool {
+    let settings = json!({ "retention": retention }).to_string();
+    for topic in topics {
+        if !about(world, random, "PUT", *topic, &settings, &[200]).await {
+            return false;
+        }
     }
+    true
 }
 
 impl Publisher {
@@ -106,11 +121,12 @@ impl Publisher {
         format!("{}-{}-{}", self.world.prefix, self.name, self.keys)
     }
 
-    /// A topic that any publisher may use; a short one now and then.
+    /// A topic that any publisher may use; a short one now and then, a brief one seldom.
     pub(crate) fn any_topic(&mut self) -> TopicIndex {
-        let topics = match self.random.u8(..20) {
-            0..3 => &self.world.short,
-            3 => &self.world.conditional,
+        let topics = match self.random.u8(..200) {
+            0 => &self.world.brief,
+            1..30 => &self.world.short,
+            30..40 => &self.world.conditional,
             _ => &self.world.shared,
         };
         *self.random.choice(topics).expect("topics")

@@ -83,15 +83,16 @@ fn selection(world: &World, random: &mut Rng, n: usize) -> Vec<String> {
         1 => vec![format!("{prefix}/s/*")],
         2 => vec![format!("{prefix}/c/*"), one],
         3 => vec![format!("{prefix}/o/**"), one],
-        4 => vec![format!("{prefix}/r/*"), one],
+        4 => vec![format!("{prefix}/r/*"), format!("{prefix}/b/*"), one],
         5 => vec![format!("{prefix}/*/3"), one],
         6..10 => {
-            let all = [&world.shared[..], &world.conditional, &world.short].concat();
+            let all = [&world.shared[..], &world.conditional, &world.short, &world.brief].concat();
             let count = random.usize(2..7);
             random.choose_multiple(all, count).into_iter().map(|topic| world.name(topic)).collect()
         }
         10..12 => vec![world.name(*random.choice(&world.conditional).expect("topics"))],
         12 => vec![world.name(*random.choice(&world.short).expect("topics"))],
+        13 => vec![world.name(*random.choice(&world.brief).expect("topics"))],
         _ => vec![one],
     }
 }

@@ -81,6 +81,7 @@ async fn round(site: &mut Site, addresses: &[SocketAddr], plan: &Plan) -> Verdic
     if ended.await.is_err() {
         stuck.push(format!("{} publishers have not ended", publishers.len()));
     }
+    publishers::keep_brief_topics(&world, &mut random).await;
     mark(&world, &mut random).await;
     let mut logs = Vec::new();
     let ended = timeout(LAST_READS, async {
@@ -112,7 +113,7 @@ async fn round(site: &mut Site, addresses: &[SocketAddr], plan: &Plan) -> Verdic
 
 /// Publishes the last event of each topic that is open to all.
 async fn mark(world: &World, random: &mut Rng) {
-    let topics = [&world.shared[..], &world.conditional, &world.short].concat();
+    let topics = [&world.shared[..], &world.conditional, &world.short, &world.brief].concat();
     let markers: HashMap<TopicIndex, usize> = topics.iter().map(|topic| (*topic, world.event(*topic, false))).collect();
     world.end(markers.clone());
     for (topic, number) in markers {

@@ -16,9 +16,13 @@ use crate::history::{Fate, Micros, Number, Publish, SentEvent, TopicFacts, Topic
 const SHARED: usize = 16;
 const CONDITIONAL: usize = 4;
 const SHORT: usize = 2;
+const BRIEF: usize = 2;
 
 /// Events that a short topic keeps.
 pub(crate) const SHORT_KEEPS: usize = 40;
+
+/// How long a brief topic keeps an event. It is published to so seldom that it is mostly empty.
+pub(crate) const BRIEF_KEEPS: &str = "2s";
 
 /// Longest data in bytes. Most events are much shorter.
 const DATA_BYTES: usize = 4096;
@@ -36,6 +40,8 @@ pub(crate) struct World {
     pub(crate) conditional: Vec<TopicIndex>,
     /// Topics of which retention keeps [`SHORT_KEEPS`] events.
     pub(crate) short: Vec<TopicIndex>,
+    /// Topics whose events are kept for [`BRIEF_KEEPS`], until all publishers have ended.
+    pub(crate) brief: Vec<TopicIndex>,
     /// A reader that has nothing to read for so long, after the end of all publishing, is late.
     pub(crate) late: Duration,
     /// Publishers begin new publishes.
@@ -67,7 +73,7 @@ impl World {
             names.map(|name| ledger.topic(&name, fate)).collect::<Vec<_>>()
         };
         let (shared, conditional) = (topics("s", SHARED, Fate::Kept), topics("c", CONDITIONAL, Fate::Kept));
-        let short = topics("r", SHORT, Fate::Trimmed(SHORT_KEEPS));
+        let (short, brief) = (topics("r", SHORT, Fate::Trimmed(SHORT_KEEPS)), topics("b", BRIEF, Fate::Trimmed(0)));
         Self {
             hubs: hubs.into(),
             prefix: prefix.into(),
@@ -76,6 +82,7 @@ impl World {
             shared,
             conditional,
             short,
+            brief,
             late,
             publishing: Cell::new(true),
             markers: RefCell::default(),

@@ -154,6 +154,12 @@ fn what_cannot_be_changed_is_refused_with_what_to_do() {
         assert!(found.iter().any(|code| code == want), "{want}: {found:?}");
     }
 
+    other.make("ASYNC", "async", &json!({ "persist_mode": "async" }));
+    let refused = run("ASYNC", "async");
+    assert!(refused.code == 1 && refused.err.contains("persist_mode is async"), "{refused:?}");
+    let found = check(&cluster, 3, &["--nats-stream", "ASYNC", "--nats-prefix", "async"]).codes();
+    assert!(found.contains(&"persistence".to_owned()), "{found:?}");
+
     other.make("THEIRS", "theirs", &json!({}));
     other.store("theirs.orders", &[], "an order");
     let refused = run("THEIRS", "theirs");

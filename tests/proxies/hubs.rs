@@ -1,12 +1,17 @@
-//! Several hubs behind one proxy, as `deploy/nginx.hubs.conf` and `deploy/haproxy.hubs.cfg` set it up. Here each hub has a log
-//! of its own, which shows where each request went.
+//! Several hubs behind one proxy, as `deploy/nginx.hubs.conf` and `deploy/haproxy.hubs.cfg` set it up. Where nothing else is
+//! said, each hub has a log of its own, which shows where each request went.
 
-use std::{fs, thread, time::Duration};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     proxy::{Kind, Proxy},
     support::{
-        eventually,
+        PATIENCE, eventually,
         hub::Hub,
         wire::{self, Answer},
     },
@@ -140,4 +145,98 @@ fn haproxy_asks_whether_a_hub_is_ready_and_uses_any_that_runs_when_none_is() {
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("store-unavailable"), "the hub says why: {}", refused.text());
     assert_eq!(wire::watch(proxy.address, "topic=t", None).incoming.status, 200);
+}
+
+/// Between tries of a client that was refused.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Publishes until it is acknowledged.
+fn publish(proxy: &Proxy, data: &str) {
+    let headers = [("content-type", "text/plain"), ("idempotency-key", data)];
+    let begun = Instant::now();
+    loop {
+        match wire::try_open(proxy.address, "POST", "/publish?topic=t", &headers, data.as_bytes()) {
+            Ok(answer) if answer.status == 200 => return,
+            Ok(answer) => assert!(answer.status >= 500, "{data}: {}", answer.status),
+            Err(_) => {}
+        }
+        assert!(begun.elapsed() < 2 * PATIENCE, "{data} is not accepted");
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Reads to the event `end`, and comes back as an `EventSource` does. Returns what it was sent, and its connections.
+fn read(proxy: &Proxy) -> (Vec<String>, usize) {
+    let (mut seen, mut last, mut connections) = (Vec::<String>::new(), None::<String>, 0);
+    let mut heard = Instant::now();
+    while seen.last().is_none_or(|data| data != "end") {
+        assert!(heard.elapsed() < 2 * PATIENCE, "nothing after {:?}", seen.last());
+        thread::sleep(PAUSE);
+        let Ok(mut stream) = wire::try_watch(proxy.address, "topic=t&from=earliest", last.as_deref()) else { continue };
+        if stream.incoming.status != 200 {
+            assert!(stream.incoming.status >= 500, "{}", stream.incoming.status);
+            continue;
+        }
+        connections += 1;
+        while seen.last().is_none_or(|data| data != "end")
+            && let Ok(Some(message)) = stream.try_next()
+        {
+            assert_eq!(message.event, "message", "{message:?} after {:?}", seen.last());
+            seen.push(message.data);
+            heard = Instant::now();
+        }
+        last = stream.last_id().map(Into::into).or(last);
+    }
+    (seen, connections)
+}
+
+/// Each of three hubs with one log is killed, while clients publish and read through the proxy.
+fn killed_one_after_the_other_hubs_with_one_log_lose_nothing(kind: Kind) {
+    let first = Hub::start_over_jetstream();
+    let other = || first.again_at("127.0.0.1:0");
+    let (second, third) = (other(), other());
+    let mut hubs = [first, second, third];
+    let proxy = &over(&hubs, kind);
+    let (ends, published) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (ends, published) = (&ends, &published);
+    thread::scope(|scope| {
+        let reading = [(); 2].map(|()| scope.spawn(|| read(proxy)));
+        let publishing = scope.spawn(|| {
+            while !ends.load(Relaxed) {
+                publish(proxy, &published.load(Relaxed).to_string());
+                published.fetch_add(1, Relaxed);
+            }
+            publish(proxy, "end");
+        });
+        let goes_on = || {
+            let more = published.load(Relaxed) + 20;
+            eventually("publishes are accepted", || published.load(Relaxed) >= more);
+        };
+        for hub in &mut hubs {
+            goes_on();
+            hub.kill();
+            goes_on();
+            *hub = hub.again();
+            eventually("it is ready", || hub.get("/readyz").status == 200);
+        }
+        ends.store(true, Relaxed);
+        publishing.join().unwrap();
+        let count = published.load(Relaxed);
+        let expected: Vec<String> = (0..count).map(|n| n.to_string()).chain(["end".into()]).collect();
+        for reader in reading {
+            let (seen, connections) = reader.join().unwrap();
+            assert!(seen == expected, "{kind:?}: each of {count} events once, in order; {seen:?}");
+            assert!(connections > 1, "its hub was killed");
+        }
+    });
+}
+
+#[test]
+fn through_nginx_hubs_with_one_log_lose_nothing_when_each_is_killed() {
+    killed_one_after_the_other_hubs_with_one_log_lose_nothing(Kind::NginxHubs);
+}
+
+#[test]
+fn through_haproxy_hubs_with_one_log_lose_nothing_when_each_is_killed() {
+    killed_one_after_the_other_hubs_with_one_log_lose_nothing(Kind::HaproxyHubs);
 }

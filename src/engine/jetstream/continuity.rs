@@ -40,14 +40,7 @@ pub(super) async fn watch(link: Arc<Link>, created: String) {
             return; // the record of another epoch has ended it
         }
         let seen = link.shared().store.last();
-        let reason = match link.nats.stream().await {
-            Ok(state) if !is_same(&created, &state.created) => Some(other(&created, &state.created)),
-            Ok(StreamState { last, .. }) if last < seen => doubts.lasting(Some(Doubt::Back { end: last, seen })),
-            Err(NatsError::NoStream) => doubts.lasting(Some(Doubt::Gone)),
-            Ok(_) => doubts.lasting(None),
-            Err(_) => None,
-        };
-        if let Some(reason) = reason {
+        if let Some(reason) = doubts.after(link.nats.stream().await, &created, seen) {
             return end(&link, &reason);
         }
     }
@@ -84,6 +77,20 @@ pub(super) fn renewed(known: Epoch, new: Epoch) -> String {
 }
 
 impl Doubts {
+    /// The reason to end after a look at the stream, of which this hub has seen everything up to `seen`.
+    fn after(&mut self, told: Result<StreamState, NatsError>, created: &str, seen: u64) -> Option<String> {
+        match told {
+            Ok(state) if !is_same(created, &state.created) => Some(other(created, &state.created)),
+            // While no server leads the stream, a replica that lacks its end answers for as long as that takes.
+            Ok(state) if state.last < seen && state.is_led() => {
+                self.lasting(Some(Doubt::Back { end: state.last, seen }))
+            }
+            Err(NatsError::NoStream) => self.lasting(Some(Doubt::Gone)),
+            Ok(_) => self.lasting(None),
+            Err(_) => None,
+        }
+    }
+
     /// The reason to end, once a doubt was the same for so long that no stale leader of the stream can have told it.
     fn lasting(&mut self, doubt: Option<Doubt>) -> Option<String> {
         let Some(doubt) = doubt else {
@@ -108,6 +115,8 @@ impl Doubts {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -119,6 +128,36 @@ mod tests {
         for other in ["2026-11-26T22:29:50Z", "2026-11-26T22:29:29Z", "", "yesterday"] {
             assert!(!is_same(created, other), "{other}");
         }
+    }
+
+    /// An answer of a server: the stream ends at `last`, is led by `leader`, and one other replica has answered just now.
+    fn told(last: u64, leader: &str) -> Result<StreamState, NatsError> {
+        Ok(StreamState::told(&json!({
+            "config": {},
+            "created": "2026-11-26T22:29:39Z",
+            "state": { "messages": 1, "bytes": 1, "first_seq": 1, "last_seq": last },
+            "cluster": { "leader": leader, "replicas": [{ "name": "n1", "active": 1_000_000 }, { "name": "n2", "offline": true }] }
+        })))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_nobody_leads_the_stream_no_earlier_end_is_believed() {
+        let (mut doubts, created) = (Doubts::default(), "2026-11-26T22:29:39Z");
+        for _ in 0..20 {
+            assert_eq!(doubts.after(told(7, ""), created, 9), None, "a replica that lacks the end");
+            tokio::time::advance(EVERY).await;
+        }
+        for _ in 0..2 {
+            assert_eq!(doubts.after(told(7, "n0"), created, 9), None, "it begins now");
+            tokio::time::advance(EVERY).await;
+        }
+        tokio::time::advance(EVERY).await;
+        assert!(doubts.after(told(7, "n0"), created, 9).is_some_and(|text| text.contains("epoch --renew")));
+        assert_eq!(Doubts::default().after(told(9, "n0"), created, 9), None);
+        assert!(
+            Doubts::default().after(told(9, ""), "2026-11-26T22:30:39Z", 9).is_some(),
+            "another one, whoever tells it"
+        );
     }
 
     #[tokio::test(start_paused = true)]

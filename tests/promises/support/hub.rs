@@ -90,6 +90,14 @@ impl Hub {
         Self::spawn(Arc::new(place), owned(arguments), "127.0.0.1:0", None)
     }
 
+    /// A hub over a fresh stream of JetStream, whatever the engine of the other hubs. [`Hub::again_at`] starts another one
+    /// over the same log.
+    #[allow(dead_code, reason = "for the tests of the proxies")]
+    pub(crate) fn start_over_jetstream() -> Self {
+        let place = Place { stream: Some(TestStream::make()), ..Place::on_disk() };
+        Self::spawn(Arc::new(place), Vec::new(), "127.0.0.1:0", None)
+    }
+
     /// A hub with a fresh log on a machine whose clock is wrong by `offset`: `+1h`, `-56y`.
     pub(crate) fn start_with_clock(offset: &str, arguments: &[&str]) -> Self {
         Self::spawn(Place::fresh(), owned(arguments), "127.0.0.1:0", Some(offset.into()))

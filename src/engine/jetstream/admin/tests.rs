@@ -34,10 +34,14 @@ fn denied<T>(answer: &Result<T, NatsError>) -> bool {
 
 #[tokio::test]
 async fn a_hub_works_with_the_printed_permissions_and_may_do_nothing_else() {
-    let users = format!(
-        "authorization {{ users: [\n{{ user: admin, password: \"a password of it\" }}\n{{ user: hub, password: \"a password of it\", {} }}\n] }}",
-        hub_permissions("S", "p")
-    );
+    let user = |name: &str, more: &str| format!("{{ user: {name}, password: \"a password of it\" {more} }}\n");
+    let users = [
+        user("admin", ""),
+        user("hub", &format!(", {}", hub_permissions("S", "p"))),
+        // Without the direct gets, with which a hub reads.
+        user("half", ", permissions: { publish: [\"$JS.API.STREAM.INFO.>\"], subscribe: [\"_INBOX.>\"] }"),
+    ];
+    let users = format!("authorization {{ users: [\n{}] }}", users.concat());
     let cluster = NatsCluster::with(3, &users);
     init(&login(&cluster, "admin"), &InitWishes::default()).await.expect("a stream");
     let admin = Nats::connect(&login(&cluster, "admin")).await.expect("a login");
@@ -74,9 +78,13 @@ async fn a_hub_works_with_the_printed_permissions_and_may_do_nothing_else() {
 
     // And a check, which a hub's login suffices for.
     let wishes = CheckWishes { event_bytes: 1 << 20, max_batch: 1000, monitor: Vec::new() };
-    let report = check(&login(&cluster, "hub"), &wishes).await;
-    let codes: Vec<&str> = report.findings.iter().map(|finding| finding.kind.code()).collect();
-    assert_eq!(codes, ["sync-unknown"], "{report}");
+    for (user, expected) in [("hub", "sync-unknown"), ("half", "permission"), ("nobody", "login")] {
+        let report = check(&login(&cluster, user), &wishes).await;
+        let mut codes: Vec<&str> = report.findings.iter().map(|finding| finding.kind.code()).collect();
+        codes.dedup();
+        assert_eq!(codes[0], expected, "{user}: {report}");
+        assert!(codes.len() == 1 || user != "hub", "{report}");
+    }
 
     // Nothing else.
     for api in

@@ -22,8 +22,9 @@ const NO_MESSAGE: u64 = 10_057;
 /// for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 
-/// The stream, to the knowledge of its leader. No proof of freshness, but for [`StreamState::is_led`]: a leader that is cut off, or
-/// was stopped, answers for some seconds.
+/// The stream, to the knowledge of the server that has answered. No proof of freshness, but for [`StreamState::is_led`]: a leader that
+/// is cut off, or was stopped, answers for some seconds; and while there is none, any replica answers for as long as that takes, however
+/// much it lacks (`jsStreamInfoRequest` of nats-server 2.15).
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct StreamState {
     /// Position of the oldest message; `last + 1` when there is none.
@@ -103,10 +104,18 @@ impl From<StreamInfo> for StreamState {
 
 impl StreamState {
     /// Whether a majority of the replicas, with the leader, has answered the leader just now.
-    fn is_led(&self) -> bool {
+    pub(in crate::engine) fn is_led(&self) -> bool {
         let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < LEASE;
         let others = self.replicas.len();
         self.leader.is_some() && self.replicas.iter().filter(here).count() >= others.div_ceil(2)
+    }
+}
+
+#[cfg(test)]
+impl StreamState {
+    /// The state in an answer of the servers.
+    pub(in crate::engine) fn told(answer: &serde_json::Value) -> Self {
+        serde_json::from_value::<StreamInfo>(answer.clone()).expect("an answer").into()
     }
 }
 

@@ -1,5 +1,29 @@
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use nkeys::KeyPair;
+use serde_json::{Value, json};
+
 use super::*;
 use crate::engine::jetstream::nats::{NatsError, Range};
+
+/// A JWT of the servers: what `issuer` says of `subject`.
+fn signed(issuer: &KeyPair, subject: &KeyPair, claims: &Value) -> String {
+    let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let about = json!({
+        "jti": "test", "iat": 1_700_000_000, "name": "test", "iss": issuer.public_key(), "sub": subject.public_key(), "nats": claims
+    });
+    let text = format!("{}.{}", part(&json!({ "typ": "JWT", "alg": "ed25519-nkey" })), part(&about));
+    let signature = issuer.sign(text.as_bytes()).unwrap();
+    format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The JWT of an account that may do everything.
+fn account(operator: &KeyPair, account: &KeyPair) -> String {
+    let limits = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
+        "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1
+    });
+    signed(operator, account, &json!({ "type": "account", "version": 2, "limits": limits }))
+}
 
 #[tokio::test]
 async fn a_refused_login_is_an_error_at_once_and_names_no_secret() {
@@ -47,6 +71,41 @@ async fn a_key_and_a_token_log_in() {
     config.servers = cluster.urls();
     config.credentials = NatsCredentials::Token("a-token".into());
     assert!(Nats::connect(&config).await.unwrap().is_connected());
+}
+
+#[tokio::test]
+async fn a_file_of_credentials_logs_in_when_its_account_has_signed_it() {
+    let (operator, system, hubs) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_account());
+    let more = format!(
+        "operator: {:?}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{ {}: {:?}, {}: {:?} }}",
+        signed(&operator, &operator, &json!({ "type": "operator", "version": 2 })),
+        system.public_key(),
+        system.public_key(),
+        account(&operator, &system),
+        hubs.public_key(),
+        account(&operator, &hubs),
+    );
+    let cluster = NatsCluster::with(1, &more);
+    let path = cluster.dir().join("hub.creds");
+    let write = |issuer: &KeyPair| {
+        let user = KeyPair::new_user();
+        let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
+        let (jwt, seed) = (signed(issuer, &user, &claims), user.seed().unwrap());
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        );
+        std::fs::write(&path, text).unwrap();
+    };
+    let mut config = config(cluster.urls(), "creds");
+    config.credentials = NatsCredentials::File(path.clone());
+    write(&hubs);
+    let nats = Nats::connect(&config).await.unwrap();
+    assert_eq!(nats.stream().await.err(), Some(NatsError::NoStream), "its account has JetStream");
+    write(&KeyPair::new_account());
+    assert!(matches!(Nats::connect(&config).await.err().unwrap(), NatsError::Login(_)));
+    config.credentials = NatsCredentials::None;
+    assert!(matches!(Nats::connect(&config).await.err().unwrap(), NatsError::Login(_)));
 }
 
 #[tokio::test]
