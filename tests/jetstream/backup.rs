@@ -28,6 +28,7 @@ impl Backup {
         loop {
             let piece = timeout(PIECE, arriving.next()).await.unwrap().unwrap();
             if piece.payload.is_empty() {
+                assert!(piece.status.is_none_or(|status| status.as_u16() == 204), "{piece:?}");
                 return Self { config: about["config"].clone(), state: about["state"].clone(), pieces };
             }
             pieces.push(piece.payload);

@@ -123,10 +123,10 @@ impl Publisher {
 
     /// A topic that any publisher may use; a short one now and then, a brief one seldom.
     pub(crate) fn any_topic(&mut self) -> TopicIndex {
-        let topics = match self.random.u8(..200) {
+        let topics = match self.random.u16(..400) {
             0 => &self.world.brief,
-            1..30 => &self.world.short,
-            30..40 => &self.world.conditional,
+            1..60 => &self.world.short,
+            60..80 => &self.world.conditional,
             _ => &self.world.shared,
         };
         *self.random.choice(topics).expect("topics")

@@ -184,8 +184,9 @@ impl Reader {
         if self.is_follower {
             return (self.world.is_over() || silent > PATIENCE).then_some(Finish::Stopped);
         }
-        let late = self.world.is_over() && silent > self.world.late;
-        late.then(|| Finish::Late(format!("has nothing for {silent:?} after {:?}: {}", self.last_id, self.state)))
+        self.world
+            .is_late(silent)
+            .then(|| Finish::Late(format!("has nothing for {silent:?} after {:?}: {}", self.last_id, self.state)))
     }
 
     /// Whether it has the last event of every topic that has one.

@@ -18,9 +18,6 @@ pub(crate) const NODES: usize = 3;
 /// The stream of a cluster's hubs.
 pub(crate) const STREAM: &str = "GAPLESS";
 
-/// Space of a node in MiB: several rounds take less.
-const DISK_MIB: usize = 512;
-
 /// What the steps of a script act on. The processes end before their network and disks do: the order of the fields.
 pub(crate) struct Site {
     pub(crate) hubs: Hubs,
@@ -45,9 +42,9 @@ impl Site {
     }
 
     /// A cluster of NATS nodes, and as many hubs. Network and disks are its own where this process may make them
-    /// ([`Site::may_cut`], [`Site::may_fill`]). `prepare` makes the stream at these servers, and returns the arguments of
-    /// each hub.
-    pub(crate) fn of_cluster(prepare: impl FnOnce(&[String]) -> Vec<Vec<String>>) -> Self {
+    /// ([`Site::may_cut`], [`Site::may_fill`]). A disk has `disk_mib` MiB. `prepare` makes the stream at these servers, and
+    /// returns the arguments of each hub.
+    pub(crate) fn of_cluster(disk_mib: usize, prepare: impl FnOnce(&[String]) -> Vec<Vec<String>>) -> Self {
         let network = Network::is_allowed().then(|| {
             let mut network = Network::new().expect("it is allowed");
             for host in 0..2 * NODES {
@@ -55,7 +52,7 @@ impl Site {
             }
             network
         });
-        let disks = Disks::new(NODES, DISK_MIB);
+        let disks = Disks::new(NODES, disk_mib);
         let place = |node: usize| {
             let place = NodePlace { store: disks.as_ref().map(|disks| disks.path(node)), ..NodePlace::default() };
             match network.as_ref().map(|network| network.host(node)) {

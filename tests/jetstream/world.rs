@@ -21,7 +21,7 @@ const BRIEF: usize = 2;
 /// Events that a short topic keeps.
 pub(crate) const SHORT_KEEPS: usize = 40;
 
-/// How long a brief topic keeps an event. It is published to so seldom that it is mostly empty.
+/// How long a brief topic keeps an event. It is published to so seldom that it is often empty.
 pub(crate) const BRIEF_KEEPS: &str = "2s";
 
 /// Longest data in bytes. Most events are much shorter.
@@ -43,11 +43,13 @@ pub(crate) struct World {
     /// Topics whose events are kept for [`BRIEF_KEEPS`], until all publishers have ended.
     pub(crate) brief: Vec<TopicIndex>,
     /// A reader that has nothing to read for so long, after the end of all publishing, is late.
-    pub(crate) late: Duration,
+    late: Duration,
     /// Publishers begin new publishes.
     pub(crate) publishing: Cell<bool>,
     /// The last event of each topic in use, once all publishers have ended.
     markers: RefCell<HashMap<TopicIndex, Number>>,
+    /// When these were announced.
+    ended: Cell<Option<Instant>>,
     /// Topics that the owners of topics are about to use.
     pub(crate) coming: RefCell<Vec<String>>,
 }
@@ -73,7 +75,7 @@ impl World {
             names.map(|name| ledger.topic(&name, fate)).collect::<Vec<_>>()
         };
         let (shared, conditional) = (topics("s", SHARED, Fate::Kept), topics("c", CONDITIONAL, Fate::Kept));
-        let (short, brief) = (topics("r", SHORT, Fate::Trimmed(SHORT_KEEPS)), topics("b", BRIEF, Fate::Trimmed(0)));
+        let (short, brief) = (topics("r", SHORT, Fate::Trimmed(SHORT_KEEPS)), topics("b", BRIEF, Fate::Trimmed(1)));
         Self {
             hubs: hubs.into(),
             prefix: prefix.into(),
@@ -86,6 +88,7 @@ impl World {
             late,
             publishing: Cell::new(true),
             markers: RefCell::default(),
+            ended: Cell::default(),
             coming: RefCell::default(),
         }
     }
@@ -181,6 +184,7 @@ impl World {
     /// Announces the last event of each topic in use: readers end there.
     pub(crate) fn end(&self, markers: HashMap<TopicIndex, Number>) {
         *self.markers.borrow_mut() = markers;
+        self.ended.set(Some(Instant::now()));
     }
 
     /// The last events; empty until all publishers have ended.
@@ -190,6 +194,11 @@ impl World {
 
     pub(crate) fn is_over(&self) -> bool {
         !self.markers.borrow().is_empty()
+    }
+
+    /// Whether a reader that has nothing for so long is late.
+    pub(crate) fn is_late(&self, silent: Duration) -> bool {
+        self.ended.get().is_some_and(|ended| silent.min(ended.elapsed()) > self.late)
     }
 
     /// Waits, but not beyond the end of the round.

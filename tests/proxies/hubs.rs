@@ -190,6 +190,15 @@ fn read(proxy: &Proxy) -> (Vec<String>, usize) {
     (seen, connections)
 }
 
+/// Ends the publisher, and by its last event the readers, also when the test has failed.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Each of three hubs with one log is killed, while clients publish and read through the proxy.
 fn killed_one_after_the_other_hubs_with_one_log_lose_nothing(kind: Kind) {
     let first = Hub::start_over_jetstream();
@@ -208,6 +217,7 @@ fn killed_one_after_the_other_hubs_with_one_log_lose_nothing(kind: Kind) {
             }
             publish(proxy, "end");
         });
+        let ending = Ends(ends);
         let goes_on = || {
             let more = published.load(Relaxed) + 20;
             eventually("publishes are accepted", || published.load(Relaxed) >= more);
@@ -219,7 +229,7 @@ fn killed_one_after_the_other_hubs_with_one_log_lose_nothing(kind: Kind) {
             *hub = hub.again();
             eventually("it is ready", || hub.get("/readyz").status == 200);
         }
-        ends.store(true, Relaxed);
+        drop(ending);
         publishing.join().unwrap();
         let count = published.load(Relaxed);
         let expected: Vec<String> = (0..count).map(|n| n.to_string()).chain(["end".into()]).collect();

@@ -291,7 +291,8 @@ impl NodeSettings {
     fn plain(&self, more: &str) -> NodeConfig {
         let Self { index, client, route, monitor, store, routes, is_alone } = self;
         let mut text = format!("server_name: n{index}\nlisten: \"{client}\"\nhttp: \"{monitor}\"\n");
-        let _ = writeln!(text, "jetstream {{ store_dir: {store:?}, sync_interval: always }}");
+        // Otherwise a server that is started on a nearly full disk refuses to write much, also when there is room again.
+        let _ = writeln!(text, "jetstream {{ store_dir: {store:?}, sync_interval: always, max_file_store: 50GB }}");
         let _ = writeln!(text, "max_payload: 8MB\n{more}");
         if !is_alone {
             let _ = writeln!(text, "cluster {{ name: c, listen: \"{route}\", routes: [{routes}] }}");

@@ -16,12 +16,16 @@ fn signed(issuer: &KeyPair, subject: &KeyPair, claims: &Value) -> String {
     format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// The JWT of an account that may do everything.
-fn account(operator: &KeyPair, account: &KeyPair) -> String {
-    let limits = json!({
-        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,
-        "mem_storage": -1, "disk_storage": -1, "streams": -1, "consumer": -1
+/// The JWT of an account that may do everything; the servers refuse JetStream for the system's.
+fn account(operator: &KeyPair, account: &KeyPair, has_jetstream: bool) -> String {
+    let mut limits = json!({
+        "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1
     });
+    if has_jetstream {
+        for limit in ["mem_storage", "disk_storage", "streams", "consumer"] {
+            limits[limit] = (-1).into();
+        }
+    }
     signed(operator, account, &json!({ "type": "account", "version": 2, "limits": limits }))
 }
 
@@ -81,9 +85,9 @@ async fn a_file_of_credentials_logs_in_when_its_account_has_signed_it() {
         signed(&operator, &operator, &json!({ "type": "operator", "version": 2 })),
         system.public_key(),
         system.public_key(),
-        account(&operator, &system),
+        account(&operator, &system, false),
         hubs.public_key(),
-        account(&operator, &hubs),
+        account(&operator, &hubs, true),
     );
     let cluster = NatsCluster::with(1, &more);
     let path = cluster.dir().join("hub.creds");
