@@ -120,8 +120,10 @@ const NARROWER: &[(&str, &[&str])] = &[
 ];
 
 /// Names of the state of everything, and the only files that may use them: every other one gets the part that it needs.
-const COMPOSED: (&[&str], &[&str]) =
-    (&["AppState", "ShardState"], &["app", "http/api/routes", "http/api/server", "http/api/state"]);
+const COMPOSED: (&[&str], &[&str]) = (
+    &["AppState", "ShardState"],
+    &["app", "http/api/dispatch", "http/api/routes", "http/api/server", "http/api/state"],
+);
 
 /// Handlers whose requests have a span only at the level debug (`RequestScope::span`). A line of a higher level would lack
 /// the request's id.

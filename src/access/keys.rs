@@ -1,7 +1,6 @@
 //! Keys that sign and verify JWTs, parsed and checked once.
 
 use aws_lc_rs::{
-    digest,
     encoding::{AsDer, PublicKeyX509Der},
     rsa::PublicKey,
     signature::{
@@ -12,7 +11,7 @@ use aws_lc_rs::{
 use base64::prelude::{BASE64_STANDARD, Engine};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, crypto};
 
-use super::algorithms;
+use super::{algorithms, digest::sha256};
 
 /// Most keys of one issuer, in a file or fetched. A rotation needs two or three; a large provider has ten.
 pub(super) const MAX_KEYS: usize = 100;
@@ -159,10 +158,6 @@ impl std::fmt::Debug for VerificationKey {
 fn rsa_signer(pkcs8: &[u8]) -> Result<EncodingKey, String> {
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64_STANDARD.encode(pkcs8));
     EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(|_| "is an RSA key that cannot be read".into())
-}
-
-pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
-    digest::digest(&digest::SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

@@ -18,14 +18,15 @@
 //! | `jwt`, `claims`, `json` | a JWT's header, its claims, and strict JSON parsing |
 //! | `algorithms`, `keys`, `key_text`, `jwk` | signature algorithms, keys, and the formats of keys |
 //! | `jwks` | JWK sets at a URL |
-//! | `bytes` | reading files, hashing, hexadecimal digits |
+//! | `digest`, `file` | hashes and hexadecimal digits; reading a file of bounded size |
 //! | `revoked` | the list of revoked credentials |
 
 use std::sync::Arc;
 
 mod algorithms;
-mod bytes;
 mod claims;
+mod digest;
+mod file;
 pub mod grant;
 mod issuers;
 mod json;
@@ -47,18 +48,15 @@ mod testing;
 mod tests;
 mod tokens;
 
+pub(crate) use self::{digest::sha256, file::read_file, issuers::MAX_FILE_BYTES as MAX_KEY_FILE_BYTES};
 pub use self::{
-    bytes::{from_hex, hex},
+    digest::{from_hex, hex},
     grant::Grant,
     principal::{CredentialKind, Principal},
     refusal::{MAX_CREDENTIAL_BYTES, Refusal},
     relay_grant::RelayGrant,
     settings::AccessSettings,
     signed::TokenIdentity,
-};
-pub(crate) use self::{
-    bytes::{read_file, sha256},
-    issuers::MAX_FILE_BYTES as MAX_KEY_FILE_BYTES,
 };
 use issuers::Issuers;
 use jwks::{Timing, fetch::FetchConfig};

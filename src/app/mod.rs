@@ -47,7 +47,7 @@ use crate::{
             operators::metrics,
             server::{self, Listeners},
             site::reads::SITE_READS,
-            state::{AppState, Instruments, Limits, Protocols, Services},
+            state::{AppState, Limits, Observability, Protocols, Services},
         },
         auth::{authenticator::AuthState, policy::Policies},
         net::{
@@ -183,14 +183,14 @@ fn start_reporting(
     policy::watch(&auth.policies);
     let net = NetState::new(net_limits(config, connections), drain.clone(), tls);
     let otlp = otlp::open(config)?;
-    let instruments = Instruments {
+    let observability = Observability {
         log_dropped: telemetry::dropped,
         log_requests: config.log.requests,
         tracer: otlp.as_ref().and_then(Otlp::tracer),
         otlp: otlp.as_ref().map(Otlp::stats),
     };
     let services = Services { relay, protocols: protocols(config, &hub)?, site: config.hub.site.clone() };
-    let app = Arc::new(AppState::new(hub, services, net, auth, limits(config), instruments));
+    let app = Arc::new(AppState::new(hub, services, net, auth, limits(config), observability));
     let export = otlp.map(|otlp| {
         let operators = Arc::clone(&app.operators);
         otlp.start(move || {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     api::{
         request_log::RequestScope,
-        state::{AppState, Instruments, Limits, Services},
+        state::{AppState, Limits, Observability, Services},
     },
     auth::{
         Authorization, Caller, CallerQuotas,
@@ -108,8 +108,8 @@ pub(super) fn app_of(hub: Arc<Hub>, limits: Limits) -> Arc<AppState> {
         credentials: Arc::default(),
     };
     let net = NetState::new(net_limits(), Drain::new(), None);
-    let instruments = Instruments { log_dropped: || 0, log_requests: false, tracer: None, otlp: None };
-    Arc::new(AppState::new(hub, Services::default(), net, auth, limits, instruments))
+    let observability = Observability { log_dropped: || 0, log_requests: false, tracer: None, otlp: None };
+    Arc::new(AppState::new(hub, Services::default(), net, auth, limits, observability))
 }
 
 /// A policy with these access settings.

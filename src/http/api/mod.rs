@@ -5,7 +5,7 @@
 //! | [`server`] | one core: its connections, its streams and its tick |
 //! | [`state`] | the state of the process and of one core |
 //! | [`admission`] | whether a new request is processed at the moment |
-//! | [`routes`] | the routing table, and the headers of every response |
+//! | [`routes`], [`dispatch`] | the routing table; calls the handlers, and sets the headers of every response |
 //! | [`head_checks`] | what the head of every request must satisfy |
 //! | [`request_log`] | the span of a request, and its line in the log |
 //! | [`request_span`] | the span of a request for the OTLP export |
@@ -40,6 +40,7 @@ pub mod body;
 pub mod cloud_events;
 pub mod console;
 pub mod cursor_text;
+pub mod dispatch;
 pub mod docs;
 pub mod durable_streams;
 pub mod envelope;

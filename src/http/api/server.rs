@@ -5,6 +5,7 @@ use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::task::spawn_local;
 
 use super::{
+    dispatch,
     durable_streams::expiry,
     operators::state::OperatorsState,
     routes::Routes,
@@ -46,7 +47,7 @@ impl Handler for ShardHandler {
     }
 
     fn respond(&self, request: IncomingRequest) -> impl Future<Output = Response> {
-        self.routes.response(&self.state, request)
+        dispatch::respond(&self.routes, &self.state, request)
     }
 }
 

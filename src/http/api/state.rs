@@ -127,7 +127,7 @@ impl Protocols {
 }
 
 /// What observes a process, and is not of its state.
-pub struct Instruments {
+pub struct Observability {
     /// Log lines dropped so far because stderr was not read in time.
     pub log_dropped: fn() -> u64,
     /// Whether each finished request and stream gets a line in the log.
@@ -172,7 +172,7 @@ impl AppState {
         net: NetState,
         auth: AuthState,
         limits: Limits,
-        instruments: Instruments,
+        observability: Observability,
     ) -> Self {
         let heartbeats = Heartbeats::new(hub.broker().shards().len());
         let (net, auth) = (Arc::new(net), Arc::new(auth));
@@ -210,10 +210,10 @@ impl AppState {
                 rates: Rates::default(),
                 history: History::default(),
                 started: Instant::now(),
-                log_dropped: instruments.log_dropped,
-                otlp: instruments.otlp,
+                log_dropped: observability.log_dropped,
+                otlp: observability.otlp,
             }),
-            tracer: instruments.tracer,
+            tracer: observability.tracer,
             hub,
             relay,
             protocols,
@@ -222,7 +222,7 @@ impl AppState {
             bodies,
             site: site.map(Arc::new),
             limits,
-            log_requests: AtomicBool::new(instruments.log_requests),
+            log_requests: AtomicBool::new(observability.log_requests),
             heartbeats,
         }
     }

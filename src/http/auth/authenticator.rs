@@ -36,7 +36,7 @@ pub struct AuthState {
 
 /// The sender of a request, before its credential is known.
 #[derive(Debug)]
-pub struct Visit {
+pub struct UnauthenticatedSender {
     /// The account of the client's address.
     pub address: Arc<Account>,
     /// The page that it is of.
@@ -46,7 +46,7 @@ pub struct Visit {
     shared: Arc<AuthState>,
 }
 
-impl Visit {
+impl UnauthenticatedSender {
     /// The sender as a caller who is `principal`.
     #[must_use]
     pub fn caller(&self, principal: &Arc<Principal>) -> Caller {
@@ -111,7 +111,7 @@ impl Authenticator {
     ///
     /// # Panics
     /// When the request has no [`Peer`] among its extensions.
-    pub fn visit(&self, head: &Parts) -> Result<Visit, Problem> {
+    pub fn sender(&self, head: &Parts) -> Result<UnauthenticatedSender, Problem> {
         let policy = self.policy();
         let peer = head.extensions.get::<Peer>().expect("every connection inserts its peer");
         let client = policy.proxies.client(peer.address.ip(), &head.headers);
@@ -120,7 +120,7 @@ impl Authenticator {
         }
         let origin = RequestOrigin::of(&head.headers, &head.uri, peer.secure, &policy.cors)?;
         let address = self.shared.quotas.address(client);
-        Ok(Visit {
+        Ok(UnauthenticatedSender {
             address,
             origin,
             client,

@@ -101,7 +101,7 @@ where
             Method::PUT => Box::pin(create::handle(context, caller, topic, head, body)).await,
             Method::POST => Box::pin(append::handle(context, caller, topic, head, body)).await,
             Method::GET => Box::pin(read::handle(context, caller, topic, &head)).await,
-            Method::HEAD => read::look(context, &caller, &topic),
+            Method::HEAD => read::head(context, &caller, &topic),
             Method::DELETE => removal::handle(context, &caller, &topic).await,
             _ => Err(Problem::method_not_allowed(METHODS).into()),
         }

@@ -167,7 +167,7 @@ pub async fn handle(
 ///
 /// # Errors
 /// When there is no such stream, or the caller may not read it.
-pub fn look(context: &StreamContext<'_>, caller: &Caller, topic: &TopicName) -> Result<Response, StreamRefusal> {
+pub fn head(context: &StreamContext<'_>, caller: &Caller, topic: &TopicName) -> Result<Response, StreamRefusal> {
     use super::lifetime::{EXPIRES_AT, Lifetime, TTL};
     caller.authorization.subscribe(&Selection::from(topic.clone()))?;
     let view = lookup::open(context.streams, topic)?;

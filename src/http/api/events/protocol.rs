@@ -3,7 +3,7 @@
 //!
 //! | of a protocol | where |
 //! |---|---|
-//! | its paths and methods | rows of `TABLE`, and what they call, in [`routes`](crate::http::api::routes) |
+//! | its paths and methods | rows of `TABLE` in [`routes`](crate::http::api::routes), and what they call in [`dispatch`](crate::http::api::dispatch) |
 //! | a request for events | a [`Protocol`], which makes an [`EventsRequest`] of it: selection, start, mode |
 //! | its streams | a variant of [`Encoding`](crate::http::api::stream::encoding::Encoding) |
 //! | its pages, at once or by a long poll | a [`PageFormat`] |

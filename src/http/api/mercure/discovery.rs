@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{claims::DETAIL_TYPE, settings::MercureSettings, visitor::COOKIES};
+use super::{claims::DETAIL_TYPE, sender::COOKIES, settings::MercureSettings};
 use crate::http::{api::body, net::response::Response};
 
 /// The metadata of the hub as a protected resource.

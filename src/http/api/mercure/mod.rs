@@ -7,7 +7,7 @@
 //! |---|---|
 //! | this file | answers the requests of the protocol's paths |
 //! | [`settings`], [`state`], [`context`] | how the operator has set it up; what the requests of a core share |
-//! | [`visitor`], [`claims`] | who sends a request; what a token permits |
+//! | [`sender`], [`claims`] | who sends a request; what a token permits |
 //! | [`publish`], [`update_form`], [`topic_rules`] | a publish; its body; what a topic may be called |
 //! | [`subscribe`], [`subscribe_query`] | a subscription, and its parameters |
 //! | [`selector`], [`uri_template`], [`url_pattern`] | which topics are meant; patterns, matched in linear time |
@@ -24,9 +24,9 @@ use http::{Method, Request, header};
 
 use self::{
     context::MercureContext,
+    sender::Refused,
     settings::{DISCOVERY_PATH, MercureSettings},
     subscriptions::collection::SUBSCRIPTIONS_PATH,
-    visitor::Refused,
 };
 use crate::http::{
     message::problem::{Code, Problem},
@@ -44,6 +44,7 @@ pub mod publish;
 pub mod publisher_ids;
 pub mod resume;
 pub mod selector;
+pub mod sender;
 pub mod settings;
 pub mod state;
 pub mod subscribe;
@@ -54,7 +55,6 @@ pub mod topic_rules;
 pub mod update_form;
 pub mod uri_template;
 pub mod url_pattern;
-pub mod visitor;
 
 /// The methods of the hub's path, as the routing table has them. A hub that is set up for one of two has fewer.
 pub const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";

@@ -5,9 +5,9 @@ use http::{HeaderName, HeaderValue, Request, header, request::Parts};
 
 use super::{
     context::MercureContext,
+    sender::{Purpose, Refused, authenticate},
     subscribe_query::check_form,
     update_form::{UpdateForm, UpdateNames},
-    visitor::{Purpose, Refused, authenticate},
 };
 use crate::{
     access,

@@ -9,13 +9,13 @@ use super::{
     context::MercureContext,
     delivery,
     resume::{self, Resumption},
+    sender::{Purpose, Refused, authenticate},
     subscribe_query::{SubscribeQuery, check_form},
     subscriptions::{
         registry::KnownChanges,
         stream::{SubscriberStream, SubscriptionView},
     },
     update_form::EARLIEST,
-    visitor::{Purpose, Refused, authenticate},
 };
 use crate::{
     event::Selection,

@@ -12,6 +12,7 @@ use super::{
     context::MercureContext,
     form,
     selector::MatcherKind,
+    sender::{Purpose, Refused, authenticate},
     subscriptions::{
         change_id::ChangeId,
         collection::{Collection, SUBSCRIPTIONS_PATH, escaped, kind_named},
@@ -20,7 +21,6 @@ use super::{
         subscriber::{ActiveSubscription, Subscriber},
     },
     update_form::EARLIEST,
-    visitor::{Purpose, Refused, authenticate},
 };
 use crate::{
     event::{Seq, json_text},

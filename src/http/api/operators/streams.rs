@@ -55,7 +55,7 @@ struct StreamView<'s> {
     holder: Option<&'s str>,
     topics: Vec<&'s str>,
     topics_total: usize,
-    dialect: &'static str,
+    format: &'static str,
     state: &'static str,
     since: String,
     cursor: Option<String>,
@@ -171,7 +171,7 @@ impl<'s> StreamView<'s> {
             holder: stream.principal.holder.as_deref(),
             topics: filters.iter().take(MAX_TOPICS).map(Filter::as_str).collect(),
             topics_total: filters.len(),
-            dialect: dialect(stream.encoding),
+            format: format_name(stream.encoding),
             state: match stream.progress {
                 Progress::Live => "live",
                 Progress::Replaying => "replaying",
@@ -186,7 +186,7 @@ impl<'s> StreamView<'s> {
     }
 }
 
-fn dialect(encoding: Option<Encoding>) -> &'static str {
+fn format_name(encoding: Option<Encoding>) -> &'static str {
     match encoding {
         Some(Encoding::Sse) => "sse",
         Some(Encoding::SseEnvelope) => "sse-json",

@@ -6,7 +6,7 @@ use http::{HeaderValue, Uri, header, request::Parts};
 use super::{
     account,
     answer::{self, ReadOptions},
-    asking::{self, Ask, AskHeaders},
+    generation::{self, GenerationHeaders, GenerationRequest},
     pass_through, refusal,
     responses::{self, ResponseRequest},
     state::RelayState,
@@ -142,7 +142,7 @@ where
     let (body, permit) = state.bodies.read(&caller.quotas, &head.headers, body, most).await?;
     let facts = facts(kind, &body)?;
     let kind = provider.dialect.endpoint(&head.method, path, &facts);
-    let headers = AskHeaders::of(&head.headers)?;
+    let headers = GenerationHeaders::of(&head.headers)?;
     let api = match kind {
         EndpointKind::Stream(api) => Some(api),
         // So that a retry is not a second answer.
@@ -155,7 +155,7 @@ where
         (EndpointKind::PassThrough, None) => {}
         // The operator has opened it.
         (EndpointKind::Closed, None) => caller.authorization.relay(&provider.name, None)?,
-        _ => asking::authorize(&caller, &provider, model.as_deref())?,
+        _ => generation::authorize(&caller, &provider, model.as_deref())?,
     }
     let target = |streaming| target(path, &head.uri, provider.dialect, streaming);
     let upstream = |streaming| UpstreamRequest {
@@ -169,7 +169,7 @@ where
         let account = matches!(kind, EndpointKind::Answer).then(|| account::of(&caller)).transpose()?;
         return pass_through::respond(state, &provider, upstream(false), permit, account).await;
     };
-    let ask = Ask {
+    let request = GenerationRequest {
         api,
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),
@@ -180,7 +180,7 @@ where
         provider,
     };
     let raw = raw_shape(api, &head.uri)?;
-    let joined = asking::join(state, &caller, ask, headers).await?;
+    let joined = generation::join(state, &caller, request, headers).await?;
     let options = ReadOptions { format: Format::Raw, raw, after: joined.after, ..ReadOptions::default() };
     answer::begun(state, scope, caller, &joined.run, options).await
 }

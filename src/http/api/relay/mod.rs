@@ -5,7 +5,7 @@
 //! | [`state`] | what these handlers share |
 //! | [`drop_in`] | a request of an SDK: a run, or passed through |
 //! | [`pass_through`] | a request that is no run, and its answer, both as they are |
-//! | [`asking`] | a request for a generation: who asks, which run it joins |
+//! | [`generation`] | a request for a generation: who asks, which run it joins |
 //! | [`runs`] | `/runs`: begin, list, look at, read, stop, delete |
 //! | `account` | the account that a run is charged to |
 //! | [`responses`] | OpenAI's `/v1/responses/ID`, from the log |
@@ -17,8 +17,8 @@
 
 mod account;
 pub mod answer;
-pub mod asking;
 pub mod drop_in;
+pub mod generation;
 pub mod pass_through;
 pub mod refusal;
 pub mod responses;

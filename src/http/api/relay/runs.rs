@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{
     answer::{self, ReadOptions, name_run, nothing},
-    asking::{self, Ask, AskHeaders},
+    generation::{self, GenerationHeaders, GenerationRequest},
     run_events::{TopicEvent, each_event},
     run_view::{RunView, WholeRunView},
     state::RelayState,
@@ -87,9 +87,9 @@ where
     let most = state.shard()?.relay.limits.request_bytes;
     let (body, permit) = state.bodies.read(&caller.quotas, &head.headers, body, most).await?;
     let options = ReadOptions::of(&query)?;
-    let mut headers = AskHeaders::of(&head.headers)?;
-    let ask = ask(state, &caller, &head, (&body, permit), &mut headers)?;
-    let joined = asking::join(state, &caller, ask, headers).await?;
+    let mut headers = GenerationHeaders::of(&head.headers)?;
+    let request = generation_request(state, &caller, &head, (&body, permit), &mut headers)?;
+    let joined = generation::join(state, &caller, request, headers).await?;
     drop(body);
     if accept::names(&head.headers, "text/event-stream") {
         let options = ReadOptions { after: joined.after, ..options };
@@ -116,13 +116,13 @@ where
     Ok(response)
 }
 
-fn ask(
+fn generation_request(
     state: &RelayState,
     caller: &Caller,
     head: &Parts,
     (body, memory): (&[u8], BodyPermit),
-    headers: &mut AskHeaders,
-) -> Result<Ask, Problem> {
+    headers: &mut GenerationHeaders,
+) -> Result<GenerationRequest, Problem> {
     let invalid = |detail: String| Problem::new(Code::BodyInvalid, detail);
     let new: NewRun = serde_json::from_slice(body).map_err(|error| {
         invalid(format!(
@@ -142,7 +142,7 @@ fn ask(
         return Err(invalid(format!("path: '{}' generates nothing at this provider", path.escape_debug())));
     };
     let model = api.model_in_path(&path).map(Into::into).or(asked.model);
-    asking::authorize(caller, &provider, model.as_deref())?;
+    generation::authorize(caller, &provider, model.as_deref())?;
     if let Some(topic) = new.topic {
         headers.topic = Some(TopicName::new(&topic)?);
     }
@@ -160,7 +160,7 @@ fn ask(
     let mut upstream_headers: HeaderMap = head.headers.clone();
     upstream_headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     upstream_headers.remove(header::ACCEPT);
-    Ok(Ask {
+    Ok(GenerationRequest {
         api,
         model: model.unwrap_or_default(),
         topic: headers.topic.clone(),

@@ -19,7 +19,7 @@ use crate::{
         api::mercure_log::log_topic::{PRIVATE, PUBLIC},
         auth::{
             Caller,
-            authenticator::{Authenticator, Visit},
+            authenticator::{Authenticator, UnauthenticatedSender},
             authorization,
             credential::{self, Action, Carrier},
         },
@@ -89,14 +89,14 @@ pub fn authenticate(
     head: &Parts,
     purpose: Purpose,
 ) -> Result<(Caller, MercureGrant), Refused> {
-    let visit = authenticator.visit(head)?;
+    let sender = authenticator.sender(head)?;
     let Some((token, carrier)) = find(head, purpose)? else {
         return match purpose {
             Purpose::Publish => Err(Refused::missing("to publish needs a token; send 'Authorization: Bearer TOKEN'")),
             Purpose::Subscribe if !settings.anonymous => {
                 Err(Refused::missing("to subscribe needs a token; send 'Authorization: Bearer TOKEN', or the cookie"))
             }
-            Purpose::Subscribe => Ok((caller(&visit, None, None), MercureGrant::default())),
+            Purpose::Subscribe => Ok((caller(&sender, None, None), MercureGrant::default())),
             Purpose::ListSubscriptions => {
                 let detail = "to see subscriptions needs a token; send 'Authorization: Bearer TOKEN', or the cookie";
                 Err(Refused::missing(detail))
@@ -112,22 +112,22 @@ pub fn authenticate(
         return Err(Refused::invalid(Problem::unauthorized(detail)));
     };
     if carrier == Carrier::Cookie && purpose == Purpose::Publish {
-        let check = visit.origin.check(Action::Change, Some(carrier), &authenticator.policy().cors);
+        let check = sender.origin.check(Action::Change, Some(carrier), &authenticator.policy().cors);
         check.map_err(|problem| Problem::new(Code::HeaderInvalid, problem.detail))?;
     }
-    let (grant, expires, identity) = verify(settings, keys, authenticator, &visit, &token, carrier)?;
-    Ok((caller(&visit, expires, Some(identity)), grant))
+    let (grant, expires, identity) = verify(settings, keys, authenticator, &sender, &token, carrier)?;
+    Ok((caller(&sender, expires, Some(identity)), grant))
 }
 
 fn verify(
     settings: &MercureSettings,
     keys: &SignedTokens,
     authenticator: &Authenticator,
-    visit: &Visit,
+    sender: &UnauthenticatedSender,
     token: &str,
     carrier: Carrier,
 ) -> Result<(MercureGrant, Option<u64>, TokenIdentity), Refused> {
-    visit.address.may_try_credential().map_err(Problem::from)?;
+    sender.address.may_try_credential().map_err(Problem::from)?;
     let access = &authenticator.policy().access;
     let check = || {
         let signed = keys.verify(token.as_bytes(), access.leeway(), authorization::now()).map_err(Problem::from)?;
@@ -148,16 +148,16 @@ fn verify(
         Ok((grant, signed.expires, signed.identity))
     };
     check().map_err(|problem| {
-        visit.address.bad_credential();
+        sender.address.bad_credential();
         Refused::invalid(problem)
     })
 }
 
 /// The caller, who may read the topics of Mercure and publishes by another check.
-fn caller(visit: &Visit, expires: Option<u64>, token: Option<TokenIdentity>) -> Caller {
+fn caller(sender: &UnauthenticatedSender, expires: Option<u64>, token: Option<TokenIdentity>) -> Caller {
     let filter = |prefix: &str| Filter::new(&format!("{prefix}*")).expect("a pattern");
     let grant = Grant { subscribe: vec![filter(PUBLIC), filter(PRIVATE)], ..Grant::default() };
-    visit.caller(&Arc::new(Principal::of_protocol(HOLDERS, grant, expires, token)))
+    sender.caller(&Arc::new(Principal::of_protocol(HOLDERS, grant, expires, token)))
 }
 
 fn find(head: &Parts, purpose: Purpose) -> Result<Option<(Cow<'_, str>, Carrier)>, Refused> {

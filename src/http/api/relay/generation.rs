@@ -48,7 +48,7 @@ const MAX_MODEL_BYTES: usize = 256;
 const ID_BYTES: usize = 16;
 
 /// A request for a generation.
-pub struct Ask {
+pub struct GenerationRequest {
     /// The provider.
     pub provider: Arc<Provider>,
     /// What is asked for.
@@ -69,7 +69,7 @@ pub struct Ask {
 
 /// What the headers of a request say about its identity.
 #[derive(Debug, Clone, Default)]
-pub struct AskHeaders {
+pub struct GenerationHeaders {
     key: Option<String>,
     cursor: RunCursor,
     retry: bool,
@@ -77,7 +77,7 @@ pub struct AskHeaders {
     pub topic: Option<TopicName>,
 }
 
-impl AskHeaders {
+impl GenerationHeaders {
     /// Whether it has an `Idempotency-Key`.
     #[must_use]
     pub fn has_key(&self) -> bool {
@@ -120,10 +120,15 @@ fn topic_in_header(text: &str) -> Result<TopicName, Problem> {
 ///
 /// # Errors
 /// Why there is no run.
-pub async fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHeaders) -> Result<Joined, Problem> {
+pub async fn join(
+    state: &RelayState,
+    caller: &Caller,
+    request: GenerationRequest,
+    headers: GenerationHeaders,
+) -> Result<Joined, Problem> {
     let shard = state.shard()?;
     shard.relay.current().await;
-    if let Some(topic) = &ask.topic {
+    if let Some(topic) = &request.topic {
         caller.authorization.publish(topic)?;
         state.guards.check_run(topic)?;
         // Before the provider is asked, for nothing of the answer could be stored.
@@ -133,14 +138,14 @@ pub async fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHea
     }
     let owner = caller.quotas.owner;
     let identity = RunIdentity {
-        fingerprint: fingerprint(owner, &ask),
+        fingerprint: fingerprint(owner, &request),
         key: headers.key.map(|key| hash(&[&owner.to_be_bytes(), key.as_bytes()])),
         cursor: headers.cursor,
         retry: headers.retry,
     };
     let (fingerprint, key) = (identity.fingerprint.clone(), identity.key.clone());
-    let request_bytes = ask.upstream.body.len() as u64;
-    let Ask { provider, api, model, topic, upstream, memory, at_once, on_disconnect } = ask;
+    let request_bytes = request.upstream.body.len() as u64;
+    let GenerationRequest { provider, api, model, topic, upstream, memory, at_once, on_disconnect } = request;
     let facts = {
         let (provider, holder) = (provider.name.clone(), caller.authorization.holder().map(Into::into));
         move || {
@@ -163,12 +168,12 @@ pub async fn join(state: &RelayState, caller: &Caller, ask: Ask, headers: AskHea
     start::join(shard, request, facts, || account::of(caller))
 }
 
-fn fingerprint(owner: u64, ask: &Ask) -> String {
-    let topic = ask.topic.as_ref().map_or("", TopicName::as_str);
-    let parts = [ask.provider.name.as_str(), ask.upstream.method.as_str(), &ask.upstream.target, topic];
+fn fingerprint(owner: u64, request: &GenerationRequest) -> String {
+    let topic = request.topic.as_ref().map_or("", TopicName::as_str);
+    let parts = [request.provider.name.as_str(), request.upstream.method.as_str(), &request.upstream.target, topic];
     let mut all: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     let owner = owner.to_be_bytes();
-    all.extend([&owner[..], &ask.upstream.body]);
+    all.extend([&owner[..], &request.upstream.body]);
     hash(&all)
 }
 
