@@ -219,7 +219,7 @@ test('images and sound by their type; never what could run; addresses are given 
   await expect.poll(open).toBe(0);
 });
 
-test('what is taken back is gone from every display', async () => {
+test('what is removed is gone from every display', async () => {
   await using hub = await Hub.start();
   const ids: [string, string][] = [];
   for (const [topic, data, name] of [

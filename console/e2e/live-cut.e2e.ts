@@ -193,7 +193,7 @@ test('a topic that ends, and one that ends while the connection is cut', async (
   await says(page, 'Ended: other was closed');
 });
 
-test('an event that was taken back is shown no more', async () => {
+test('an event that was removed is shown no more', async () => {
   await using hub = await Hub.start();
   await using chromium = await Chromium.launch();
   await using tab = await chromium.open(live(hub, 'notices'), HIGH);

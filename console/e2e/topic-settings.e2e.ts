@@ -105,7 +105,7 @@ it('changes are not offered to those who may not make them', async () => {
   await page.getByRole('link', { name: 'news' }).click();
   await list(tab).getByRole('button').click();
   await page.getByText('Your token may not publish to this topic').waitFor();
-  for (const name of ['Take back', 'Delete…', 'Close the topic…', 'Save', 'Publish']) expect(await page.getByRole('button', { name, exact: true }).count()).toBe(0);
+  for (const name of ['Remove', 'Delete…', 'Close the topic…', 'Save', 'Publish']) expect(await page.getByRole('button', { name, exact: true }).count()).toBe(0);
   expect(await page.getByLabel('Most events').count()).toBe(0);
   await tab.go('#/topics/drop');
   await page.getByText('may not read its events').waitFor();

@@ -116,18 +116,18 @@ describe('the events of a topic', () => {
     await expect.poll(() => data(tab)).toEqual(numbered(3, 0));
   });
 
-  it('are taken back, after a question', async () => {
+  it('are removed, after a question', async () => {
     await using hub = await Hub.start();
     const id = await hub.publish('notices', 'a secret');
     await hub.publish('notices', 'another');
     await using tab = await chromium.open(hub.address + '#/topics/notices');
     const { page } = tab;
     await list(tab).getByRole('button', { name: 'a secret' }).click();
-    await page.getByRole('button', { name: 'Take back' }).click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Keep it' }).click();
     expect(await hub.kept('notices')).toEqual(['a secret', 'another']);
-    await page.getByRole('button', { name: 'Take back' }).click();
-    await page.getByRole('dialog').getByRole('button', { name: 'Take back' }).click();
+    await page.getByRole('button', { name: 'Remove', exact: true }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Remove', exact: true }).click();
     await expect.poll(() => data(tab)).toEqual([`${id} was removed`, 'another', 'Removed']);
     expect((await hub.kept('notices')).join()).not.toContain('secret');
     expect(await page.getByText('a secret').count()).toBe(0);

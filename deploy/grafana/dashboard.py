@@ -74,7 +74,7 @@ ROWS = {
         panel("Topics", "In use. Each name takes memory until it is deleted", (f"gapless_topics{{{HUB}}}", "{{instance}}")),
         panel("Data published", "Bytes a second", (rate("gapless_published_bytes_total"), "{{instance}}"), unit="Bps"),
         panel("Data delivered", "Bytes a second, as written to streams", (rate("gapless_delivered_bytes_total"), "{{instance}}"), unit="Bps"),
-        panel("Removed events", "Taken back by operators, a minute", (f"60 * {rate('gapless_removed_events_total')}", "{{instance}}")),
+        panel("Removed events", "Removed by operators, a minute", (f"60 * {rate('gapless_removed_events_total')}", "{{instance}}")),
     ],
     "Streams": [
         panel("By state", "live: at the newest events. replaying: catch up after they came. lagged: too slow for the ring, and read the log", (f"sum by (state) (gapless_streams{{{HUB}}})", "{{state}}"), stack=True),

@@ -315,7 +315,7 @@ fn a_removal_that_a_kill_cut_short_is_whole_or_was_not_begun() {
             let notices: Vec<String> = events.iter().filter(told).filter(|it| of(it) != id(it)).map(of).collect();
             for answered in &answered {
                 assert!(tombstones.contains(answered), "{answered} came back after a kill");
-                assert!(notices.contains(answered), "{answered} was taken back, and nobody is told");
+                assert!(notices.contains(answered), "{answered} was removed, and nobody is told");
             }
             let once: std::collections::BTreeSet<&String> = notices.iter().collect();
             assert_eq!(once.len(), notices.len(), "told twice");

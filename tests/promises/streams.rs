@@ -98,8 +98,8 @@ fn the_list_says_who_is_connected_and_what_each_was_sent() {
         all = streams(&hub, "");
         all.len() == 4 && all[0]["sent_events"] == 2 && all[1]["sent_events"] == 1
     });
-    for ((stream, (.., dialect)), open) in all.iter().zip(requests).zip(&open) {
-        assert_eq!(stream["dialect"], dialect);
+    for ((stream, (.., format)), open) in all.iter().zip(requests).zip(&open) {
+        assert_eq!(stream["format"], format);
         assert_eq!(stream["request_id"], open.headers.get("x-request-id").unwrap());
         assert_eq!((&stream["address"], &stream["state"]), (&json!("127.0.0.1"), &json!("live")));
         assert_eq!(stream["behind_events"], 0);

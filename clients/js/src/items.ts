@@ -35,7 +35,7 @@ export interface EndItem {
   lastId: string | null;
 }
 
-/** The event `id` was taken back: forget it. `position` is the id of this item itself. */
+/** The event `id` was removed: forget it. `position` is the id of this item itself. */
 export interface RemovedItem {
   type: 'removed';
   topic: string;

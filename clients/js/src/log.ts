@@ -11,7 +11,7 @@ export interface LogOptions extends Omit<SubscribeOptions, 'signal' | 'onStatus'
 export type LogItem = EventItem | GapItem | EndItem;
 
 export interface LogState {
-  /** The newest items, oldest first, without events that were taken back. */
+  /** The newest items, oldest first, without events that were removed. */
   readonly items: readonly LogItem[];
   /** `idle` without a listener; `ended` when no more events can come; `failed` if no retry can help. */
   readonly status: 'idle' | Status['state'] | 'ended' | 'failed';

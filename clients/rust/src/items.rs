@@ -14,7 +14,7 @@ pub enum Item {
     Gap(Gap),
     /// The end of a topic. After a broken connection it may come again.
     End(End),
-    /// An event that was taken back.
+    /// An event that was removed.
     Removed(Removed),
 }
 
@@ -64,7 +64,7 @@ pub struct End {
     pub last_id: Option<String>,
 }
 
-/// An event was taken back: forget it.
+/// An event was removed: forget it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
@@ -74,7 +74,7 @@ pub struct Removed {
     pub id: String,
     /// The id of this item itself.
     pub position: String,
-    /// When it was taken back: RFC 3339, in UTC.
+    /// When it was removed: RFC 3339, in UTC.
     pub time: String,
 }
 

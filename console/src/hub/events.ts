@@ -1,4 +1,4 @@
-// Events: reading pages, taking one back, publishing. docs/PROTOCOL.md, "Pages and long polls", "Taking an event back", "Publishing".
+// Events: reading pages, removing one, publishing. docs/PROTOCOL.md, "Pages and long polls", "Removing an event", "Publishing".
 import { HUB, shellWord } from './address';
 import { curlToken } from './credential';
 import { shifted } from './id';
@@ -24,7 +24,7 @@ export const readPage = (topic: string, start: PageStart, limit: number, signal?
   });
 
 /** Overwrites the event; a tombstone stays in its place. */
-export async function takeBack(topic: string, id: string): Promise<void> {
+export async function removeEvent(topic: string, id: string): Promise<void> {
   await request('events/' + encodeURIComponent(id), { method: 'DELETE', query: new URLSearchParams({ topic }) });
 }
 

@@ -153,7 +153,7 @@ export interface OpenStream {
   holder: string | null;
   topics: string[];
   topics_total: number;
-  dialect:
+  format:
     | 'sse'
     | 'sse-json'
     | 'sse-message'

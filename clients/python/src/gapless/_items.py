@@ -54,7 +54,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The event `id` was taken back: forget it. `position` is the id of this item itself."""
+    """The event `id` was removed: forget it. `position` is the id of this item itself."""
 
     topic: str
     id: str

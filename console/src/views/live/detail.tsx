@@ -15,7 +15,7 @@ const MOST_CHARACTERS = 40_000;
 const MOST_LINES = 20_000;
 
 export function Detail({ store, event: given, onClose }: { store: LiveStore; event: LiveEvent; onClose(): void }) {
-  // An event that has left the store is forgotten here, too, when it is taken back.
+  // An event that has left the store is forgotten here, too, when it is removed.
   const [gone, setGone] = useState<string | null>(null);
   useEffect(() => store.onRemoved(setGone), [store]);
   const event = gone === given.id ? { ...given, data: '', event: 'hub.removed', size: 0, removed: true } : given;
@@ -74,7 +74,7 @@ export function Detail({ store, event: given, onClose }: { store: LiveStore; eve
         )}
       </div>
       {removal ? (
-        <p class="muted">{event.removed ? 'This event was taken back. Its data is on the hub no more, nor on this page.' : `${removal}.`}</p>
+        <p class="muted">{event.removed ? 'This event was removed. Its data is no longer on the hub, nor on this page.' : `${removal}.`}</p>
       ) : (
         <pre class="live-whole foreign" tabIndex={0} aria-label="Data">
           {visible(shown)}

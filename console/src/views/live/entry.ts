@@ -11,7 +11,7 @@ export interface LiveEvent extends Envelope {
   replayed: boolean;
   /** UTF-8 bytes of the data. */
   size: number;
-  /** It was taken back: its data and name are forgotten. Such an event has the name `hub.removed`. */
+  /** It was removed: its data and name are forgotten. Such an event has the name `hub.removed`. */
   removed: boolean;
 }
 

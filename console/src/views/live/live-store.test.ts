@@ -64,7 +64,7 @@ test('older events come before, and leave first', () => {
   expect(store.skipped).toBe(6);
 });
 
-test('an event that was taken back is forgotten, shown or waiting', () => {
+test('an event that was removed is forgotten, shown or waiting', () => {
   const store = new LiveStore();
   const told: string[] = [];
   store.onRemoved((id) => told.push(id));

@@ -62,7 +62,7 @@ export class LiveStore {
     return added(this.resets, listener);
   }
 
-  /** Calls `listener` with the id of each event that was taken back, also during a pause. */
+  /** Calls `listener` with the id of each event that was removed, also during a pause. */
   onRemoved(listener: (id: string) => void): () => void {
     return added(this.removals, listener);
   }

@@ -116,7 +116,7 @@ it('tells of the clock, the log, removed events, credentials and a restart', () 
   expect(told({ now: stats({ log_lines_dropped_total: 12 }) })[0]!.slice(1)).toEqual(['12 log lines were dropped in the last minute: whatever reads the log is too slow.', 'the-log']);
   const removed = stats({ store: { unscrubbed: 1 } });
   expect(told({ now: removed })).toEqual([]);
-  expect(told({ now: removed, before: { stats: removed, seconds: 60 } })[0]!.slice(1)).toEqual(['Bytes of removed events are still on the disk, in 1 segment.', 'taking-an-event-back']);
+  expect(told({ now: removed, before: { stats: removed, seconds: 60 } })[0]!.slice(1)).toEqual(['Bytes of removed events are still on the disk, in 1 segment.', 'removing-an-event']);
   expect(told({ now: stats({ lapsed_total: 10 }) })[0]!.slice(1)).toEqual(['10 streams ended in the last minute because the credential is no longer valid.', 'revoking']);
   expect(told({ now: stats({ uptime_s: 12.7 }), restarted: true })[0]!.slice(1)).toEqual(['The hub was started again 12 s ago; its totals begin anew, the events are there.', 'the-log']);
   expect(told({ restarted: true })).toEqual([]);

@@ -24,7 +24,7 @@ export const HELP = {
   access: operations('access', 'Access'),
   revoking: operations('revoking', 'Revoking'),
   otherSites: operations('other-sites', 'Other sites'),
-  removal: operations('taking-an-event-back', 'Taking an event back'),
+  removal: operations('removing-an-event', 'Removing an event'),
   retention: operations('retention', 'Retention'),
   relay: operations('relay', 'Relay'),
   proxy: operations('behind-a-proxy', 'Behind a proxy'),

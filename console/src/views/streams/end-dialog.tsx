@@ -52,7 +52,7 @@ export function EndDialog({ ending, onClose, onEnded }: { ending: Ending; onClos
             on <Selected stream={ending.stream} /> ends now.
           </p>
         )}
-        <p>{outcome(all ? 'all' : ending.stream.dialect, relayProviders() !== null)}</p>
+        <p>{outcome(all ? 'all' : ending.stream.format, relayProviders() !== null)}</p>
         <p class="muted">
           To keep a client out, <a href="docs/OPERATIONS.md#revoking" target="_blank" rel="noopener">revoke its credential</a>.
         </p>
@@ -97,5 +97,5 @@ async function ended(ending: Ending): Promise<[string, string]> {
     if (!(error instanceof HubError && error.code === 'stream-unknown')) throw error;
     return ['The stream had ended already', 'Its client may be back with another one.'];
   }
-  return ['The stream is ended', ending.stream.dialect === 'relay' ? 'Its answer is broken off.' : 'Its client is told to come back.'];
+  return ['The stream is ended', ending.stream.format === 'relay' ? 'Its answer is broken off.' : 'Its client is told to come back.'];
 }

@@ -6,7 +6,7 @@ import { href } from '../../router';
 import { oneLine } from '../../text';
 import { SORT_LABELS } from './filters';
 import { address } from './selection';
-import { DIALECTS, TONES, behind, selection, sent } from './words';
+import { FORMATS, TONES, behind, selection, sent } from './words';
 
 interface TableProps {
   streams: OpenStream[];
@@ -88,7 +88,7 @@ function Row({ stream, query, onEnd }: { stream: OpenStream; query: StreamsQuery
       <td data-label="Topics">
         <Topics stream={stream} />
       </td>
-      <td data-label="Form">{DIALECTS[stream.dialect] ?? stream.dialect}</td>
+      <td data-label="Form">{FORMATS[stream.format] ?? stream.format}</td>
       <td data-label="State">
         <span class="badge" data-tone={TONES[stream.state]}>
           {stream.state}

@@ -3,7 +3,7 @@ import type { OpenStream } from '../../hub/types';
 import { behind, outcome, selection, sent } from './words';
 
 const stream = (changed: Partial<OpenStream>): OpenStream => ({
-  id: 's0-1', request_id: 'a-0-1', address: '127.0.0.1', holder: null, topics: ['a', 'b'], topics_total: 2, dialect: 'sse', state: 'live',
+  id: 's0-1', request_id: 'a-0-1', address: '127.0.0.1', holder: null, topics: ['a', 'b'], topics_total: 2, format: 'sse', state: 'live',
   since: '2026-11-26T20:00:00.000Z', cursor: 'abcd-1', behind_events: 0, sent_events: 0, sent_bytes: 0, ...changed,
 });
 

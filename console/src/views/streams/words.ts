@@ -2,7 +2,7 @@
 import { brief, bytes, count, plural } from '../../format';
 import type { OpenStream } from '../../hub/types';
 
-export const DIALECTS: Record<OpenStream['dialect'], string> = {
+export const FORMATS: Record<OpenStream['format'], string> = {
   sse: 'SSE',
   'sse-json': 'SSE, envelopes',
   'sse-message': 'SSE, all as message',
@@ -27,9 +27,9 @@ export function selection({ topics, topics_total }: OpenStream, most = 4): { sho
 }
 
 /** What the clients of streams that are ended do next. */
-export function outcome(dialect: OpenStream['dialect'] | 'all', relay: boolean): string {
-  if (dialect === 'relay') return 'Its answer is broken off: the client sees an error. The run itself goes on, as its provider\u2019s on_disconnect says.';
-  if (dialect !== 'all') return 'Its client is told to come back after a moment, and continues after the last event that it has: nothing is missed.';
+export function outcome(format: OpenStream['format'] | 'all', relay: boolean): string {
+  if (format === 'relay') return 'Its answer is broken off: the client sees an error. The run itself goes on, as its provider\u2019s on_disconnect says.';
+  if (format !== 'all') return 'Its client is told to come back after a moment, and continues after the last event that it has: nothing is missed.';
   const runs = relay ? ' Answers of the relay are broken off; their runs go on.' : '';
   return `Their clients are told to come back after a moment, and continue after the last event that they have: nothing is missed.${runs}`;
 }

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { bytes, dateTime } from '../../format';
 import { HUB } from '../../hub/address';
 import { mayAdmin } from '../../hub/access';
-import { readCommand, takeBack } from '../../hub/events';
+import { readCommand, removeEvent } from '../../hub/events';
 import type { Envelope } from '../../hub/types';
 import { href } from '../../router';
 import { oneLine, visible } from '../../text';
@@ -22,10 +22,10 @@ interface Props {
   /** It is the event that the address asks for. */
   sought: boolean;
   onToggle(): void;
-  onTakenBack(): void;
+  onRemoved(): void;
 }
 
-export function EventRow({ event, open, sought, onToggle, onTakenBack }: Props) {
+export function EventRow({ event, open, sought, onToggle, onRemoved }: Props) {
   const row = useRef<HTMLLIElement>(null);
   useEffect(() => {
     if (sought) row.current!.scrollIntoView({ block: 'center' });
@@ -41,12 +41,12 @@ export function EventRow({ event, open, sought, onToggle, onTakenBack }: Props) 
         </span>
         <code class="topic-event-id">{event.id}</code>
       </button>
-      {open && <Opened event={event} removed={removed} onTakenBack={onTakenBack} />}
+      {open && <Opened event={event} removed={removed} onRemoved={onRemoved} />}
     </li>
   );
 }
 
-function Opened({ event, removed, onTakenBack }: { event: Envelope; removed: string | null; onTakenBack(): void }) {
+function Opened({ event, removed, onRemoved }: { event: Envelope; removed: string | null; onRemoved(): void }) {
   const pretty = prettyJson(event.data);
   const [raw, setRaw] = useState(false);
   const [whole, setWhole] = useState(false);
@@ -70,7 +70,7 @@ function Opened({ event, removed, onTakenBack }: { event: Envelope; removed: str
             <CopyButton text={HUB + href('topics', event.topic, { at: event.id })} label="Copy link" />
             {mayAdmin() && (
               <button type="button" class="small danger" onClick={() => setAsking(true)}>
-                Take back
+                Remove
               </button>
             )}
           </div>
@@ -86,27 +86,27 @@ function Opened({ event, removed, onTakenBack }: { event: Envelope; removed: str
       ) : (
         <p class="muted">
           {removed === event.id
-            ? 'This event was taken back: its data and its name were overwritten, and readers get this notice in its place.'
+            ? 'This event was removed: its data and its name were overwritten, and readers get this notice in its place.'
             : 'This notice tells readers that already had the event to remove it.'}
         </p>
       )}
       <Command>{readCommand(event.topic, event.id)}</Command>
-      {asking && <TakeBack event={event} onClose={() => setAsking(false)} onDone={onTakenBack} />}
+      {asking && <RemoveDialog event={event} onClose={() => setAsking(false)} onDone={onRemoved} />}
     </div>
   );
 }
 
-function TakeBack({ event, onClose, onDone }: { event: Envelope; onClose(): void; onDone(): void }) {
+function RemoveDialog({ event, onClose, onDone }: { event: Envelope; onClose(): void; onDone(): void }) {
   const action = useAction();
   const remove = () =>
     action.run(async () => {
-      await takeBack(event.topic, event.id);
-      toast('good', 'Taken back', `${event.id} is overwritten. Its bytes leave the disk within a minute.`);
+      await removeEvent(event.topic, event.id);
+      toast('good', 'Removed', `${event.id} is overwritten. Its bytes leave the disk within a minute.`);
       onClose();
       onDone();
     });
   return (
-    <Dialog title="Take the event back?" onClose={onClose}>
+    <Dialog title="Remove the event?" onClose={onClose}>
       <p>
         The data and the name of <code>{event.id}</code> are overwritten. Readers who have it are told to remove it; nobody receives it any more. This cannot be undone.
       </p>
@@ -116,7 +116,7 @@ function TakeBack({ event, onClose, onDone }: { event: Envelope; onClose(): void
           Keep it
         </button>
         <button type="button" class="danger" disabled={action.busy} onClick={remove}>
-          Take back
+          Remove
         </button>
       </div>
     </Dialog>

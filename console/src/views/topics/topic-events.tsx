@@ -11,7 +11,7 @@ import { gapWords } from './words';
 
 interface Props {
   topic: Topic;
-  /** An event was taken back. */
+  /** An event was removed. */
   onChanged(): void;
 }
 
@@ -50,7 +50,7 @@ export function TopicEvents({ topic, onChanged }: Props) {
     setOpen(new Set());
     shown.reload();
   };
-  const takenBack = () => {
+  const onRemoved = () => {
     setOpen(new Set());
     shown.reload();
     onChanged();
@@ -93,7 +93,7 @@ export function TopicEvents({ topic, onChanged }: Props) {
       {events.length > 0 && (
         <ol class="topic-event-list card" aria-label="Events" reversed>
           {events.toReversed().map((event) => (
-            <EventRow key={event.id} event={event} open={open.has(event.id)} sought={event.id === target} onToggle={() => toggle(event.id)} onTakenBack={takenBack} />
+            <EventRow key={event.id} event={event} open={open.has(event.id)} sought={event.id === target} onToggle={() => toggle(event.id)} onRemoved={onRemoved} />
           ))}
         </ol>
       )}
