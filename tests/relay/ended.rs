@@ -37,8 +37,8 @@ fn readers_of_a_run_are_listed_and_ended_and_the_run_goes_on() {
         streams.len() == 3 && streams.iter().all(|stream| stream["behind_events"] == 0)
     });
     let streams = listed(&relay);
-    let dialects: Vec<_> = streams.iter().map(|stream| stream["dialect"].as_str().unwrap()).collect();
-    assert_eq!(dialects, ["relay", "relay", "sse"]);
+    let formats: Vec<_> = streams.iter().map(|stream| stream["format"].as_str().unwrap()).collect();
+    assert_eq!(formats, ["relay", "relay", "sse"]);
     // The answer to who has asked has the provider's own id.
     for (stream, incoming) in streams[1..].iter().zip([&viewer, &plain.incoming]) {
         assert_eq!(stream["request_id"], incoming.headers.get("x-request-id").unwrap());
