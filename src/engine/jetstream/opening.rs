@@ -103,10 +103,16 @@ impl JetStreamEngine {
             ));
         }
         let (position, leader) = (store.last(), store.leader().cloned());
-        let created = handle.block_on(nats.stream())?.created;
-        if !continuity::is_same(store.created(), &created) {
-            return Err(JetStreamError::Unusable(continuity::other(store.created(), &created)));
+        let state = handle.block_on(nats.stream())?;
+        if !continuity::is_same(store.created(), &state.created) {
+            // While no server leads the stream, a replica of an earlier one may have answered.
+            return Err(if state.is_led() {
+                JetStreamError::Unusable(continuity::other(store.created(), &state.created))
+            } else {
+                JetStreamError::NotNow("no server leads the stream".into())
+            });
         }
+        let created = state.created;
         let hub = HubId::new(&format!("{}-{:08x}", config.hub, fastrand::u32(..)))
             .ok_or_else(|| JetStreamError::Unusable(format!("{:?} is not the name of a hub", config.hub)))?;
         let (commands, inbox) = mpsc::channel(WAITING_WRITES);
