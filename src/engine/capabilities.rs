@@ -6,7 +6,8 @@ use crate::event::Retention;
 /// An engine's capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Largest number of events in one [`Log::append`](super::Log::append); `None` when only its bytes are limited.
+    /// Largest number of events in one [`Log::append`](super::Log::append) or
+    /// [`Log::append_each`](super::Log::append_each); `None` when only their bytes are limited.
     pub max_batch: Option<usize>,
     /// The limits that a topic's retention may have.
     pub retention: RetentionKinds,

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Bytes of data in one append of single events at most: a quarter of what the engine groups into one commit. A larger
-/// event goes alone.
+/// event goes alone. Their number is bounded by what the engine takes at once.
 const BATCH_BYTES: usize = 256 << 10;
 
 /// A shard's events on their way to the engine. Bounded by the shard's tasks, each of which waits for one append, and by
@@ -107,7 +107,7 @@ impl Batcher {
                 bytes += event.payload_bytes();
                 bytes <= BATCH_BYTES
             };
-            let count = state.events.iter().take_while(within).count().max(1);
+            let count = state.events.iter().take(hub.max_batch()).take_while(within).count().max(1);
             let events = take_first(&mut state.events, count);
             let replies = take_first(&mut state.replies, count);
             match hub.engine.append_each(events) {

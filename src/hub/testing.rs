@@ -154,6 +154,13 @@ impl Catalog for WrappedCatalog {
     }
 }
 
+impl WrappedEngine {
+    /// The hub checks what an engine takes at once before it asks.
+    fn expect_within_batch(&self, events: usize) {
+        assert!(self.capabilities.max_batch.is_none_or(|max| events <= max), "{events} events at once");
+    }
+}
+
 impl Engine for WrappedEngine {
     fn name(&self) -> &'static str {
         self.inner().name()
@@ -189,6 +196,7 @@ impl Log for WrappedEngine {
         if self.cut_off.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(AppendError::NotNow { reason: "cut off".into() })));
         }
+        self.expect_within_batch(append.events.len());
         self.inner().append(append)
     }
 
@@ -196,6 +204,7 @@ impl Log for WrappedEngine {
         if self.cut_off.load(Ordering::SeqCst) {
             return Err(Rejected { events, error: AppendError::NotNow { reason: "cut off".into() } });
         }
+        self.expect_within_batch(events.len());
         self.inner().append_each(events)
     }
 

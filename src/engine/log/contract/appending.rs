@@ -73,6 +73,14 @@ pub(crate) fn an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart<
     assert_eq!((publish(&fixture, 2, 6), publish(&fixture, 3, 7)), (Ok(()), Ok(())));
 }
 
+pub(crate) fn as_many_events_are_appended_at_once_as_the_engine_says<F: StoreFactory>() {
+    let fixture = LogFixture::<F>::new();
+    let events = fixture.engine.capabilities().max_batch.unwrap_or(3000);
+    let each = wait(fixture.engine.append_each(vec![event("a", "1"); events]).expect("the queue is empty"));
+    assert!(each.expect("committed").iter().all(Result::is_ok));
+    assert_eq!(fixture.append(plain(vec![event("a", "1"); events])).map(|receipts| receipts.len()), Ok(events));
+}
+
 pub(crate) fn timestamps_never_decrease<F: StoreFactory>() {
     let mut fixture = LogFixture::<F>::new();
     let time = |fixture: &LogFixture<F>| fixture.publish_bytes("a", 1).time;

@@ -35,6 +35,7 @@ contract_tests! {
         a_key_is_for_one_request_and_for_one_window,
         too_many_keys_are_refused_until_the_window_has_passed,
         a_batch_under_a_key_takes_the_capacity_of_one_event,
+        as_many_events_are_appended_at_once_as_the_engine_says,
         an_owner_of_many_keys_leaves_room_for_others_also_after_a_restart,
         timestamps_never_decrease;
     lifecycle:

@@ -379,6 +379,20 @@ async fn any_number_of_lines_that_arrive_together_is_answered_in_order() {
     assert_eq!(app.bodies.memory.used(), 0, "no memory is kept");
 }
 
+/// The engine of the tests panics when it is given more.
+#[tokio::test]
+async fn more_lines_or_single_events_than_the_engine_takes_at_once_go_to_it_in_parts() {
+    let (app, _) = testing::app_with(LogConfig::fixture(), Capabilities { max_batch: Some(2), ..Capabilities::FULL });
+    let mut publisher = TestPublisher::lines(&app, "/publish?topic=a").await;
+    publisher.send(&"1\n".repeat(25)).await;
+    publisher.end();
+    assert_eq!(publisher.rest().await, vec!["ok"; 25]);
+    let post = || post(&app, "/publish?topic=a", &[], "x");
+    let (first, second, third) = tokio::join!(post(), post(), post());
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    assert_eq!(app.hub.stats().events_in.get(), 28);
+}
+
 #[tokio::test]
 async fn a_full_queue_slows_a_stream_and_refuses_nothing() {
     let (app, store) = app_over(LogConfig { queue_bytes: 2000, ..LogConfig::fixture() });

@@ -32,8 +32,8 @@ const MAX_LINES: usize = 16_384;
 /// Bytes of data in flight after which no more lines are accepted: at 20 ms for two flushes, 200 MB a second.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Largest number of lines in a batch, a quarter of what the engine groups into one commit: so its groups are full and
-/// have room for other publishers.
+/// Largest number of lines in a batch where the engine takes as many at once, a quarter of what it groups into one commit: so
+/// its groups are full and have room for other publishers.
 const BATCH_LINES: usize = 1024;
 
 /// Bytes of data after which a batch ends; for the reason see [`BATCH_LINES`].
@@ -45,6 +45,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(super) struct Pipeline {
     publisher: Rc<Publisher>,
     timeout: Duration,
+    /// Most lines in a batch.
+    batch_lines: usize,
     /// Lines that were not submitted yet.
     batch: Vec<NewEvent>,
     batch_bytes: usize,
@@ -78,9 +80,11 @@ impl Pipeline {
     /// Publishes with `publisher`. A line waits at most `timeout` for a full queue before it is refused.
     pub(super) fn new(publisher: Rc<Publisher>, timeout: Duration) -> Self {
         let receipts = ReceiptWriter::default();
+        let batch_lines = BATCH_LINES.min(publisher.hub().max_batch());
         Self {
             publisher,
             timeout,
+            batch_lines,
             batch: Vec::new(),
             batch_bytes: 0,
             slots: VecDeque::new(),
@@ -108,7 +112,7 @@ impl Pipeline {
         self.bytes += bytes;
         self.batch_bytes += bytes;
         self.batch.push(event);
-        self.batch.len() >= BATCH_LINES || self.batch_bytes >= BATCH_BYTES
+        self.batch.len() >= self.batch_lines || self.batch_bytes >= BATCH_BYTES
     }
 
     /// Submits the batch to the engine; `permit` holds the memory of its bytes.
