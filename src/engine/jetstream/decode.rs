@@ -103,9 +103,9 @@ impl Decoder {
                 let SettingsRecord { settings, key, tail, state } = SettingsRecord::decode(&stored.headers)?;
                 Replicated::Settings(TopicRecord { name: topic, key, tail, snapshot: state, settings })
             }
-            Some(SubjectPlace::Tombstone(topic, at)) => {
-                let TombstoneRecord { key, pending, bytes, .. } = TombstoneRecord::decode(&stored.headers)?;
-                Replicated::Removal { topic, key, seq: at, pending, bytes }
+            Some(SubjectPlace::Tombstone(topic, seq)) => {
+                let TombstoneRecord { key, at, pending, bytes, .. } = TombstoneRecord::decode(&stored.headers)?;
+                Replicated::Removal { topic, key, seq, at, pending, bytes }
             }
             Some(SubjectPlace::Leader) => {
                 return Ok(Some(Decoded::Leader { record: LeaderRecord::decode(&stored.headers)?, at: seq }));

@@ -24,8 +24,8 @@ pub(in crate::engine) enum Replicated {
     },
     /// A topic's settings were saved: it was configured, deleted, or its state was recorded.
     Settings(TopicRecord),
-    /// An event was replaced by its tombstone. `pending`: its notice may not be committed yet.
-    Removal { topic: TopicName, key: TopicKey, seq: Seq, pending: bool, bytes: u64 },
+    /// An event was replaced by its tombstone, first at the position `at`. `pending`: its notice may not be committed yet.
+    Removal { topic: TopicName, key: TopicKey, seq: Seq, at: Seq, pending: bool, bytes: u64 },
 }
 
 impl<S: Store> LogWriter<S> {
@@ -47,14 +47,16 @@ impl<S: Store> LogWriter<S> {
                 }
             }
             Replicated::Settings(record) => self.follow_settings(record),
-            Replicated::Removal { topic, key, seq, pending, bytes } => {
+            Replicated::Removal { topic, key, seq, at, pending, bytes } => {
                 let known = self.shared.pending_removals.lock().contains_key(&seq);
                 if pending && !known {
                     self.shared.pending_removals.lock().insert(seq, key);
                     self.apply_removal(&topic, key, seq, bytes);
                 } else if !pending && self.shared.pending_removals.lock().remove(&seq).is_none() {
-                    // The record of the pending removal was replaced by this one before this hub has read it.
-                    self.apply_removal(&topic, key, seq, bytes);
+                    // The record of the pending removal was replaced by this one before this hub has read it. The state that
+                    // came with a later event does not count the data any more.
+                    let is_counted = self.shared.catalog.table.read().by_key(key).is_none_or(|slot| slot.tail < at);
+                    self.apply_removal(&topic, key, seq, if is_counted { bytes } else { 0 });
                 }
                 self.pass(seq);
             }
@@ -71,17 +73,16 @@ impl<S: Store> LogWriter<S> {
     }
 
     /// Deletes the topics of which another incarnation has events now: the record of the deletion was replaced before this
-    /// hub has read it.
+    /// hub has read it, and what has replaced it may still be to come.
     fn follow_unseen_deletions(&self, topics: &[Staged]) {
         for Staged { name, key, .. } in topics {
             let known = self.shared.catalog.table.read().get(name).map(|slot| (slot.key, slot.tail));
-            let mark = self.shared.store.mark(name);
-            if let (Some((before, tail)), Some(mark)) = (known, mark)
+            if let Some((before, tail)) = known
                 && before.0 > 0
                 && before != *key
-                && tail <= mark
             {
-                self.apply_deletion(name, mark);
+                let mark = self.shared.store.mark(name).unwrap_or_default();
+                self.apply_deletion(name, mark.max(tail));
             }
         }
     }
@@ -131,6 +132,7 @@ impl<S: Store> LogWriter<S> {
         let known = self.shared.catalog.table.read().get(&record.name).map(|slot| (slot.key, slot.tail));
         let unset = !settings.exists && settings.emptied_through.is_none();
         let deleted = settings.deleted_through.unwrap_or_default();
+        self.shared.raise_newest_deleted(deleted);
         let is_deletion = unset && record.tail <= deleted;
         let was_deleted = known.is_some_and(|(key, tail)| key.0 > 0 && tail <= deleted);
         if is_deletion || was_deleted {
@@ -163,6 +165,8 @@ impl<S: Store> LogWriter<S> {
         let emptied = settings.emptied_through.is_some_and(|at| at >= tail);
         if settings.exists || emptied {
             table.set_own(&topic, settings);
+        } else {
+            table.clear_own(&topic);
         }
         let key = table.update(&topic, |slot| {
             slot.set(Flag::Closed, closed);
@@ -296,11 +300,26 @@ mod tests {
                 topic: topic("a"),
                 key: TopicKey(5),
                 seq: Seq(5),
+                at: Seq(6),
                 pending: false,
                 bytes: 1,
             });
         });
         assert_eq!(observer.removed.lock().len(), 1);
+        assert_eq!(engine.shared().record(&topic("a")).snapshot.bytes, 0);
+        engine.close();
+    }
+
+    #[test]
+    fn the_bytes_of_a_removed_event_are_subtracted_once() {
+        let (engine, observer) = following(|writer| {
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            // Removed at 6, which this hub did not read, and told of at 7.
+            writer.follow(commit(5, 7, 5, TopicSnapshot { bytes: 1, ..state(0, 5, 2) }));
+            let (topic, key, seq, at) = (topic("a"), TopicKey(5), Seq(5), Seq(6));
+            writer.follow(Replicated::Removal { topic, key, seq, at, pending: false, bytes: 1 });
+        });
+        assert_eq!((engine.shared().record(&topic("a")).snapshot.bytes, observer.removed.lock().len()), (1, 1));
         engine.close();
     }
 
@@ -347,6 +366,25 @@ mod tests {
         assert_eq!(observer.lifecycle_changes.lock()[0].1, LifecycleChange::Deleted { last: Seq(9) });
         let record = engine.shared().record(&topic("a"));
         assert_eq!((record.key, record.tail, record.snapshot.mark), (TopicKey(11), Seq(12), Seq(11)));
+        engine.close();
+    }
+
+    /// The record of the deletion was replaced by that of a trim, which comes after the first event of the new topic.
+    #[test]
+    fn the_limits_of_a_deleted_topic_are_not_those_of_one_that_is_made_under_its_name() {
+        let (engine, observer) = following(|writer| {
+            let own = TopicSettings { exists: true, max_events: Some(Some(1)), ..TopicSettings::default() };
+            writer.follow(settings(0, 0, 0, own));
+            writer.follow(commit(5, 5, 0, state(0, 5, 1)));
+            writer.follow(commit(11, 11, 9, state(9, 11, 1)));
+            let deleted = TopicSettings { deleted_through: Some(Seq(9)), ..TopicSettings::default() };
+            writer.follow(settings(11, 11, 9, deleted));
+        });
+        let record = engine.shared().record(&topic("a"));
+        assert_eq!((record.settings.exists, record.settings.max_events), (false, None));
+        let change = LifecycleChange::Deleted { last: Seq(5) };
+        assert_eq!(*observer.lifecycle_changes.lock(), [(topic("a"), change)], "as far as this hub has read it");
+        assert_eq!(engine.shared().newest_deleted(), Seq(9));
         engine.close();
     }
 

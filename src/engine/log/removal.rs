@@ -83,7 +83,13 @@ impl<S: Store> LogWriter<S> {
         shared.awaits_readers.store(true, Ordering::Relaxed);
         let exclusive = shared.resizing.write();
         shared.awaits_readers.store(false, Ordering::Relaxed);
-        let bytes = match shared.store.remove((key, topic), seq).map_err(|error| self.failed(error))? {
+        let mut removed = shared.store.remove((key, topic), seq).map_err(|error| self.failed(error))?;
+        if matches!(removed, RemoveOutcome::NotFound) {
+            // Who has answered may know less than this hub, which says that the event is retained.
+            self.prove()?;
+            removed = shared.store.remove((key, topic), seq).map_err(|error| self.failed(error))?;
+        }
+        let bytes = match removed {
             RemoveOutcome::NotFound => return Ok(false),
             RemoveOutcome::AlreadyRemoved => return Ok(true),
             RemoveOutcome::Unavailable(reason) => return Err(AppendError::NotNow { reason }),

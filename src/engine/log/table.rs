@@ -186,6 +186,12 @@ impl TopicTable {
         self.own.insert(index, settings);
     }
 
+    /// Removes a topic's own settings.
+    pub(super) fn clear_own(&mut self, name: &TopicName) {
+        let index = self.find(name).expect("only topics in use have settings");
+        self.own.remove(&index);
+    }
+
     /// The number of the rule for `name` as a slot stores it: its index + 1; 0 for the default.
     pub(super) fn rule_number(&self, name: &TopicName) -> u16 {
         let rule = self.rules.rules.iter().position(|rule| rule.topics.matches(name));
