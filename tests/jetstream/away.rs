@@ -10,7 +10,8 @@ use crate::{
     http::{self, Open, Outcome},
     hubs::{HubPlace, Hubs},
     nats_cluster::NatsCluster,
-    site::{NODES, STREAM},
+    script::Step,
+    site::{NODES, STREAM, Site},
 };
 
 /// For what must happen, on a busy machine.
@@ -156,5 +157,60 @@ fn a_hub_whose_nats_server_hangs_goes_on_at_another_one() {
         let delays = stored.iter().zip(&came).map(|(stored, came)| came.saturating_duration_since(*stored));
         println!("the longest delay of an event: {:?}", delays.max().unwrap_or_default());
         cluster.go_on(hung);
+    });
+}
+
+/// The hub that is cut off has the event in flight: to the servers when it leads, and to the hub that leads when it does not.
+/// Whoever waits is told that it is not known, repeats it elsewhere, and nobody knows the key any more when the hub comes back.
+#[test]
+fn an_event_is_stored_once_when_its_hub_is_away_for_longer_than_its_key_is_known() {
+    const WINDOW: Duration = Duration::from_secs(8);
+    let mut site = Site::of_cluster(512, |servers| {
+        let window = ["--publish-idempotency-window", "8s"].map(String::from);
+        over_jetstream(servers).into_iter().map(|arguments| [&arguments[..], &window[..]].concat()).collect()
+    });
+    if !site.may_cut() {
+        println!("left out: this process may not make network namespaces");
+        return;
+    }
+    run(async {
+        site.hubs.ready().await.unwrap();
+        let addresses = site.hubs.addresses();
+        assert_eq!(publish(addresses[0], "first".into()).await.0, 200);
+        let leads = |site: &Site| (0..NODES).rfind(|hub| site.hubs.log(*hub).contains("this hub leads")).unwrap();
+        let leading = leads(&site);
+        for cut in [(leading + 1) % NODES, leading] {
+            let (away, there) = (addresses[cut], addresses[(cut + 1) % NODES]);
+            assert_eq!(publish(away, format!("before {cut}")).await.0, 200);
+            site.take(&Step::CutHub(cut)).await;
+            let key = format!("key-{cut}");
+            let keyed = async |hub| {
+                let headers = [("idempotency-key", key.as_str())];
+                http::request(hub, "POST", "/publish?topic=t", &headers, key.clone().into(), LIMIT).await
+            };
+            let unknown = keyed(away).await;
+            assert!(matches!(&unknown, Outcome::Answered(answer) if answer.status == 503), "{unknown:?}");
+            let until = Instant::now() + LIMIT;
+            while !matches!(&keyed(there).await, Outcome::Answered(answer) if answer.status == 200) {
+                assert!(Instant::now() < until, "publishes are refused");
+                sleep(Duration::from_millis(100)).await;
+            }
+            sleep(WINDOW + Duration::from_secs(2)).await;
+            site.take(&Step::Heal).await;
+            let until = Instant::now() + LIMIT;
+            while publish(away, format!("after {cut}")).await.0 != 200 {
+                assert!(Instant::now() < until, "publishes are refused");
+                sleep(Duration::from_millis(100)).await;
+            }
+            sleep(Duration::from_secs(1)).await;
+            let page = "/events?topic=t&from=earliest&limit=1000";
+            let headers = [("accept", "application/json")];
+            let Outcome::Answered(answer) = http::request(there, "GET", page, &headers, Vec::new(), LIMIT).await else {
+                panic!("the events cannot be read");
+            };
+            let events = answer.json["events"].as_array().unwrap();
+            let stored = events.iter().filter(|event| event["data"] == key.as_str()).count();
+            assert_eq!(stored, 1, "hub {cut}, leading {leading}: {events:?}");
+        }
     });
 }

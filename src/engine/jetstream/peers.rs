@@ -17,7 +17,9 @@ use tokio::{
 };
 
 use super::{
-    forward::{FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult, UnitTicket},
+    forward::{
+        FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitLeft, UnitResult, UnitTicket,
+    },
     gate::RoleGate,
     messages::Messages,
     nats::Nats,
@@ -29,7 +31,7 @@ use crate::{
     engine::{
         Append, AppendError, Receipt,
         log::{
-            queue::{AppendReply, Job, PendingAppend, Replies, Work},
+            queue::{AppendPast, AppendReply, Job, PendingAppend, Replies, Work},
             shared::LogShared,
             store::AppendOrigin,
         },
@@ -61,6 +63,7 @@ pub(super) struct Peers {
     nats: Nats,
     prefix: Box<str>,
     pub(super) me: HubId,
+    limits: ForwardLimits,
     follower: Mutex<FollowerSession<WaitingJob>>,
     leader: Mutex<Option<LeaderSessions>>,
     /// Where the log ends: see [`proof`](super::proof).
@@ -71,12 +74,17 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn new(shared: Arc<LogShared<JetStreamStore>>, nats: Nats, prefix: &str, me: HubId) -> Arc<Self> {
+        // Also of what is sent again within a session.
+        let repeat = shared.config.repeats_within();
+        let idle = ForwardLimits::DEFAULT.idle.min(2 * repeat);
+        let limits = ForwardLimits { repeat, idle, ..ForwardLimits::DEFAULT };
         Arc::new(Self {
             shared,
             nats,
             prefix: prefix.into(),
-            follower: Mutex::new(FollowerSession::new(me.clone(), ForwardLimits::DEFAULT)),
+            follower: Mutex::new(FollowerSession::new(me.clone(), limits)),
             me,
+            limits,
             leader: Mutex::new(None),
             proofs: Proofs::default(),
             due: Notify::new(),
@@ -114,9 +122,9 @@ impl Peers {
     /// This hub leads since its record at `term`. Its undecided jobs are put back into the queue.
     pub(super) fn promoted(&self, term: Seq) {
         let again = self.follower.lock().promoted(Instant::now(), term);
-        let jobs = again.into_iter().map(|(unit, waiting)| waiting.job(unit)).collect();
+        let jobs = again.into_iter().map(WaitingJob::job).collect();
         self.shared.queue.put_back(jobs);
-        *self.leader.lock() = Some(LeaderSessions::new(self.me.clone(), term, ForwardLimits::DEFAULT));
+        *self.leader.lock() = Some(LeaderSessions::new(self.me.clone(), term, self.limits));
         self.due.notify_one();
     }
 
@@ -326,13 +334,14 @@ impl Peers {
     }
 
     fn push(&self, job: Job) {
-        let cost = job.cost();
+        let (cost, mut past) = (job.cost(), AppendPast::none());
         let (unit, reply) = match job {
-            Job::Append(PendingAppend { append, reply: reply @ Replies::Whole(_), .. }) => {
-                (Unit::Append(append), WaitingReply::Append(reply))
-            }
-            Job::Append(PendingAppend { append, reply, .. }) => {
-                (Unit::Each(append.events), WaitingReply::Append(reply))
+            Job::Append(pending) => {
+                let PendingAppend { append, reply, .. } = pending;
+                past = pending.past;
+                let is_whole = matches!(reply, Replies::Whole(_));
+                let unit = if is_whole { Unit::Append(append) } else { Unit::Each(append.events) };
+                (unit, WaitingReply::Append(reply))
             }
             Job::Configure(topic, change, reply) => (Unit::Configure(topic, change), WaitingReply::Configure(reply)),
             Job::Delete(topic, reply) => (Unit::Delete(topic), WaitingReply::Done(reply)),
@@ -340,7 +349,8 @@ impl Peers {
             // The hub that leads has its own.
             Job::RecordStates(_) | Job::Forwarded(_) | Job::Prove(_) => return self.shared.queue.release([cost]),
         };
-        self.follower.lock().push(Instant::now(), unit, WaitingJob { cost, reply });
+        let left = UnitLeft { unit, past, reply: WaitingJob { cost, reply } };
+        self.follower.lock().push(Instant::now(), left);
         self.due.notify_one();
     }
 
@@ -355,11 +365,14 @@ impl Peers {
 
 impl WaitingJob {
     /// The job of a unit that was not executed.
-    fn job(self, unit: Unit) -> Job {
-        match (unit, self.reply) {
-            (Unit::Append(append), WaitingReply::Append(reply)) => Job::Append(PendingAppend::new(append, reply)),
+    fn job(left: UnitLeft<Self>) -> Job {
+        let UnitLeft { unit, past, reply: Self { reply, .. } } = left;
+        match (unit, reply) {
+            (Unit::Append(append), WaitingReply::Append(reply)) => {
+                Job::Append(PendingAppend::new(append, reply).after(past))
+            }
             (Unit::Each(events), WaitingReply::Append(reply)) => {
-                Job::Append(PendingAppend::new(Append { events, expect: None, key: None }, reply))
+                Job::Append(PendingAppend::new(Append { events, expect: None, key: None }, reply).after(past))
             }
             (Unit::Configure(topic, change), WaitingReply::Configure(reply)) => Job::Configure(topic, change, reply),
             (Unit::Delete(topic), WaitingReply::Done(reply)) => Job::Delete(topic, reply),

@@ -73,6 +73,13 @@ impl LogConfig {
         }
     }
 
+    /// How old an append may be when another hub is to execute it: three times as long as anyone waits for it. Whoever has
+    /// repeated it may have been answered as long ago, and its key must still be known: so it is a part of the window.
+    #[must_use]
+    pub(in crate::engine) fn repeats_within(&self) -> Duration {
+        (self.idempotency_window / 4).min(Duration::from_secs(30))
+    }
+
     /// The idempotency window of the fixtures, also of those of the stores, which must keep keys as long.
     pub const FIXTURE_WINDOW: Duration = Duration::from_mins(10);
 

@@ -3,7 +3,7 @@
 //! Large and small jobs have separate capacity, so that a publisher of many large batches cannot lock out those that
 //! publish single events.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use tokio::sync::oneshot;
 
@@ -30,6 +30,32 @@ pub(in crate::engine) struct PendingAppend {
     pub(in crate::engine) cost: usize,
     /// Bytes of its data.
     bytes: usize,
+    pub(in crate::engine) past: AppendPast,
+}
+
+/// What has become of an append before it is in this queue.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct AppendPast {
+    /// When the engine has accepted it.
+    pub(in crate::engine) accepted: Instant,
+    /// It was executed by another hub, perhaps with success.
+    pub(in crate::engine) may_be_stored: bool,
+}
+
+impl AppendPast {
+    /// Of one that is accepted now.
+    pub(in crate::engine) fn none() -> Self {
+        Self { accepted: Instant::now(), may_be_stored: false }
+    }
+
+    /// What to tell of an append that is not executed now, for this reason.
+    pub(in crate::engine) fn refusal(self, error: &AppendError) -> AppendError {
+        if self.may_be_stored {
+            AppendError::Unavailable { reason: format!("it may have been stored, and {error}").into() }
+        } else {
+            error.clone()
+        }
+    }
 }
 
 /// The kind of an append's answer.
@@ -285,7 +311,12 @@ impl PendingAppend {
             bytes += payload;
             cost += payload + event.topic.as_str().len() + event.name.as_str().len() + EVENT_OVERHEAD;
         }
-        Self { append, reply, origin: None, cost, bytes }
+        Self { append, reply, origin: None, cost, bytes, past: AppendPast::none() }
+    }
+
+    /// The same append with this past.
+    pub(in crate::engine) fn after(self, past: AppendPast) -> Self {
+        Self { past, ..self }
     }
 
     /// The same append of another hub.
@@ -317,8 +348,10 @@ impl Job {
 
     fn refuse(self, error: &AppendError) {
         match self {
-            Self::Append(PendingAppend { reply: Replies::Whole(reply), .. }) => drop(reply.send(Err(error.clone()))),
-            Self::Append(PendingAppend { reply: Replies::Each(reply), .. }) => drop(reply.send(Err(error.clone()))),
+            Self::Append(PendingAppend { reply, past, .. }) => match reply {
+                Replies::Whole(reply) => drop(reply.send(Err(past.refusal(error)))),
+                Replies::Each(reply) => drop(reply.send(Err(past.refusal(error)))),
+            },
             Self::Configure(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Delete(_, reply) | Self::Remove(_, _, reply) => drop(reply.send(Err(error.clone()))),
             Self::Forwarded(job) => job.refuse(error),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{
     group::{AppendOutcome, CommitGroup, Staged},
     idempotency::Idempotency,
-    queue::{AppendReply, Job, PendingAppend, Replies, Work},
+    queue::{AppendPast, AppendReply, Job, PendingAppend, Replies, Work},
     shared::LogShared,
     slot::Slot,
     store::{AppendOrigin, Commit, KeyRecord, Store, StoreError, TopicKey, TopicRecord, TopicSettings, TopicSnapshot},
@@ -59,8 +59,8 @@ impl<S: Store> LogWriter<S> {
         let costs: Vec<usize> = pending.iter().map(|it| it.cost).collect();
         let events = pending.iter().map(|it| it.append.events.len()).sum();
         // What is needed to execute them elsewhere.
-        let kept: Vec<(Append, Option<AppendOrigin>)> = if self.shared.store.keeps_states() {
-            pending.iter().map(|it| (it.append.clone(), it.origin.clone())).collect()
+        let kept: Vec<(Append, Option<AppendOrigin>, AppendPast)> = if self.shared.store.keeps_states() {
+            pending.iter().map(|it| (it.append.clone(), it.origin.clone(), it.past)).collect()
         } else {
             Vec::new()
         };
@@ -80,15 +80,17 @@ impl<S: Store> LogWriter<S> {
             self.commit(commit, topics, next)
         };
         if self.fenced {
-            let (doubt, mut again) = (self.doubt.take().map(Err), Vec::new());
-            for ((it, (append, origin)), cost) in decided.into_iter().zip(kept).zip(costs) {
-                match &doubt {
+            let (doubt, mut again) = (self.doubt.take(), Vec::new());
+            for ((it, (append, origin, past)), cost) in decided.into_iter().zip(kept).zip(costs) {
+                let is_late = past.accepted.elapsed() > self.shared.config.repeats_within();
+                let refusal = doubt.clone().or_else(|| is_late.then(|| past.refusal(&late())));
+                match refusal {
                     // The hub that has forwarded it learns its fate from the log, or that it is not known.
                     Some(error) if origin.is_none() => {
                         self.shared.queue.release([cost]);
-                        it.answer(error);
+                        it.answer(&Err(error));
                     }
-                    _ => again.push(Job::Append(PendingAppend::new(append, it.reply()).of(origin))),
+                    _ => again.push(Job::Append(PendingAppend::new(append, it.reply()).of(origin).after(past))),
                 }
             }
             return self.shared.queue.put_back(again);
@@ -298,6 +300,11 @@ impl<S: Store> LogWriter<S> {
             }
         }
     }
+}
+
+/// Of an append that is too old to be executed by another hub.
+fn late() -> AppendError {
+    AppendError::NotNow { reason: "another hub began to write the log, and it has waited for too long".into() }
 }
 
 /// A decided append with its reply channel.

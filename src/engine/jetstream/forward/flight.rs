@@ -1,14 +1,17 @@
 //! The units of a follower's session that are numbered and not all decided, and what decides them: an answer, the feed, or
 //! the end of the session.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use super::{
     codec::{ResultOrFeed, write_unit},
     unit::{Unit, UnitResult},
 };
 use crate::{
-    engine::{AppendError, AppendResult, Receipt},
+    engine::{AppendError, AppendResult, Receipt, log::queue::AppendPast},
     event::{NewEvent, Seq},
 };
 
@@ -21,6 +24,7 @@ pub(super) struct PendingUnit<R> {
     reply: Option<R>,
     /// When it began to wait to be sent.
     pub(super) since: Instant,
+    past: AppendPast,
     pub(super) bytes: usize,
     /// Its frame, when it was made and did not fit into the message.
     pub(super) frame: Option<Vec<u8>>,
@@ -46,20 +50,34 @@ pub(super) struct Flight<R> {
     results: Vec<(R, UnitResult)>,
 }
 
+/// A unit that was not executed.
+pub(crate) struct UnitLeft<R> {
+    pub(crate) unit: Unit,
+    pub(crate) past: AppendPast,
+    pub(crate) reply: R,
+}
+
 impl<R> PendingUnit<R> {
-    pub(super) fn new(n: u64, unit: Unit, reply: R, now: Instant) -> Self {
+    /// `past` is of an append; of other units when they were accepted.
+    pub(super) fn new(n: u64, unit: Unit, past: AppendPast, reply: R, now: Instant) -> Self {
         let bytes = unit.bytes();
         let (seen, frame, answer) = (Vec::new(), None, None);
-        Self { n, unit, reply: Some(reply), since: now, bytes, frame, seen, answer, executed: false, doubtful: false }
+        let (executed, doubtful) = (false, false);
+        Self { n, unit, reply: Some(reply), since: now, past, bytes, frame, seen, answer, executed, doubtful }
     }
 
     pub(super) fn take_frame(&mut self) -> Vec<u8> {
         self.frame.take().unwrap_or_else(|| write_unit(self.n, &self.unit))
     }
 
-    /// The unit and its reply. It is not decided.
-    pub(super) fn into_parts(self) -> (Unit, R) {
-        (self.unit, self.reply.expect("an undecided unit"))
+    /// It is not decided.
+    pub(super) fn left(self) -> UnitLeft<R> {
+        UnitLeft { unit: self.unit, past: self.past, reply: self.reply.expect("an undecided unit") }
+    }
+
+    /// Whether it is an append whose repetition does nothing as long as its key is known.
+    fn has_key(&self) -> bool {
+        matches!(&self.unit, Unit::Append(append) if append.key.is_some())
     }
 
     fn is_decided(&self) -> bool {
@@ -105,18 +123,22 @@ impl<R> PendingUnit<R> {
         }
     }
 
-    /// The result when the leader has executed it, its answer is lost, and the feed shows nothing of it.
-    fn lost_result(&self) -> UnitResult {
+    /// The result when its answer is lost, the feed shows nothing of it, and it is not to be executed again. `executed`: the leader
+    /// has executed it.
+    fn lost_result(&self, executed: bool) -> UnitResult {
+        let unknown = |reason: &str| AppendError::Unavailable { reason: reason.into() };
+        let not_now = |reason: &str| AppendError::NotNow { reason: reason.into() };
         self.unit.refused(match &self.unit {
             Unit::Append(_) | Unit::Each(_) if self.doubtful => in_doubt(),
-            Unit::Append(_) | Unit::Each(_) => {
+            // It may be the repetition of one that was stored.
+            Unit::Append(_) if self.has_key() => {
+                unknown("it may have been stored; the answer was lost when another hub began to write the log")
+            }
+            Unit::Append(_) | Unit::Each(_) if executed => {
                 not_now("it was refused; why was lost when another hub began to write the log")
             }
-            Unit::Configure(_, change) if change.is_conditional() => {
-                let reason = "another hub began to write the log, and the change may have been made";
-                AppendError::Unavailable { reason: reason.into() }
-            }
-            _ => not_now("another hub began to write the log, and the change may have been made; repeat it"),
+            Unit::Append(_) | Unit::Each(_) => not_now("it has waited for too long"),
+            _ => unknown("another hub began to write the log, and the change may have been made"),
         })
     }
 
@@ -169,9 +191,10 @@ impl<R> Flight<R> {
         &mut self.units[at]
     }
 
-    pub(super) fn refuse(&mut self, unit: PendingUnit<R>, error: AppendError) {
-        let (unit, reply) = unit.into_parts();
-        self.results.push((reply, unit.refused(error)));
+    /// A unit that waits is not executed, for this reason.
+    pub(super) fn refuse(&mut self, unit: PendingUnit<R>, error: &AppendError) {
+        let UnitLeft { unit, past, reply } = unit.left();
+        self.results.push((reply, unit.refused(past.refusal(error))));
     }
 
     pub(super) fn take_results(&mut self) -> Vec<(R, UnitResult)> {
@@ -233,7 +256,10 @@ impl<R> Flight<R> {
 
     /// Ends the session: nothing of it will be committed after what the feed has shown. Decides its units, except those to
     /// send again, which it returns in order.
-    pub(super) fn settle(&mut self, now: Instant) -> VecDeque<PendingUnit<R>> {
+    ///
+    /// An append that is older than `repeat` is not sent again: nobody waits for it, and it may have been repeated elsewhere, so
+    /// long ago that its key is forgotten.
+    pub(super) fn settle(&mut self, now: Instant, repeat: Duration) -> VecDeque<PendingUnit<R>> {
         for index in 0..self.units.len() {
             if self.units[index].answer.is_some() {
                 self.pass_answer(index);
@@ -247,10 +273,14 @@ impl<R> Flight<R> {
         let (units, results) = (std::mem::take(&mut self.units), &mut self.results);
         for (index, mut unit) in units.into_iter().enumerate() {
             let again_after = index >= executed || matches!(unit.unit, Unit::Remove(..));
-            if !unit.is_decided() && again_after && unit.may_be_sent_again() {
-                again.push_back(PendingUnit { since: now, doubtful: false, ..unit });
+            let is_append = matches!(unit.unit, Unit::Append(_) | Unit::Each(_));
+            let is_late = is_append && now.saturating_duration_since(unit.past.accepted) > repeat;
+            if !unit.is_decided() && again_after && unit.may_be_sent_again() && !is_late {
+                let may_be_stored = unit.past.may_be_stored || unit.doubtful;
+                let past = AppendPast { may_be_stored, ..unit.past };
+                again.push_back(PendingUnit { since: now, past, doubtful: false, ..unit });
             } else if let Some(reply) = unit.reply.take() {
-                results.push((reply, unit.lost_result()));
+                results.push((reply, unit.lost_result(index < executed)));
             }
         }
         (self.first, self.bytes) = (1, 0);
@@ -267,7 +297,7 @@ impl<R> Flight<R> {
                 self.decide(index, refused);
             }
             Some((ResultOrFeed::SeeFeed, _)) if !self.decide_by_feed(index) => {
-                let lost = self.units[index].lost_result();
+                let lost = self.units[index].lost_result(true);
                 self.decide(index, lost);
             }
             Some((ResultOrFeed::SeeFeed, _)) | None => {}
@@ -302,8 +332,4 @@ impl<R> Flight<R> {
 fn in_doubt() -> AppendError {
     let reason = "it may have been stored, and removed again before this hub saw it";
     AppendError::Unavailable { reason: reason.into() }
-}
-
-fn not_now(reason: &str) -> AppendError {
-    AppendError::NotNow { reason: reason.into() }
 }

@@ -11,9 +11,9 @@ use super::{
         ForwardAnswer, ForwardCall, ForwardCodecError, ForwardReply, ForwardRequest, FrameReader, FramedResult, begin,
         part_frame, read_result,
     },
-    flight::{Flight, PendingUnit},
+    flight::{Flight, PendingUnit, UnitLeft},
     limits::{ForwardLimits, HEAD_BYTES},
-    unit::{HubId, Unit, UnitResult},
+    unit::{HubId, UnitResult},
 };
 use crate::{
     engine::{AppendError, Receipt},
@@ -96,12 +96,13 @@ impl<R> FollowerSession<R> {
     }
 
     /// Adds a unit. Its result comes from a later [`FollowerSession::poll`]; also when it is too large.
-    pub(crate) fn push(&mut self, now: Instant, unit: Unit, reply: R) {
+    pub(crate) fn push(&mut self, now: Instant, left: UnitLeft<R>) {
         self.last_unit += 1;
-        let unit = PendingUnit::new(self.last_unit, unit, reply, now);
+        let UnitLeft { unit, past, reply } = left;
+        let unit = PendingUnit::new(self.last_unit, unit, past, reply, now);
         let (bytes, max) = (unit.bytes, self.limits.unit_bytes);
         if bytes > max {
-            self.flight.refuse(unit, AppendError::TooLarge { bytes, max });
+            self.flight.refuse(unit, &AppendError::TooLarge { bytes, max });
         } else {
             self.waiting.push_back(unit);
         }
@@ -134,11 +135,11 @@ impl<R> FollowerSession<R> {
 
     /// This hub is the leader since its record at the position `term`, and everything before it was reported. Returns the units to
     /// execute, in order, before any other of this hub. Poll for the results of the others.
-    pub(crate) fn promoted(&mut self, now: Instant, term: Seq) -> Vec<(Unit, R)> {
+    pub(crate) fn promoted(&mut self, now: Instant, term: Seq) -> Vec<UnitLeft<R>> {
         self.end_session(now);
         self.flight.applied(term);
         self.leader = None;
-        self.waiting.drain(..).map(PendingUnit::into_parts).collect()
+        self.waiting.drain(..).map(PendingUnit::left).collect()
     }
 
     /// A message from a leader.
@@ -310,7 +311,7 @@ impl<R> FollowerSession<R> {
 
     /// Ends the session with the units that are decided now; the others wait again.
     fn end_session(&mut self, now: Instant) {
-        for unit in self.flight.settle(now).into_iter().rev() {
+        for unit in self.flight.settle(now, self.limits.repeat).into_iter().rev() {
             self.waiting.push_front(unit);
         }
         self.cursor = 1;
@@ -321,7 +322,7 @@ impl<R> FollowerSession<R> {
     /// Refuses all units that wait to be sent: nothing was written of them. Returns the results that are known.
     pub(crate) fn refuse_waiting(&mut self, error: &AppendError) -> Vec<(R, UnitResult)> {
         for unit in self.waiting.drain(..) {
-            self.flight.refuse(unit, error.clone());
+            self.flight.refuse(unit, error);
         }
         self.flight.take_results()
     }
@@ -335,7 +336,7 @@ impl<R> FollowerSession<R> {
                 (None, Some(_)) => "the hub that writes the log does not answer".into(),
                 (None, None) => "no hub writes the log now".into(),
             };
-            self.flight.refuse(unit, AppendError::NotNow { reason });
+            self.flight.refuse(unit, &AppendError::NotNow { reason });
         }
     }
 
@@ -344,7 +345,7 @@ impl<R> FollowerSession<R> {
         if opening {
             let reason: Arc<str> = error.to_string().into();
             for unit in self.waiting.drain(..) {
-                self.flight.refuse(unit, AppendError::NotNow { reason: Arc::clone(&reason) });
+                self.flight.refuse(unit, &AppendError::NotNow { reason: Arc::clone(&reason) });
             }
             self.refusal = Some(reason);
         }

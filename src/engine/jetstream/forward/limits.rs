@@ -18,6 +18,9 @@ pub(crate) struct ForwardLimits {
     pub(crate) window_messages: usize,
     /// Longest time a unit waits to be sent before it is refused.
     pub(crate) wait: Duration,
+    /// How old an append may be when it is sent again:
+    /// [`LogConfig::repeats_within`](crate::engine::log::LogConfig::repeats_within).
+    pub(crate) repeat: Duration,
     /// Time without an answer until the follower asks; doubled up to `longest_retry`.
     pub(crate) retry: Duration,
     /// See `retry`.
@@ -43,6 +46,7 @@ impl ForwardLimits {
         window_bytes: 4 << 20,
         window_messages: 4,
         wait: Duration::from_secs(10),
+        repeat: Duration::from_secs(30),
         retry: Duration::from_millis(250),
         longest_retry: Duration::from_secs(2),
         sessions: 256,

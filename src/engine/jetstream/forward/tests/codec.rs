@@ -9,7 +9,7 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::{
-    append, event,
+    append, event, left,
     log::{epoch, receipt},
     topic,
 };
@@ -270,7 +270,7 @@ fn damaged_bytes_are_an_error_at_most() {
     samples.extend(results().iter().map(|result| write_result(1, Seq(1), result, usize::MAX)));
     let mut messages = Vec::new();
     for unit in units() {
-        follower.push(now, unit, ());
+        follower.push(now, left(unit, (), now));
         for (_, bytes) in follower.poll(now).send {
             messages.push(bytes.clone());
             let handled = leader.handle(now, Seq(1), &bytes).expect("a request");

@@ -5,11 +5,11 @@ mod log;
 mod network;
 mod rules;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::ForwardLimits;
+use super::{ForwardLimits, Unit, UnitLeft};
 use crate::{
-    engine::Append,
+    engine::{Append, log::queue::AppendPast},
     event::{NewEvent, TopicName},
 };
 
@@ -21,11 +21,17 @@ const SMALL: ForwardLimits = ForwardLimits {
     window_bytes: 3000,
     window_messages: 2,
     wait: Duration::from_secs(10),
+    repeat: Duration::from_mins(2),
     retry: Duration::from_millis(250),
     longest_retry: Duration::from_secs(2),
     sessions: 8,
     idle: Duration::from_mins(1),
 };
+
+/// A unit that was accepted at this time.
+fn left<R>(unit: Unit, reply: R, accepted: Instant) -> UnitLeft<R> {
+    UnitLeft { unit, past: AppendPast { accepted, may_be_stored: false }, reply }
+}
 
 fn topic(name: &str) -> TopicName {
     TopicName::new(name).expect("a topic")

@@ -10,7 +10,7 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    SMALL, append,
+    SMALL, append, left,
     log::{Record, Table, epoch, receipt},
     topic,
 };
@@ -214,7 +214,7 @@ impl World {
         let hub = &mut self.hubs[hub];
         match &mut hub.lead {
             Some(lead) => lead.queue.push_back(Job { unit, origin: Origin::Own(caller) }),
-            None => hub.session.push(now, unit, caller),
+            None => hub.session.push(now, left(unit, caller, now)),
         }
     }
 
@@ -344,7 +344,7 @@ impl World {
         let lead = hub.lead.take().expect("a leader");
         for job in jobs.into_iter().chain(lead.queue) {
             if let Origin::Own(caller) = job.origin {
-                hub.session.push(self.now, job.unit, caller);
+                hub.session.push(self.now, left(job.unit, caller, self.now));
             }
         }
         for (to, bytes) in lead.sessions.step_down() {
@@ -362,7 +362,7 @@ impl World {
         self.log.push(record);
         let term = Seq(self.log.len() as u64);
         let own = hub.session.promoted(self.now, term).into_iter();
-        let queue = own.map(|(unit, caller)| Job { unit, origin: Origin::Own(caller) }).collect();
+        let queue = own.map(|left| Job { unit: left.unit, origin: Origin::Own(left.reply) }).collect();
         let sessions = LeaderSessions::new(hub.id.clone(), term, SMALL);
         hub.lead = Some(Lead { sessions, queue, commit: None });
     }
@@ -487,7 +487,7 @@ impl World {
                 Some(AppendError::NotNow { reason }) if reason.contains("lost") => self.counts.lost += 1,
                 Some(AppendError::NotNow { .. }) => self.counts.late += 1,
                 Some(AppendError::Unavailable { reason }) => {
-                    assert!(reason.contains("may have been stored"), "{caller:?}: {reason}");
+                    assert!(reason.contains("may have been"), "{caller:?}: {reason}");
                     self.counts.doubtful += 1;
                 }
                 Some(_) => self.counts.refused += 1,

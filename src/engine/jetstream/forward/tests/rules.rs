@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SMALL, append, event, log::receipt, topic};
+use super::{SMALL, append, event, left, log::receipt, topic};
 use crate::engine::jetstream::forward::{
     FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult,
 };
@@ -33,7 +33,7 @@ impl Pair {
     }
 
     fn push(&mut self, caller: u32, unit: Unit) {
-        self.follower.push(self.now, unit, caller);
+        self.follower.push(self.now, left(unit, caller, self.now));
     }
 
     fn poll(&mut self) -> Vec<Vec<u8>> {
@@ -305,14 +305,14 @@ fn a_new_leader_record_decides_what_was_sent() {
     pair.follower.event_seen(5, 0, receipts[1].clone());
     pair.follower.event_seen(5, 2, receipts[2].clone());
     let left = pair.follower.promoted(pair.now, Seq(70));
-    assert_eq!(left.iter().map(|(_, caller)| *caller).collect::<Vec<_>>(), [3, 6]);
+    assert_eq!(left.iter().map(|left| left.reply).collect::<Vec<_>>(), [3, 6]);
     pair.poll();
     pair.results.sort_by_key(|(caller, _)| *caller);
     let closed = Err(AppendError::Closed { topic: topic("b") });
     let [(1, first), (2, second), (4, fourth), (5, fifth)] = &pair.results[..] else { panic!("{:?}", pair.results) };
     assert_eq!(first, &UnitResult::Append(Ok(vec![receipts[0].clone()])));
     assert!(matches!(second, UnitResult::Append(Err(AppendError::NotNow { .. }))));
-    assert!(matches!(fourth, UnitResult::Done(Err(AppendError::NotNow { .. }))));
+    assert!(matches!(fourth, UnitResult::Done(Err(AppendError::Unavailable { .. }))), "{fourth:?}");
     assert_eq!(fifth, &UnitResult::Each(Ok(vec![Ok(receipts[1].clone()), closed, Ok(receipts[2].clone())])));
 }
 
@@ -330,13 +330,65 @@ fn an_append_that_the_feed_may_have_skipped_is_not_executed_twice() {
     pair.follower.event_seen(2, 0, receipt(&topic("a"), 58));
     pair.follower.feed_skipped();
     let left = pair.follower.promoted(pair.now, Seq(70));
-    assert_eq!(left.iter().map(|(_, caller)| *caller).collect::<Vec<_>>(), [4], "its key tells");
+    assert_eq!(left.iter().map(|left| left.reply).collect::<Vec<_>>(), [4], "its key tells");
     pair.poll();
     let (first, second) = (receipt(&topic("a"), 56), receipt(&topic("b"), 57));
     assert_eq!(pair.results[0], (1, UnitResult::Append(Ok(vec![first, second]))), "they are all stored, or none");
     let (2, UnitResult::Each(Ok(each))) = &pair.results[1] else { panic!("{:?}", pair.results) };
     assert!(matches!(each[..], [Ok(_), Err(AppendError::Unavailable { .. })]), "{each:?}");
     assert!(matches!(pair.results[2], (3, UnitResult::Append(Err(AppendError::Unavailable { .. })))));
+}
+
+fn keyed(data: &str) -> Unit {
+    let key = IdempotencyKey { key: [1; 16], fingerprint: [1; 16], owner: 1 };
+    Unit::Append(Append { key: Some(key), ..append(vec![event("a", data)]) })
+}
+
+/// It may repeat one that was stored before: then no event of its own is in the feed.
+#[test]
+fn an_append_with_a_key_whose_answer_is_lost_is_not_called_refused() {
+    let mut pair = Pair::new(SMALL);
+    pair.push(1, keyed("a repetition"));
+    pair.push(2, one("seen"));
+    pair.open();
+    pair.follower.event_seen(2, 0, receipt(&topic("a"), 57));
+    pair.follower.leader_seen(pair.now, hub("next"), Seq(70));
+    pair.poll();
+    pair.results.sort_by_key(|(caller, _)| *caller);
+    assert_eq!(pair.results.len(), 2, "{:?}", pair.results);
+    assert!(matches!(pair.results[0].1.error(), Some(AppendError::Unavailable { .. })), "{:?}", pair.results);
+}
+
+/// Whether its first execution has stored it is not known, and so is not the second one's that never happens.
+#[test]
+fn an_append_in_doubt_that_no_hub_takes_is_not_called_refused() {
+    let mut pair = Pair::new(SMALL);
+    pair.push(1, keyed("x"));
+    pair.open();
+    pair.follower.feed_skipped();
+    pair.follower.leader_seen(pair.now, hub("next"), Seq(70));
+    pair.poll();
+    assert_eq!(pair.results, [], "its key tells");
+    pair.wait(10_000);
+    pair.poll();
+    assert!(matches!(pair.results[0].1.error(), Some(AppendError::Unavailable { .. })), "{:?}", pair.results);
+}
+
+/// Whoever waited for it was told so long ago that it is not known, and may have repeated it at another hub.
+#[test]
+fn an_append_with_a_key_that_was_sent_long_ago_is_not_sent_again() {
+    for (minutes, expected) in [(0, 1), (11, 0)] {
+        let mut pair = Pair::new(SMALL);
+        pair.push(1, keyed("x"));
+        assert_eq!(pair.open().len(), 1, "and the hub is cut off");
+        pair.wait(60_000 * minutes);
+        let left = pair.follower.promoted(pair.now, Seq(70));
+        assert_eq!(left.len(), expected);
+        pair.poll();
+        let is_unknown =
+            |(_, result): &(u32, UnitResult)| matches!(result.error(), Some(AppendError::Unavailable { .. }));
+        assert!(pair.results.iter().all(is_unknown) && pair.results.len() == 1 - expected, "{:?}", pair.results);
+    }
 }
 
 #[test]
@@ -351,7 +403,7 @@ fn a_conditional_change_that_was_sent_is_not_executed_twice() {
     assert_eq!(pair.open().len(), 3);
     pair.push(4, Unit::Configure(topic("a"), swap));
     let left = pair.follower.promoted(pair.now, Seq(70));
-    assert_eq!(left.iter().map(|(_, caller)| *caller).collect::<Vec<_>>(), [3, 4], "or it was not sent yet");
+    assert_eq!(left.iter().map(|left| left.reply).collect::<Vec<_>>(), [3, 4], "or it was not sent yet");
     pair.poll();
     for (at, (caller, result)) in pair.results.iter().enumerate() {
         assert_eq!(*caller, [1, 2][at]);
@@ -420,7 +472,7 @@ fn a_leader_has_a_bounded_number_of_sessions() {
     assert_eq!(pair.open().len(), 1);
     let mut other = FollowerSession::new(hub("g"), SMALL);
     other.leader_seen(pair.now, hub("l"), Seq(1));
-    other.push(pair.now, one("x"), 2);
+    other.push(pair.now, left(one("x"), 2, pair.now));
     let request = other.poll(pair.now).send.remove(0).1;
     let answer = pair.leader.handle(pair.now, Seq(50), &request).expect("a request").answer.expect("an answer");
     other.message(pair.now, &answer).expect("an answer");
@@ -445,7 +497,7 @@ fn a_hub_that_does_not_lead_executes_nothing() {
     // A result of the old term that comes late is not one of the new term's first session and unit.
     let mut next = FollowerSession::new(hub("f"), SMALL);
     next.leader_seen(now, me.clone(), Seq(90));
-    next.push(now, one("z"), 9);
+    next.push(now, left(one("z"), 9, now));
     for _ in 0..2 {
         let request = next.poll(now).send.remove(0).1;
         let answer = pair.leader.handle(now, Seq(90), &request).expect("a request").answer;
