@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{runtime::Runtime, task::LocalSet};
 
@@ -45,6 +46,18 @@ impl Tasks {
         }
     }
 
+    fn until_ready(&self, hub: SocketAddr) {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let outcome = self.run(http::request(hub, "GET", "/readyz", &[], Vec::new(), LIMIT));
+            if matches!(&outcome, Outcome::Answered(answer) if answer.status == 200) {
+                return;
+            }
+            assert!(Instant::now() < until, "{outcome:?}");
+            sleep(Duration::from_millis(100));
+        }
+    }
+
     fn publish(&self, hub: SocketAddr, data: &str) -> String {
         let (status, receipt) = self.ask(hub, "POST", "/publish?topic=t", data);
         assert_eq!(status, 200, "{receipt}");
@@ -74,6 +87,7 @@ fn data(page: &Value) -> Vec<&str> {
     page["events"].as_array().unwrap().iter().map(|event| event["data"].as_str().unwrap()).collect()
 }
 
+/// The last hub is stopped, and hears of nothing until hubs of the new epoch have written past its position.
 #[test]
 fn hubs_refuse_a_stream_that_is_restored_under_them_and_clients_are_told_of_the_new_epoch() {
     let (cluster, tasks) = (NatsCluster::start(), Tasks::new());
@@ -91,12 +105,15 @@ fn hubs_refuse_a_stream_that_is_restored_under_them_and_clients_are_told_of_the_
     let backup = tasks.run(Backup::of(&client, STREAM));
     let newest = publish_some(5, 8).pop().unwrap();
     sleep(LATER.saturating_sub(created.elapsed()));
+    let unheard = addresses.len() - 1;
+    let heard = &addresses[..unheard];
+    hubs.signal(unheard, Signal::STOP);
     tasks.run(async {
         api(&client, &format!("STREAM.DELETE.{STREAM}"), &json!({})).await;
         backup.restore(&client).await;
     });
 
-    for hub in &addresses {
+    for hub in heard {
         tasks.until_refused(*hub);
         let (status, problem) = tasks.ask(*hub, "GET", "/readyz", "");
         assert!(status == 503 && says_what_to_do(&problem), "{problem}");
@@ -107,16 +124,18 @@ fn hubs_refuse_a_stream_that_is_restored_under_them_and_clients_are_told_of_the_
     let found = check(&cluster, NODES, &[]);
     assert!(found.code == 1 && found.codes().contains(&"epoch-other".to_owned()), "{found:?}");
 
-    (0..hubs.count()).for_each(|hub| tasks.run(hubs.terminate(hub)));
+    (0..unheard).for_each(|hub| tasks.run(hubs.terminate(hub)));
     let renew = |more: &[&str]| gapless(&cluster, &[&["jetstream", "epoch", "--renew"], more].concat());
     let asked = renew(&[]).err;
     let (_, epoch) = asked.split_once("--confirm ").unwrap_or_else(|| panic!("{asked}"));
     renew(&["--confirm", epoch.split(|of: char| !of.is_ascii_alphanumeric()).next().unwrap()]).sound();
     let found = check(&cluster, NODES, &[]);
     assert!(!found.codes().contains(&"epoch-other".to_owned()), "{found:?}");
-    (0..hubs.count()).for_each(|hub| hubs.spawn(hub));
-    tasks.run(hubs.ready()).unwrap();
-    for hub in &addresses {
+    (0..unheard).for_each(|hub| hubs.spawn(hub));
+    for hub in heard {
+        tasks.until_ready(*hub);
+    }
+    for hub in heard {
         let (_, page) = tasks.ask(*hub, "GET", &format!("/events?topic=t&last_event_id={newest}"), "");
         assert_eq!(page["gaps"][0]["reason"], "unknown", "{page}");
         assert_eq!(data(&page), ["0", "1", "2", "3", "4"], "what the backup had");
@@ -126,4 +145,16 @@ fn hubs_refuse_a_stream_that_is_restored_under_them_and_clients_are_told_of_the_
     tasks.publish(addresses[1], "after");
     let (_, page) = tasks.ask(addresses[0], "GET", &format!("/events?topic=t&last_event_id={next}&wait=20s"), "");
     assert_eq!((data(&page), &page["gaps"]), (vec!["after"], &json!([])));
+
+    let more: Vec<String> = (0..50).map(|n| tasks.publish(heard[n % unheard], &format!("more {n}"))).collect();
+    hubs.signal(unheard, Signal::CONT);
+    let until = Instant::now() + LIMIT;
+    while !hubs.log(unheard).contains("accepts and reads nothing any more") {
+        assert!(Instant::now() < until, "{}", hubs.log(unheard));
+        sleep(Duration::from_millis(100));
+    }
+    tasks.publish(heard[0], "last");
+    let (_, page) = tasks.ask(heard[1], "GET", &format!("/events?topic=t&last_event_id={}", more[0]), "");
+    let expected: Vec<String> = (1..50).map(|n| format!("more {n}")).chain(["last".into()]).collect();
+    assert_eq!((data(&page), &page["gaps"]), (expected.iter().map(String::as_str).collect(), &json!([])));
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{
     link::{Link, STALE_LEADER},
     nats::{NatsError, StreamState},
+    wire::EpochRecord,
 };
 use crate::event::Epoch;
 
@@ -43,7 +44,18 @@ pub(super) async fn watch(link: Arc<Link>, created: String) {
         if let Some(reason) = doubts.after(link.nats.stream().await, &created, seen) {
             return end(&link, &reason);
         }
+        if let Some(epoch) = other_epoch(&link).await {
+            return end(&link, &renewed(link.shared().epoch, epoch));
+        }
     }
+}
+
+/// The epoch, when it was renewed and this hub has not read it, because the stream has other messages where this hub reads. A server
+/// that does not lead the stream any more tells an earlier one.
+async fn other_epoch(link: &Link) -> Option<Epoch> {
+    let told = link.nats.leader_last(&link.subjects.epoch()).await.ok().flatten()?;
+    let record = EpochRecord::decode(&told.headers).ok()?;
+    (told.seq > link.shared().store.epoch_at() && record.epoch != link.shared().epoch).then_some(record.epoch)
 }
 
 /// Ends the engine's writing and reading, and applies nothing more.

@@ -142,6 +142,14 @@ impl JetStreamEngine {
         shared.set_leads(false);
         let peers = Peers::new(Arc::clone(&shared), nats, &config.nats.prefix, hub);
         drop(link.log.set((shared, Arc::clone(&peers))));
+        let proving = Arc::downgrade(&link);
+        link.shared().store.set_end_proof(Box::new(move || {
+            let link = proving.upgrade();
+            Box::pin(async move {
+                let Some(link) = link else { return Err(NatsError::NoAnswer("the engine is closed".into())) };
+                proof::end_soon(&link).await
+            })
+        }));
         if let Some((term, leader)) = leader {
             link.view.record(&leader.hub, term, leader.resigned);
             if !leader.resigned {

@@ -125,6 +125,12 @@ async fn end(link: &Arc<Link>) -> Proof {
     link.peers().proofs.asked.next(&link.runtime, ask).await
 }
 
+/// The end of the log, proved after this was called, or why it cannot be proved soon.
+pub(super) async fn end_soon(link: &Arc<Link>) -> Proof {
+    let late = |_| Err(NatsError::NoAnswer("the hub that leads has not proved where the log ends".into()));
+    timeout(ANSWER, end(link)).await.unwrap_or_else(late)
+}
+
 /// Asks the hub that leads, which may be this one.
 async fn ask(link: &Arc<Link>) -> Proof {
     if link.shared().leads() {

@@ -271,20 +271,25 @@ pub(super) async fn follow(link: Arc<Link>, mut position: u64) {
     }
 }
 
-/// The end of the stream, once its leader tells it. What is gone from the stream was told of before. A server that leads no more, and
-/// answers as if it did, knows an earlier end: then readers would see what follows a hole before its cause.
+/// The end of the log, once it can be proved. What is gone from the stream was told of before it: readers see what follows a hole
+/// when this hub has read up to there.
 async fn end(link: &Link) -> u64 {
     loop {
-        match link.nats.end().await {
+        match link.shared().store.log_end().await {
             Ok(end) => return end.max(link.view.leader().map_or(0, |leader| leader.head)),
             Err(error) => link.failed(&error).await,
         }
     }
 }
 
+/// The servers refuse it as well when the epoch was renewed: then the stream may be another one, and end at the same position.
 async fn try_to_lead(link: &Link, position: u64, id: WriteId) -> Result<u64, WriteError> {
     let mut headers = link.leader_record(false).headers();
     headers.extend([id.header(), ("Nats-Rollup", "sub".into())]);
+    headers.extend([
+        ("Nats-Expected-Last-Subject-Sequence", link.shared().store.epoch_at().to_string()),
+        ("Nats-Expected-Last-Subject-Sequence-Subject", link.subjects.epoch()),
+    ]);
     let message = Outgoing { subject: link.subjects.leader(), headers, payload: bytes::Bytes::new() };
     link.nats.write(vec![message], position, TRY).await
 }

@@ -57,3 +57,13 @@ pub(in crate::engine) enum WriteError {
     #[error("not known whether it was stored: {0}")]
     Unknown(String),
 }
+
+impl WriteError {
+    /// Whether the same write is refused again until somebody changes something: the write, a limit or a right.
+    pub(in crate::engine) fn lasts(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::TooLarge(_) | Self::TooMany | Self::Refused(_) | Self::Denied(_) => true,
+            Self::WrongLast | Self::NotNow(_) | Self::Unknown(_) => false,
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     api::API_WAIT,
@@ -18,13 +19,25 @@ const PROMPT: Duration = Duration::from_millis(100);
 /// `err_code` of a deletion at a position that holds no message.
 const NO_MESSAGE: u64 = 10_057;
 
-/// How long ago a replica may have answered the stream's leader so that it has hardly voted for another one since: a replica waits
-/// for at least 4 s before it asks for votes (`minElectionTimeout` of nats-server 2.15).
+/// A replica that has answered the stream's leader within it has not asked for votes since: it waits for at least 4 s before
+/// (`minElectionTimeout` of nats-server 2.15).
 pub(super) const LEASE: Duration = Duration::from_secs(3);
 
-/// The stream, to the knowledge of the server that has answered. No proof of freshness, but for [`StreamState::is_led`]: a leader that
-/// is cut off, or was stopped, answers for some seconds; and while there is none, any replica answers for as long as that takes, however
-/// much it lacks (`jsStreamInfoRequest` of nats-server 2.15).
+/// Longer than an answer of a replica is on its way to the stream's leader, where that answers promptly.
+pub(super) const TRANSIT: Duration = Duration::from_millis(500);
+
+/// A server whose answer takes longer may have been stopped, and goes on with what had come before.
+const STOPPED: Duration = Duration::from_millis(500);
+
+/// Between two looks at whom the stream's leader has heard. It sends a heartbeat each second.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// For a majority of the replicas to be heard by the stream's leader: a heartbeat, [`TRANSIT`], and as much again.
+const HEARD: Duration = Duration::from_secs(3);
+
+/// The stream, to the knowledge of the server that has answered. No proof of freshness: a leader that is cut off, or was stopped,
+/// answers for some seconds; and while there is none, any replica answers for as long as that takes, however much it lacks
+/// (`jsStreamInfoRequest` of nats-server 2.15). [`Nats::end`] proves it.
 #[derive(Clone, Debug)]
 pub(in crate::engine) struct StreamState {
     /// Position of the oldest message; `last + 1` when there is none.
@@ -103,11 +116,26 @@ impl From<StreamInfo> for StreamState {
 }
 
 impl StreamState {
-    /// Whether a majority of the replicas, with the leader, has answered the leader just now.
+    /// Whether a majority of the replicas, with the leader, has answered the leader just now. Another one may lead by now: one
+    /// that this leader has not heard, elected by one that it has.
     pub(in crate::engine) fn is_led(&self) -> bool {
-        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < LEASE;
-        let others = self.replicas.len();
-        self.leader.is_some() && self.replicas.iter().filter(here).count() >= others.div_ceil(2)
+        self.is_led_by_majority(LEASE)
+    }
+
+    /// Whether no other replica can lead: each has answered the leader just now, and so has not asked for votes.
+    fn is_heard_by_all(&self) -> bool {
+        self.leader.is_some() && self.heard_within(LEASE) == self.replicas.len()
+    }
+
+    /// Whether a majority of the replicas, with the leader, has answered the leader within `age`.
+    fn is_led_by_majority(&self, age: Duration) -> bool {
+        self.leader.is_some() && self.heard_within(age) >= self.replicas.len().div_ceil(2)
+    }
+
+    /// The other replicas that have answered the leader within `age`.
+    fn heard_within(&self, age: Duration) -> usize {
+        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < age;
+        self.replicas.iter().filter(here).count()
     }
 }
 
@@ -149,16 +177,37 @@ impl Nats {
         Ok(info.into())
     }
 
-    /// The highest position that the stream has given when this is called, or a later one. It is an earlier one only if its server was
-    /// cut off from one that was elected just now, and not from another that has voted for that one, which it notices within a second.
-    /// Bounded by 5 s.
+    /// The highest position that the stream has given when this is called, or a later one; `None` if the server that answers
+    /// may lead the stream no more. Bounded by 5 s.
+    pub(in crate::engine) async fn end_if_certain(&self) -> Result<Option<u64>, NatsError> {
+        let asked = Instant::now();
+        let state = self.stream().await?;
+        Ok((state.is_heard_by_all() && asked.elapsed() < STOPPED).then_some(state.last))
+    }
+
+    /// The highest position that the stream has given when this is called, or a later one. Takes 1 ms when the stream's leader
+    /// hears of all replicas, and 0.5 to 2 s when it hears of a majority. Bounded by 8 s.
+    ///
+    /// A majority that has answered the leader after this was called had not elected another one before. An answer is taken
+    /// for such a one if it comes [`TRANSIT`] later.
     ///
     /// # Errors
     /// Also when the server that answers may lead the stream no more.
     pub(in crate::engine) async fn end(&self) -> Result<u64, NatsError> {
-        let state = self.stream().await?;
-        if state.is_led() {
-            return Ok(state.last);
+        let begun = Instant::now();
+        let mut asked = begun;
+        while begun.elapsed() < HEARD {
+            let sent = Instant::now();
+            let state = self.stream().await?;
+            let age = sent.duration_since(asked).saturating_sub(TRANSIT);
+            if sent.elapsed() > STOPPED {
+                asked = Instant::now();
+            } else if state.is_heard_by_all() || state.is_led_by_majority(age) {
+                return Ok(state.last);
+            } else if !state.is_led() {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
         }
         Err(NatsError::NoAnswer(
             "the server that answers for the stream has not heard of a majority of its replicas".into(),

@@ -57,6 +57,8 @@ pub(super) struct Chain {
     unwell: Mutex<Option<(Instant, Arc<str>)>>,
     /// Since when no write has succeeded.
     failing: Mutex<Option<Instant>>,
+    /// When a write of this hub was last answered as stored.
+    written: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
 }
 
@@ -98,6 +100,7 @@ impl Chain {
             began: Mutex::default(),
             unwell: Mutex::default(),
             failing: Mutex::default(),
+            written: Mutex::default(),
             closing: watch::Sender::new(false),
         }
     }
@@ -126,6 +129,11 @@ impl Chain {
         self.began.lock().map_or(Duration::ZERO, |began| began.elapsed())
     }
 
+    /// Whether a write of this hub was stored so short a time ago.
+    pub(super) fn has_written_within(&self, time: Duration) -> bool {
+        self.written.lock().is_some_and(|at| at.elapsed() < time)
+    }
+
     /// Ends the waits for the fate of a write; later writes are refused.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
@@ -141,6 +149,7 @@ impl Chain {
         self.last.store(position, Ordering::Release);
         self.leads.store(true, Ordering::Release);
         *self.unwell.lock() = None;
+        *self.written.lock() = Some(Instant::now());
     }
 
     /// Stores these messages together. `first`: the position that the first of them must get. Returns the position of the
@@ -148,8 +157,9 @@ impl Chain {
     ///
     /// # Errors
     /// [`StoreError::Fenced`], [`StoreError::Full`] and [`StoreError::NotNow`]: not stored. [`StoreError::Doubtful`] when
-    /// another hub has written since, and has removed what was in its place. [`StoreError::Failed`] when the engine was
-    /// closed before the fate of the write was known.
+    /// another hub has written since, and has removed what was in its place; and when an attempt had no answer and the
+    /// servers refuse every later one: then the record of the next hub that leads decides whether it is stored.
+    /// [`StoreError::Failed`] when the engine was closed before the fate of the write was known.
     pub(super) async fn write(
         &self,
         nats: &Nats,
@@ -173,14 +183,13 @@ impl Chain {
                 self.last.store(end, Ordering::Release);
                 *self.unwell.lock() = None;
                 *self.failing.lock() = None;
+                *self.written.lock() = Some(Instant::now());
                 Ok(end)
             }
             Err(error) => {
-                match &error {
-                    StoreError::NotNow(reason) => self.feels(reason),
-                    // What was stored, if anything, is not known: nothing may be written after it.
-                    StoreError::Fenced | StoreError::Doubtful(_) | StoreError::Failed(_) => self.follow(),
-                    StoreError::Full => {}
+                // What was stored, if anything, is not known: nothing may be written after it.
+                if matches!(error, StoreError::Fenced | StoreError::Doubtful(_) | StoreError::Failed(_)) {
+                    self.follow();
                 }
                 Err(error)
             }
@@ -227,6 +236,7 @@ impl Chain {
                 Err(error) => error,
             };
             let text: Arc<str> = error.to_string().into();
+            let lasts = error.lasts();
             match error {
                 WriteError::Unknown(_) => unknown = Some(Arc::clone(&text)),
                 WriteError::WrongLast => refusals += 1,
@@ -241,7 +251,14 @@ impl Chain {
                     }
                     continue;
                 }
-                _ if unknown.is_none() => return Err(StoreError::NotNow(text)),
+                // Others of this hub's writes may be taken.
+                WriteError::TooLarge(_) | WriteError::TooMany | WriteError::Refused(_) if unknown.is_none() => {
+                    return Err(StoreError::NotNow(text));
+                }
+                _ if unknown.is_none() => {
+                    self.feels(&text);
+                    return Err(StoreError::NotNow(text));
+                }
                 _ => {}
             }
             match fate(nats, subjects, id, (last, end)).await {
@@ -251,6 +268,7 @@ impl Chain {
                 Fate::Gone if unknown.is_none() => return Err(StoreError::Fenced),
                 Fate::Gone => return Err(StoreError::Doubtful(text)),
                 Fate::Open if unknown.is_none() && refusals >= REFUSALS => return Err(StoreError::NotNow(text)),
+                Fate::Open if lasts && began.elapsed() > ELECTION => return Err(StoreError::Doubtful(text)),
                 Fate::Open => {}
             }
             self.feels(&text);

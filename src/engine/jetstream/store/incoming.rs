@@ -14,8 +14,7 @@ impl StoreCore {
         if let Err(error) = self.take_in(message) {
             tracing::debug!(seq = message.seq, %error, "a message of the stream is no record");
         }
-        let place = self.subjects.parse(&message.subject);
-        let expires = matches!(place, Some(SubjectPlace::Keys(_) | SubjectPlace::OldIds(..)));
+        let expires = self.subjects.parse(&message.subject).is_some_and(|place| place.expires());
         self.reach(message.seq, if expires { 0 } else { message.seq });
     }
 

@@ -42,7 +42,11 @@ pub(super) struct LoadedTopic {
 pub(super) struct Loaded {
     /// What was read is complete up to this position.
     pub(super) position: u64,
+    /// The newest of the messages up to there that do not expire.
+    pub(super) lasting: u64,
     pub(super) epoch: Epoch,
+    /// The position of its record.
+    pub(super) epoch_at: u64,
     /// When the stream was created of which the epoch is.
     pub(super) created: Box<str>,
     /// The newest leader record, and its position.
@@ -57,9 +61,10 @@ pub(super) struct Loaded {
 /// The state while it is read: a subject may come again, with a newer message.
 #[derive(Default)]
 struct Loading {
-    epoch: Option<EpochRecord>,
-    /// The newest message.
+    epoch: Option<(u64, EpochRecord)>,
+    /// The newest message, and the newest that does not expire.
     last: u64,
+    lasting: u64,
     leader: Option<(u64, LeaderRecord)>,
     topics: HashMap<TopicName, LoadedTopic>,
     removed: BTreeMap<(TopicName, Seq), TombstoneRecord>,
@@ -86,10 +91,10 @@ pub(super) async fn load(nats: &Nats, subjects: &StreamSubjects) -> Result<Loade
         loading.epoch = epoch(nats, subjects).await?;
     }
     let keys = stored_keys::read(nats, subjects, std::mem::take(&mut loading.keys), loading.newest).await?;
-    let Loading { epoch, topics, removed, clock, leader, old_ids, .. } = loading;
-    let EpochRecord { epoch, created } = epoch.ok_or(StreamLoadError::NoEpoch)?;
+    let Loading { epoch, lasting, topics, removed, clock, leader, old_ids, .. } = loading;
+    let (epoch_at, EpochRecord { epoch, created }) = epoch.ok_or(StreamLoadError::NoEpoch)?;
     let topics = with_removed(topics, &removed)?;
-    Ok(Loaded { position, epoch, created, leader, topics, removed, keys, clock, old_ids })
+    Ok(Loaded { position, lasting, epoch, epoch_at, created, leader, topics, removed, keys, clock, old_ids })
 }
 
 /// The topics with their newest events, of which the messages may be deleted.
@@ -110,12 +115,12 @@ fn with_removed(
     }
 }
 
-/// The epoch, by the stream's leader.
-async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<EpochRecord>, StreamLoadError> {
+/// The epoch and the position of its record, by the stream's leader.
+async fn epoch(nats: &Nats, subjects: &StreamSubjects) -> Result<Option<(u64, EpochRecord)>, StreamLoadError> {
     let Some(message) = nats.leader_last(&subjects.epoch()).await? else { return Ok(None) };
     let record =
         EpochRecord::decode(&message.headers).map_err(|error| StreamLoadError::Record(Seq(message.seq), error))?;
-    Ok(Some(record))
+    Ok(Some((message.seq, record)))
 }
 
 impl Loading {
@@ -141,6 +146,9 @@ impl Loading {
         let Some(place) = subjects.parse(&message.subject) else {
             return Err(WireError::Malformed("the subject is none of gapless's"));
         };
+        if !place.expires() {
+            self.lasting = seq;
+        }
         match place {
             SubjectPlace::Event(topic) => {
                 let record = EventRecord::decode(topic.clone(), Seq(seq), &headers, payload)?;
@@ -167,7 +175,7 @@ impl Loading {
                 self.keys.insert(seq, stored_keys::needed_until(time, &headers));
             }
             SubjectPlace::Leader => self.leader = Some((seq, LeaderRecord::decode(&headers)?)),
-            SubjectPlace::Epoch => self.epoch = Some(EpochRecord::decode(&headers)?),
+            SubjectPlace::Epoch => self.epoch = Some((seq, EpochRecord::decode(&headers)?)),
             SubjectPlace::Import => self.old_ids.record(ImportRecord::decode(&headers)?),
             SubjectPlace::OldIds(epoch, number) => self.old_ids.add(epoch, number, OldIdPart::decode(&headers)?, seq),
             SubjectPlace::Proof => {}

@@ -12,6 +12,7 @@
 //! | `topic_reads`, `scans` | reads of one topic, and of the stream in order: complete, or an error |
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
+//! | `log_end` | where the log ends, when messages are missing |
 //! | `load`, `load_error`, `recovery` | the state of all topics from the newest message of each subject |
 //! | `stored_keys` | idempotency keys, whose messages expire while they are read |
 //! | `old_ids`, `translation`, `imported` | where the positions of an imported store are now |
@@ -27,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::{
-    nats::{Nats, Stored},
+    nats::{Nats, NatsError, Stored},
     wire::{LeaderRecord, StreamSubjects},
 };
 use crate::{
@@ -46,6 +47,7 @@ mod imported;
 mod incoming;
 mod load;
 mod load_error;
+mod log_end;
 mod old_ids;
 mod reclaim;
 mod recovery;
@@ -60,7 +62,11 @@ mod topic_reads;
 mod translation;
 mod writes;
 
-use self::{load::Loaded, shared::StoreCore};
+use self::{
+    load::Loaded,
+    log_end::{AskFor, EndProof},
+    shared::StoreCore,
+};
 pub(in crate::engine::jetstream) use load_error::StreamLoadError;
 
 /// A stream as a store.
@@ -72,10 +78,9 @@ pub(in crate::engine) struct JetStreamStore {
     leader: Option<(u64, LeaderRecord)>,
     /// When the stream was created of which the epoch is.
     created: Box<str>,
+    /// The position of the epoch's record.
+    epoch_at: u64,
 }
-
-/// Messages of one scan: 0.2 s of work.
-const SCAN: usize = 16_384;
 
 impl JetStreamStore {
     /// Loads the state of the stream. The store does not lead. `max_batch`: most messages of one atomic batch. Blocks, and waits
@@ -96,14 +101,15 @@ impl JetStreamStore {
         runtime.spawn(async move { drop(reply.send(load::load(&of, &names).await)) });
         let mut loaded = answer.recv().unwrap_or(Err(StreamLoadError::Ended))?;
         let core = StoreCore::new(nats, subjects, config.idempotency_window, max_batch, runtime, loaded.position);
+        core.reach(loaded.position, loaded.lasting);
         let mut removed = core.removed.lock();
         for ((topic, seq), record) in &loaded.removed {
             removed.insert(topic, *seq, *record);
         }
         drop(removed);
         *core.old_ids.lock() = std::mem::take(&mut loaded.old_ids);
-        let (leader, created) = (loaded.leader.clone(), loaded.created.clone());
-        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader, created })
+        let (leader, created, epoch_at) = (loaded.leader.clone(), loaded.created.clone(), loaded.epoch_at);
+        Ok(Self { core: Arc::new(core), loaded: Mutex::new(Some(loaded)), leader, created, epoch_at })
     }
 
     /// Leads from now on: this hub's leader record, at `term`, is the stream's newest message, and everything before it was
@@ -123,6 +129,11 @@ impl JetStreamStore {
         self.core.chain.waited()
     }
 
+    /// The position of the record of the epoch.
+    pub(in crate::engine::jetstream) fn epoch_at(&self) -> u64 {
+        self.epoch_at
+    }
+
     /// When the stream was created of which the epoch is, as its servers told it then.
     pub(in crate::engine::jetstream) fn created(&self) -> &str {
         &self.created
@@ -138,6 +149,19 @@ impl JetStreamStore {
         let resigned = self.run(|core| async move { core.store(vec![message], None).await });
         self.core.chain.follow();
         resigned.map(drop)
+    }
+
+    /// From now on, scans and [`JetStreamStore::log_end`] may ask for this proof.
+    pub(in crate::engine::jetstream) fn set_end_proof(&self, prove: EndProof) {
+        drop(self.core.end_proof.set(prove));
+    }
+
+    /// The end of the log when this is called, or a later one.
+    ///
+    /// # Errors
+    /// When neither the servers nor the hub that leads can prove it now.
+    pub(in crate::engine::jetstream) async fn log_end(&self) -> Result<u64, NatsError> {
+        self.core.log_end(AskFor::Write).await
     }
 
     /// What was taken in up to `position` is applied to the table of topics.
@@ -266,21 +290,7 @@ impl Store for JetStreamStore {
         limit: ReadLimit,
         wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
     ) -> Result<Scan, StoreError> {
-        let (mut events, mut bytes, mut scanned, mut at) = (Vec::new(), 0, 0, after);
-        while at < through && scanned < SCAN {
-            let (page, end) = self.run(|core| async move { core.scan_page(at, through).await })?;
-            scanned += page.len().max(1);
-            for (_, stored) in page.into_iter().filter(|(key, _)| wanted(*key).is_some()) {
-                let seq = stored.event.seq;
-                bytes += stored.event.new.payload_bytes();
-                events.push(stored);
-                if events.len() >= limit.events || bytes >= limit.bytes {
-                    return Ok(Scan { events, through: seq });
-                }
-            }
-            at = end;
-        }
-        Ok(Scan { events, through: at.max(after) })
+        self.scan_pages(after, through, limit, wanted)
     }
 
     fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {

@@ -1,7 +1,8 @@
 //! Freeing the space of events below the marks, and deleting the messages of removed events. Repeating any of it is
-//! harmless, and so is its being carried out by a hub that leads no more: marks only rise, and are stored before.
+//! harmless, and so is its being carried out by a hub that leads no more: marks only rise, and are stored before. That is true
+//! of one stream: a hub that comes back to a restored one has to write to it first.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::shared::{StoreCore, not_now};
 use crate::{
@@ -15,6 +16,9 @@ const TOPICS_AT_ONCE: usize = 512;
 /// Requests under way at once.
 const REQUESTS: usize = 16;
 
+/// A hub that leads writes at least each 5 s ([`proof::IDLE`](super::super::proof::IDLE)), unless it is cut off.
+const WRITTEN: Duration = Duration::from_secs(15);
+
 /// Deleted messages of one round.
 const DELETIONS: usize = 256;
 
@@ -27,7 +31,7 @@ pub(super) fn durable_mark(settings: &TopicSettings, state: &TopicSnapshot) -> S
 impl StoreCore {
     /// One round of both. What fails, and what was not begun because of that, is done by a later round.
     pub(super) async fn reclaim(self: Arc<Self>) -> Result<(), StoreError> {
-        if !self.chain.leads() {
+        if !self.chain.leads() || !self.chain.has_written_within(WRITTEN) {
             return Ok(());
         }
         let core = &self;

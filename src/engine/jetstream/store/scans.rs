@@ -8,12 +8,14 @@ use super::super::{
     wire::{EventRecord, SubjectPlace},
 };
 use super::{
+    JetStreamStore,
+    log_end::AskFor,
     shared::StoreCore,
     topic_reads::{Patience, replaced, skip_foreign},
 };
 use crate::{
-    engine::log::store::{StoreError, StoredEvent, TopicKey},
-    event::{Millis, Seq},
+    engine::log::store::{ReadLimit, Scan, StoreError, StoredEvent, TopicKey},
+    event::{Millis, Seq, TopicName},
 };
 
 /// Messages and bytes of one request: some 10 ms of work.
@@ -26,11 +28,38 @@ const NEAR: usize = 16;
 /// Bytes of them.
 const NEAR_BYTES: usize = 1 << 16;
 
-/// Answers without a message where there must be one, before it counts as purged.
-const EMPTY: usize = 5;
+/// Messages of one scan: 0.2 s of work.
+const SCAN: usize = 16_384;
 
 /// An event of the stream.
 pub(super) type KeyedEvent = (TopicKey, StoredEvent);
+
+impl JetStreamStore {
+    /// [`Store::scan`](crate::engine::log::store::Store::scan).
+    pub(super) fn scan_pages(
+        &self,
+        after: Seq,
+        through: Seq,
+        limit: ReadLimit,
+        wanted: &mut dyn FnMut(TopicKey) -> Option<TopicName>,
+    ) -> Result<Scan, StoreError> {
+        let (mut events, mut bytes, mut scanned, mut at) = (Vec::new(), 0, 0, after);
+        while at < through && scanned < SCAN {
+            let (page, end) = self.run(|core| async move { core.scan_page(at, through).await })?;
+            scanned += page.len().max(1);
+            for (_, stored) in page.into_iter().filter(|(key, _)| wanted(*key).is_some()) {
+                let seq = stored.event.seq;
+                bytes += stored.event.new.payload_bytes();
+                events.push(stored);
+                if events.len() >= limit.events || bytes >= limit.bytes {
+                    return Ok(Scan { events, through: seq });
+                }
+            }
+            at = end;
+        }
+        Ok(Scan { events, through: at.max(after) })
+    }
+}
 
 impl StoreCore {
     /// The next events with `after < seq <= through`, and the position up to which they are complete.
@@ -60,17 +89,23 @@ impl StoreCore {
     /// Waits until this hub knows why messages between these are missing, if some are.
     async fn knows_missing(&self, after: Seq, messages: &[Stored], patience: &mut Patience) -> Result<(), StoreError> {
         let span = messages.last().map_or(0, |last| last.seq - after.0);
-        if span == messages.len() as u64 { Ok(()) } else { self.has_heard(patience).await }
+        if span == messages.len() as u64 { Ok(()) } else { self.has_heard(AskFor::Write, patience).await }
     }
 
     /// The position before the first event that was committed at or after `time`; the newest known one when there is none.
+    ///
+    /// # Errors
+    /// When the replicas that answer are behind, or none answers.
     pub(super) async fn position_before(&self, time: Millis) -> Result<Seq, StoreError> {
-        // The newest position below the first such event, and the position of an event at or after it.
-        let (mut below, mut at) = (Seq::ZERO, Seq(self.known()));
+        // The newest position below the first such event, a position at or after it, and the first one that was found.
+        let (mut below, mut at, mut found) = (Seq::ZERO, Seq(self.known()), None);
         {
             let ring = self.ring.lock();
             match ring.oldest() {
-                Some(oldest) if oldest.event.time >= time => at = oldest.event.seq,
+                Some(oldest) if oldest.event.time >= time => {
+                    found = Some(oldest.event.seq);
+                    at = Seq(oldest.event.seq.0 - 1);
+                }
                 Some(oldest) => {
                     let found = ring.all(Seq(oldest.event.seq.0), ring.through()).and_then(|mut events| {
                         events.find(|(_, stored)| stored.event.time >= time).map(|(_, stored)| stored.event.seq)
@@ -80,7 +115,6 @@ impl StoreCore {
                 None => {}
             }
         }
-        let mut found = None;
         while below < at {
             let middle = Seq(below.0 + (at.0 - below.0).div_ceil(2));
             match self.event_from(middle, at).await? {
@@ -105,30 +139,60 @@ impl StoreCore {
         })
     }
 
-    /// The first event from `from` to `to` whose message is there, with its time.
+    /// The first event from `from` to `to` whose message is there, with its time. `to` is at most what is [known](Self::known).
     async fn message_from(&self, from: Seq, to: Seq) -> Result<Option<(Seq, Millis)>, StoreError> {
-        let (mut patience, mut filtered) = (Patience::new(), false);
+        let near = Range { filter: self.subjects.all(), from: from.0, max: NEAR, max_bytes: NEAR_BYTES };
+        let next = Range { filter: self.subjects.events(), from: from.0, max: 1, max_bytes: NEAR_BYTES };
+        let mut patience = Patience::new();
+        for range in [near, next] {
+            let page = self.some_page(range, &mut patience).await?;
+            let last = page.last().map(|message| Seq(message.seq));
+            if let Some((_, stored)) = self.events_of(page)?.into_iter().next() {
+                let (seq, time) = (stored.event.seq, stored.event.time);
+                return Ok((seq <= to).then_some((seq, time)));
+            }
+            if last.is_some_and(|last| last >= to) {
+                return Ok(None);
+            }
+        }
+        self.message_walked_to(from, to, &mut patience).await
+    }
+
+    /// The same, by a walk over all messages: an answer without an event may be of a replica that is behind, and an answer with
+    /// a message proves that it is not, up to there.
+    async fn message_walked_to(
+        &self,
+        from: Seq,
+        to: Seq,
+        patience: &mut Patience,
+    ) -> Result<Option<(Seq, Millis)>, StoreError> {
+        let mut at = from;
         loop {
-            let filter = if filtered { self.subjects.events() } else { self.subjects.all() };
-            let max = if filtered { 1 } else { NEAR };
-            let page = match self.nats.range(Range { filter, from: from.0, max, max_bytes: NEAR_BYTES }).await {
-                Ok(page) => page,
-                Err(error) => {
-                    patience.after_error(error).await?;
-                    continue;
-                }
+            // A message at or after it is there for as long as the stream exists.
+            let lasting = Seq(self.lasting());
+            if at > to || at > lasting {
+                return Ok(None);
+            }
+            let range = Range { filter: self.subjects.all(), from: at.0, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
+            let page = self.some_page(range, patience).await?;
+            let Some(last) = page.last().map(|message| Seq(message.seq)) else {
+                patience.after_doubt().await?;
+                continue;
             };
-            let last = page.messages.last().map(|message| Seq(message.seq));
-            let first = self.events_of(page.messages)?.into_iter().next();
-            match (first, last) {
-                (Some((_, stored)), _) => {
-                    let (seq, time) = (stored.event.seq, stored.event.time);
-                    return Ok((seq <= to).then_some((seq, time)));
-                }
-                (None, Some(last)) if last >= to => return Ok(None),
-                (None, Some(_)) => filtered = true,
-                (None, None) if patience.doubts >= EMPTY => return Ok(None),
-                (None, None) => patience.after_doubt().await?,
+            if let Some((_, stored)) = self.events_of(page)?.into_iter().next() {
+                let (seq, time) = (stored.event.seq, stored.event.time);
+                return Ok((seq <= to).then_some((seq, time)));
+            }
+            at = last.next();
+        }
+    }
+
+    /// What one replica answers; empty also when it is behind.
+    async fn some_page(&self, range: Range, patience: &mut Patience) -> Result<Vec<Stored>, StoreError> {
+        loop {
+            match self.nats.range(range.clone()).await {
+                Ok(page) => return Ok(page.messages),
+                Err(error) => patience.after_error(error).await?,
             }
         }
     }

@@ -18,7 +18,7 @@ use super::super::{
     nats::{Nats, NatsError},
     wire::StreamSubjects,
 };
-use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
+use super::{chain::Chain, log_end::EndProof, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
@@ -49,6 +49,8 @@ pub(super) struct StoreCore {
     lasting: AtomicU64,
     /// The newest position that is applied to the table of topics, while this hub follows.
     pub(super) applied: AtomicU64,
+    /// How the hub that leads proves the end of the log, once the engine runs.
+    pub(super) end_proof: OnceLock<EndProof>,
     /// Why nothing can be read from the stream any more.
     pub(super) replaced: OnceLock<Arc<str>>,
     closing: watch::Sender<bool>,
@@ -80,6 +82,7 @@ impl StoreCore {
             known: AtomicU64::new(position),
             lasting: AtomicU64::new(0),
             applied: AtomicU64::new(position),
+            end_proof: OnceLock::new(),
             replaced: OnceLock::new(),
             closing: watch::Sender::new(false),
         }

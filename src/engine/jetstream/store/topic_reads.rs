@@ -5,7 +5,7 @@
 //! read again; and since a purge leaves a hole as well, the stream's leader is asked for the topic's mark, and this hub must
 //! have heard of it before the read returns.
 
-use std::{borrow::Borrow, collections::VecDeque, sync::atomic::Ordering, time::Duration};
+use std::{borrow::Borrow, collections::VecDeque, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
@@ -14,6 +14,7 @@ use super::super::{
     wire::{EventRecord, SettingsRecord, WireError},
 };
 use super::{
+    log_end::AskFor,
     reclaim::durable_mark,
     shared::{StoreCore, not_now},
 };
@@ -56,6 +57,11 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new() -> Self {
         Self { until: Instant::now() + BEHIND, silences: 0, doubts: 0 }
+    }
+
+    /// The servers have taken their time to answer: what follows has the whole time again.
+    pub(super) fn begin_again(&mut self) {
+        self.until = Instant::now() + BEHIND;
     }
 
     /// A request had this error: waits, if it is worth repeating.
@@ -157,7 +163,7 @@ impl StoreCore {
                     Err(error) => patience.after_error(error).await?,
                 }
                 // The caller tells the gap by the mark that it knows when this returns.
-                self.has_heard(&mut patience).await?;
+                self.has_heard(AskFor::Servers, &mut patience).await?;
             }
         }
     }
@@ -238,23 +244,6 @@ impl StoreCore {
             }
         }
         Ok(replaced(events, removed, |stored| stored.event.seq))
-    }
-
-    /// Waits until this hub has written or applied all that the stream holds now: a replica may have carried out a purge or a
-    /// deletion of which this hub has not heard yet, also one that leads no more and does not know it. Both were told of in the stream before. Only a server that leads the
-    /// stream for certain is believed: one that has led it until now knows an earlier end.
-    pub(super) async fn has_heard(&self, patience: &mut Patience) -> Result<(), StoreError> {
-        let end = loop {
-            match self.nats.end().await {
-                Ok(end) => break end,
-                Err(error) => patience.after_error(error).await?,
-            }
-        };
-        let heard = || if self.chain.leads() { self.chain.last() } else { self.applied.load(Ordering::Acquire) };
-        while heard() < end {
-            patience.after_doubt().await?;
-        }
-        Ok(())
     }
 
     /// A topic's mark, by the stream's leader. One that leads no more may know an earlier mark, and no later one.

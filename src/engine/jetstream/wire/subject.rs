@@ -37,6 +37,13 @@ pub(in crate::engine::jetstream) enum SubjectPlace {
     Proof,
 }
 
+impl SubjectPlace {
+    /// Whether its messages expire.
+    pub(in crate::engine::jetstream) fn expires(&self) -> bool {
+        matches!(self, Self::Keys(_) | Self::OldIds(..))
+    }
+}
+
 impl StreamSubjects {
     /// The subjects below `prefix`.
     pub(in crate::engine::jetstream) fn new(prefix: &str) -> Self {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::engine::jetstream::nats::{LiveItem, NatsError, stream::LEASE};
+use crate::engine::jetstream::nats::{
+    LiveItem, NatsError,
+    stream::{LEASE, TRANSIT},
+};
 
 /// Waits for a state of the connection.
 async fn until(nats: &Nats, connected: bool) {
@@ -91,6 +94,31 @@ async fn a_write_that_a_paused_leader_swallowed_is_unknown_and_its_fate_can_be_f
     eprintln!("stored at 2: {:?}, reached {reached}, last {}", second.payload, state.last);
     assert!(reached == 2 || reached == stored + 1 || reached == stored, "{reached}");
     assert_eq!(state.last, reached);
+}
+
+/// The replica that is silent may have been elected by the other one, and the leader not have heard of it.
+#[tokio::test]
+async fn where_a_replica_is_silent_the_end_is_certain_when_the_others_have_answered_since() {
+    let cluster = NatsCluster::start();
+    let mut config = config(cluster.urls(), "since");
+    let nats = with_stream(&cluster, "since").await;
+    assert_eq!(nats.write(vec![event("since.e.a", "one")], 0, WAIT).await, Ok(1));
+    let leader = cluster.stream_leader("SINCE");
+    config.servers = vec![cluster.url(leader)];
+    let there = Nats::connect(&config).await.unwrap();
+    let deadline = Instant::now() + WAIT;
+    while there.end_if_certain().await != Ok(Some(1)) {
+        assert!(Instant::now() < deadline, "all replicas run: {:?}", there.stream().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let silent = (leader + 1) % 3;
+    cluster.pause(silent);
+    tokio::time::sleep(LEASE + Duration::from_millis(500)).await;
+    assert_eq!(there.end_if_certain().await, Ok(None), "{:?}", there.stream().await);
+    let began = Instant::now();
+    assert_eq!(there.end().await, Ok(1));
+    assert!(began.elapsed() >= TRANSIT, "{:?}: before a replica can have answered", began.elapsed());
+    cluster.go_on(silent);
 }
 
 #[tokio::test]

@@ -59,6 +59,28 @@ fn a_write_without_an_answer_is_stored_once() {
     assert_eq!(follower.last(), bench.store.last());
 }
 
+/// The leader of the stream that takes the first attempt is paused, and every server refuses messages of this size.
+#[test]
+fn a_write_without_an_answer_that_is_refused_from_then_on_is_in_doubt() {
+    let cluster = Arc::new(NatsCluster::start());
+    let mut bench = StreamBench::over(cluster, "doubtful");
+    bench.commit(&[("a", "one")]);
+    let leader = bench.cluster.stream_leader("DOUBTFUL");
+    let commit = bench.prepared(&[("a", "two")]);
+    let config = bench.run(bench.nats.stream()).expect("a stream").config;
+    let bounded = StreamConfig { max_msg_size: 1, ..config.clone() };
+    bench.run(bench.nats.update_stream(&bounded)).expect("changed");
+    bench.cluster.pause(leader);
+    let written = bench.store.commit(&commit);
+    bench.cluster.go_on(leader);
+    assert!(matches!(written, Err(StoreError::Doubtful(_))), "{written:?}");
+    assert!(matches!(bench.store.commit(&commit), Err(StoreError::Fenced)), "it leads no more");
+    bench.cluster.wait_healthy();
+    bench.run(bench.nats.update_stream(&config)).expect("changed back");
+    let next = bench.follower();
+    assert!(try_to_lead(&bench.thread, &bench.nats, &next), "the next one decides, and nothing was stored");
+}
+
 #[test]
 fn a_closed_store_waits_for_no_fate() {
     let cluster = Arc::new(NatsCluster::start());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        nats::{Nats, NatsConfig, NatsCredentials, NatsError, Outgoing, StreamSettings},
+        nats::{Nats, NatsConfig, NatsCredentials, NatsError, Outgoing, StreamConfig, StreamSettings},
         nats_cluster::NatsCluster,
         nats_thread::NatsThread,
         wire::{EpochRecord, LeaderRecord, StreamSubjects},

@@ -117,3 +117,17 @@ fn purged_events_are_missing_only_below_the_mark() {
     let read = bench.follower().topic_events((key, &topic("a")), seqs[20], tail, limit);
     assert!(matches!(read, Err(StoreError::NotNow(_))), "{read:?}");
 }
+
+/// What this hub knows of is in none of them.
+#[test]
+fn replicas_that_are_behind_do_not_tell_that_nothing_is_newer_than_a_time() {
+    let mut bench = StreamBench::new("behind");
+    bench.commit(&[("a", "one"), ("a", "two")]);
+    let follower = bench.follower();
+    let newest = follower.position_before(Millis(u64::MAX));
+    assert_eq!(newest.ok(), Some(Seq(follower.last())), "nothing is newer");
+    let ahead = follower.last() + 100;
+    follower.core.reach(ahead, ahead);
+    let refused = follower.position_before(Millis(u64::MAX));
+    assert!(matches!(refused, Err(StoreError::NotNow(_))), "{refused:?}");
+}
