@@ -84,12 +84,14 @@ fn pauses() -> Script {
 
 /// Each side of a network that is cut.
 fn cuts() -> Script {
-    Script::lasting(27.0)
+    Script::lasting(42.0)
         .at(1.0, Step::Cut { node: Node::Leader, with_hub: true })
         .at(12.0, Step::Heal)
         .at(14.0, Step::Cut { node: Node::Follower, with_hub: false })
         .at(18.0, Step::CutHub(0))
         .at(24.0, Step::Heal)
+        .at(26.0, Step::CutLink(Node::Leader))
+        .at(38.0, Step::Heal)
 }
 
 /// The disk of one node, then of all.

@@ -1,7 +1,7 @@
 //! A network of namespaces that can be cut: each process has an address of its own, on one of two switches.
 //!
 //! A cut moves hosts to the other switch: what they send to the first is lost without a word, as by a pulled cable, and open
-//! connections stay open. Hosts on one side still reach each other. A host with a control link is reached through it by the
+//! connections stay open. Hosts on one side still reach each other. What is between two hosts alone can be cut, too. A host with a control link is reached through it by the
 //! test's own namespace, whatever is cut: a hub's clients are on its side.
 //!
 //! Needs the right to make namespaces (root).
@@ -98,17 +98,29 @@ impl Network {
         &self.hosts[host]
     }
 
-    /// Cuts these hosts off from all others; what was cut off before and is not among them is reached again.
+    /// Cuts these hosts off from all others; what was cut before is reached again.
     pub(crate) fn cut(&self, hosts: &[usize]) {
-        for n in 0..self.hosts.len() {
-            let side = SIDES[usize::from(hosts.contains(&n))];
-            ip(&format!("link set {} master {}", self.port(n), self.switch(side))).expect("our link");
-        }
+        self.lay(|host| hosts.contains(&host), |_| false);
+    }
+
+    /// Cuts what is between these two hosts: each reaches all others. What was cut before is reached again.
+    pub(crate) fn cut_link(&self, one: usize, other: usize) {
+        self.lay(|_| false, |host| host == one || host == other);
     }
 
     /// All reach all.
     pub(crate) fn heal(&self) {
         self.cut(&[]);
+    }
+
+    /// Moves hosts to one of the switches. Isolated hosts do not reach each other.
+    fn lay(&self, is_cut: impl Fn(usize) -> bool, is_isolated: impl Fn(usize) -> bool) {
+        for n in 0..self.hosts.len() {
+            let (port, switch) = (self.port(n), self.switch(SIDES[usize::from(is_cut(n))]));
+            let isolated = if is_isolated(n) { "on" } else { "off" };
+            ip(&format!("link set {port} master {switch}")).expect("our link");
+            ip(&format!("link set dev {port} type bridge_slave isolated {isolated}")).expect("our link");
+        }
     }
 
     fn switch(&self, side: &str) -> String {
@@ -223,6 +235,9 @@ mod tests {
         // From the test's namespace: only through the control link.
         assert!(TcpStream::connect_timeout(&served[0], SILENCE).is_err());
         assert!(echoes(&mut TcpStream::connect_timeout(&control, SILENCE).unwrap()));
+        network.cut_link(0, 2);
+        assert!(connect(network.host(2), served[1]).is_ok() && connect(network.host(1), served[0]).is_ok());
+        assert!(connect(network.host(0), served[2]).is_err() && connect(network.host(2), served[0]).is_err());
         network.heal();
         far.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         far.read_exact(&mut [0]).expect("what was lost is sent again");

@@ -37,6 +37,8 @@ pub(crate) enum Step {
     },
     /// Cuts a hub off from all nodes and hubs. Its clients still reach it.
     CutHub(usize),
+    /// Cuts a node off from the one after it alone: the third reaches both.
+    CutLink(Node),
     Heal,
     /// Fills the disk of a node.
     FillDisk(Node),
@@ -117,7 +119,7 @@ fn fault(random: &mut Rng, site: &Site) -> (Step, Step) {
     let hub = random.usize(..site.hubs.count());
     let node = [Node::Number(random.usize(..3)), Node::Leader, Node::Follower][random.usize(..3)];
     loop {
-        return match random.u8(..14) {
+        return match random.u8(..15) {
             0..3 => (Step::KillHub(hub), Step::StartHub(hub)),
             3 => (Step::TerminateHub(hub), Step::StartHub(hub)),
             4 => (Step::PauseHub(hub), Step::ResumeHub(hub)),
@@ -130,6 +132,7 @@ fn fault(random: &mut Rng, site: &Site) -> (Step, Step) {
             13 if site.may_fill() => {
                 (if random.bool() { Step::FillDisks } else { Step::FillDisk(node) }, Step::FreeDisks)
             }
+            14 if site.may_cut() => (Step::CutLink(node), Step::Heal),
             _ => continue,
         };
     }

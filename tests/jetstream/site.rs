@@ -129,10 +129,14 @@ impl Site {
             Step::Cut { node, with_hub } => {
                 let node = self.number(*node);
                 let hub = with_hub.then_some(NODES + node);
-                self.cut(&[node].into_iter().chain(hub).collect::<Vec<_>>());
+                self.change_network(|network| network.cut(&[node].into_iter().chain(hub).collect::<Vec<_>>()));
             }
-            Step::CutHub(hub) => self.cut(&[NODES + hub]),
-            Step::Heal => self.cut(&[]),
+            Step::CutHub(hub) => self.change_network(|network| network.cut(&[NODES + hub])),
+            Step::CutLink(node) => {
+                let node = self.number(*node);
+                self.change_network(|network| network.cut_link(node, (node + 1) % NODES));
+            }
+            Step::Heal => self.network.iter().for_each(Network::heal),
             Step::FillDisk(node) => self.fill(&[self.number(*node)]),
             Step::FillDisks => self.fill(&(0..NODES).collect::<Vec<_>>()),
             Step::FreeDisks => self.free(),
@@ -178,10 +182,9 @@ impl Site {
         }
     }
 
-    fn cut(&self, hosts: &[usize]) {
+    fn change_network(&self, change: impl FnOnce(&Network)) {
         match &self.network {
-            Some(network) => network.cut(hosts),
-            None if hosts.is_empty() => {}
+            Some(network) => change(network),
             None => println!("         left out: this process may not make a network"),
         }
     }
