@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -125,7 +125,7 @@ fn stream(name: &str) -> [String; 4] {
     ["--nats-stream", name, "--nats-prefix", &name.to_lowercase()].map(Into::into)
 }
 
-fn import(cluster: &NatsCluster, name: &str, store: &std::path::Path) -> Command {
+fn import(cluster: &NatsCluster, name: &str, store: &Path) -> Command {
     let mut command = gapless(&["import", "--from", store.to_str().unwrap(), "--nats", &cluster.urls().join(",")]);
     command.args(stream(name)).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -487,5 +487,165 @@ fn an_import_without_room_goes_on_once_there_is_and_not_when_its_table_has_expir
             assert!(tokio::time::Instant::now() < until, "{page}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    });
+}
+
+/// Topics without events in a restored store: more than one atomic batch takes.
+const EMPTY: usize = 1500;
+
+/// Those of them that had one. They are recorded as emptied 64 at a time, each 2 s.
+const EMPTIED: usize = 60;
+
+/// Used, deleted and made again. Its name is between theirs.
+const MADE_AGAIN: &str = "formed";
+
+/// Events of the topic that keeps all, before the backup and after the restore.
+const KEPT: usize = 6;
+
+/// A restored store. The lost range after the backup ends where all topics without events have their mark.
+struct RestoredStore {
+    home: TempDir,
+    /// The id of its first event.
+    first: String,
+    /// The end of the lost range.
+    restored: String,
+}
+
+impl RestoredStore {
+    async fn make() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let (lost, saved) = (home.path().join("lost"), home.path().join("saved"));
+        let (mut hubs, first) = Self::hub_to_back_up(&lost).await;
+        let url = format!("http://{}", hubs.addresses()[0]);
+        let (code, told) = run(gapless(&["backup", "--url", &url, "--to", saved.to_str().unwrap()]));
+        assert_eq!(code, 0, "{told}");
+        hubs.terminate(0).await;
+        let made = Self { home, first, restored: String::new() };
+        let store = made.store();
+        let restore = ["restore", "--from", saved.to_str().unwrap(), "--data", store.to_str().unwrap()];
+        let (code, told) = run(gapless(&restore));
+        assert_eq!(code, 0, "{told}");
+
+        let mut hubs = hub_on(&store, &[]).await;
+        let hub = hubs.addresses()[0];
+        let mut ends = Vec::new();
+        for n in 0..EMPTIED {
+            let (_, state) = send(hub, "GET", &format!("/topics/{}", empty_topic(n)), &[], "").await;
+            ends.push(state["last_id"].as_str().unwrap().to_owned());
+        }
+        ends.dedup();
+        assert_eq!(ends.len(), 1, "they share a position: {ends:?}");
+        for n in KEPT / 2..KEPT {
+            publish(hub, "kept", &n.to_string()).await;
+        }
+        hubs.terminate(0).await;
+        Self { restored: ends.pop().unwrap(), ..made }
+    }
+
+    /// A hub that keeps all that there is, over the store that will be lost, and the id of the first event.
+    async fn hub_to_back_up(store: &Path) -> (Hubs, String) {
+        let short = ["--retention-max-age", "1s"];
+        let mut hubs = hub_on(store, &short).await;
+        let hub = hubs.addresses()[0];
+        configure(hub, "kept", r#"{"retention":{"max_age":"30d"}}"#).await;
+        let first = publish(hub, "kept", "0").await;
+        for n in 1..KEPT / 2 {
+            publish(hub, "kept", &n.to_string()).await;
+        }
+        publish(hub, MADE_AGAIN, "of the first one").await;
+        let (status, _) = send(hub, "DELETE", &format!("/topics/{MADE_AGAIN}"), &[], "").await;
+        assert_eq!(status, 204);
+        let events: Vec<Value> =
+            (0..EMPTIED).map(|n| json!({ "topic": empty_topic(n), "data": "short-lived" })).collect();
+        let (status, answer) = send(hub, "POST", "/publish", &[], &json!(events).to_string()).await;
+        assert_eq!(status, 200, "{answer}");
+        for topic in (EMPTIED..EMPTY).map(empty_topic).chain([MADE_AGAIN.into()]) {
+            configure(hub, &topic, r#"{"retry":7000}"#).await;
+        }
+        // Until a hub without the limit finds none of their events.
+        let until = tokio::time::Instant::now() + Duration::from_mins(1);
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            hubs.terminate(0).await;
+            hubs = hub_on(store, &[]).await;
+            if page(hubs.addresses()[0], "empty/*", "from=earliest").await["events"] == json!([]) {
+                return (hubs, first);
+            }
+            assert!(tokio::time::Instant::now() < until, "the topics are not emptied");
+            hubs.terminate(0).await;
+            hubs = hub_on(store, &short).await;
+        }
+    }
+
+    fn store(&self) -> PathBuf {
+        self.home.path().join("store")
+    }
+
+    /// A hub over the stream tells what the old one would have told, except that it calls trimmed what was lost.
+    async fn assert_imported(&self, cluster: &NatsCluster, name: &str) {
+        let hubs = Hubs::start(vec![hub_over(cluster, name)]);
+        hubs.ready().await.unwrap();
+        let hub = hubs.addresses()[0];
+        let (before, after) = (format!("last_event_id={}", self.first), format!("last_event_id={}", self.restored));
+        for topic in (0..EMPTY).map(empty_topic).chain([MADE_AGAIN.into()]) {
+            let (status, state) = send(hub, "GET", &format!("/topics/{topic}"), &[], "").await;
+            assert_eq!((status, &state["events"]), (200, &json!(0)), "{topic}: {state}");
+            let missed = without_ids(&page(hub, &topic, &before).await);
+            assert_eq!((&missed["events"], &missed["gaps"]), (&json!([]), &json!([[topic, "trimmed"]])));
+            let nothing = without_ids(&page(hub, &topic, &after).await);
+            assert_eq!((&nothing["events"], &nothing["gaps"]), (&json!([]), &json!([])), "{topic}");
+        }
+        let kept: Vec<String> = (0..KEPT).map(|n| n.to_string()).collect();
+        assert_eq!(all(hub, "kept", before).await, kept[1..]);
+        assert_eq!(all(hub, "kept", after.clone()).await, kept[KEPT / 2..]);
+        assert_eq!(all(hub, "kept", "from=earliest".into()).await, kept);
+        for topic in [0, EMPTY - 1].map(empty_topic) {
+            publish(hub, &topic, "after the move").await;
+            assert_eq!(all(hub, &topic, after.clone()).await, ["after the move"]);
+        }
+    }
+}
+
+fn empty_topic(n: usize) -> String {
+    if n < EMPTIED { format!("empty/{n}") } else { format!("made/{n}") }
+}
+
+/// A hub over one store, which is ready.
+async fn hub_on(store: &Path, more: &[&str]) -> Hubs {
+    let mut arguments = vec!["--data".to_owned(), store.display().to_string()];
+    arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
+    let hubs = Hubs::start(vec![HubPlace { arguments, ..HubPlace::default() }]);
+    hubs.ready().await.unwrap();
+    hubs
+}
+
+async fn configure(hub: SocketAddr, topic: &str, settings: &str) {
+    let (status, state) = send(hub, "PUT", &format!("/topics/{topic}"), &[], settings).await;
+    assert_eq!(status, 200, "{state}");
+}
+
+#[test]
+fn a_restored_store_with_more_empty_topics_than_a_batch_takes_is_imported_also_after_a_stop_among_them() {
+    test(async {
+        let cluster = NatsCluster::start();
+        let old = RestoredStore::make().await;
+        init(&cluster, "RESTORED");
+        let (code, told) = run(import(&cluster, "RESTORED", &old.store()));
+        assert_eq!(code, 0, "{told}");
+        old.assert_imported(&cluster, "RESTORED").await;
+
+        // The marks of the empty topics take more than this, and all else takes less.
+        init_with(&cluster, "STOPPED", &["--max-bytes", "100KB"]);
+        let begin = || {
+            let mut command = import(&cluster, "STOPPED", &old.store());
+            command.args(["--nats-max-batch", "40"]);
+            command
+        };
+        let (code, told) = run(begin());
+        assert_eq!((code, told.contains("no room for more")), (1, true), "{told}");
+        init_with(&cluster, "STOPPED", &["--max-bytes", "100MB"]);
+        let (code, told) = run(begin());
+        assert_eq!((code, told.contains("more events")), (0, true), "{told}");
+        old.assert_imported(&cluster, "STOPPED").await;
     });
 }

@@ -12,7 +12,7 @@ use super::super::{
 use super::{
     report::ImportError,
     run::ImportRun,
-    topics::{CopiedTopics, OldMark},
+    topics::{CopiedTopics, OldMark, StoredPlace},
 };
 use crate::{
     engine::log::{
@@ -30,7 +30,7 @@ const PAGE: ReadLimit = ReadLimit { events: 4000, bytes: 8 << 20 };
 
 /// How far the copy is.
 pub(super) struct EventCopier {
-    /// All entries up to this old position are in the stream or in the batch.
+    /// All events up to this old position are in the stream or in the batch.
     read: Seq,
     /// The next of the marks.
     mark: usize,
@@ -55,10 +55,9 @@ struct ImportBatch {
 impl EventCopier {
     /// Begins after what is in the stream.
     pub(super) fn new<S>(import: &ImportRun<'_, S>, topics: &CopiedTopics) -> Self {
-        let newest = import.to.old_ids().newest();
-        let read = newest.map_or(Seq::ZERO, |(part, _)| part.last);
-        let mark = topics.marks.partition_point(|mark| mark.at <= read);
-        Self { read, mark, part: newest.map_or(0, |(_, number)| number + 1), batch: ImportBatch::default() }
+        let StoredPlace { read, marks: mark } = topics.stored;
+        let part = import.to.old_ids().newest().map_or(0, |(_, number)| number + 1);
+        Self { read, mark, part, batch: ImportBatch::default() }
     }
 
     /// Copies all that is left.
@@ -113,7 +112,7 @@ impl EventCopier {
         if self.batch.replacing.contains(&subject) {
             self.write(import, topics)?;
         }
-        self.make_room(import, topics, mark.at)?;
+        self.make_room(import, topics)?;
         let seq = self.position(import);
         let topic = topics.copied.entry(mark.topic.clone()).or_default();
         topic.mark(mark, seq);
@@ -138,7 +137,7 @@ impl EventCopier {
         if topics.after.get(name).is_none_or(|mark| old <= *mark) {
             return Ok(());
         }
-        self.make_room(import, topics, old)?;
+        self.make_room(import, topics)?;
         let seq = self.position(import);
         let topic = topics.copied.entry(name.clone()).or_default();
         let prev = topic.tail;
@@ -161,16 +160,10 @@ impl EventCopier {
         Seq(import.next() + self.batch.messages.len() as u64)
     }
 
-    /// Writes the batch when it is full, but never between two entries of one old position.
-    fn make_room<S: Store>(
-        &mut self,
-        import: &mut ImportRun<'_, S>,
-        topics: &mut CopiedTopics,
-        old: Seq,
-    ) -> Result<(), ImportError> {
+    /// Writes the batch when it is full.
+    fn make_room<S: Store>(&mut self, import: &mut ImportRun<'_, S>, topics: &CopiedTopics) -> Result<(), ImportError> {
         let most = import.config.max_batch.saturating_sub(BESIDE_EVENTS);
-        let is_full = self.batch.messages.len() >= most || self.batch.bytes >= BATCH_BYTES;
-        if is_full && self.batch.old.last() != Some(&old) { self.write(import, topics) } else { Ok(()) }
+        if self.batch.is_full(most) { self.write(import, topics) } else { Ok(()) }
     }
 
     fn write<S: Store>(&mut self, import: &mut ImportRun<'_, S>, topics: &CopiedTopics) -> Result<(), ImportError> {
@@ -203,9 +196,30 @@ impl EventCopier {
 }
 
 impl ImportBatch {
+    /// It takes no more. Any number of topics may have their mark at one old position, as after a restore, so also between
+    /// two messages of one.
+    fn is_full(&self, most: usize) -> bool {
+        self.messages.len() >= most || self.bytes >= BATCH_BYTES
+    }
+
     fn push(&mut self, message: Outgoing, old: Seq) {
         self.bytes += message.payload.len();
         self.messages.push(message);
         self.old.push(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_full_in_the_midst_of_what_is_of_one_old_position() {
+        let mut batch = ImportBatch::default();
+        while !batch.is_full(984) {
+            assert!(batch.messages.len() < 1500, "the servers would refuse it");
+            batch.push(Outgoing { subject: "s".into(), headers: Vec::new(), payload: Bytes::new() }, Seq(7));
+        }
+        assert_eq!((batch.messages.len(), batch.old.len()), (984, 984));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! It writes the events in their order with their times, and each topic's mark at its own place in that order, so that the
 //! new positions are in the order of the old ones. Each write is one atomic batch of messages and of the part of the table
-//! that tells their old positions: so the newest part tells where to go on, and what was stored is stored once.
+//! that tells their old positions: so the parts tell where to go on, and what was stored is stored once. One old position
+//! may have any number of marks and one event: the import goes on after as many of them as the parts have.
 //!
 //! From its first write to its last one no hub uses the stream: they wait.
 //!

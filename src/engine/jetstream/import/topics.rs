@@ -39,6 +39,15 @@ pub(super) struct OldMark {
     pub(super) time: Millis,
 }
 
+/// What is in the stream of earlier calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StoredPlace {
+    /// All events up to this old position.
+    pub(super) read: Seq,
+    /// So many of the marks.
+    pub(super) marks: usize,
+}
+
 /// All topics.
 pub(super) struct CopiedTopics {
     pub(super) copied: HashMap<TopicName, CopiedTopic>,
@@ -48,6 +57,20 @@ pub(super) struct CopiedTopics {
     pub(super) after: HashMap<TopicName, Seq>,
     /// In the order of the old log.
     pub(super) marks: Vec<OldMark>,
+    /// What was copied before this call.
+    pub(super) stored: StoredPlace,
+}
+
+impl StoredPlace {
+    /// What is stored when the newest old position is `newest` and `count` messages are of it: some of its marks, then its
+    /// event.
+    fn of(marks: &[OldMark], newest: Seq, count: usize) -> Self {
+        let below = marks.partition_point(|mark| mark.at < newest);
+        let all = marks.partition_point(|mark| mark.at <= newest);
+        let has_event = count > all - below;
+        let read = if has_event { newest } else { Seq(newest.0.saturating_sub(1)) };
+        Self { read, marks: all.min(below + count) }
+    }
 }
 
 impl CopiedTopics {
@@ -59,10 +82,13 @@ impl CopiedTopics {
     ) -> Result<Self, ImportError> {
         let marks = marks(contents);
         let mut copied = HashMap::<TopicName, CopiedTopic>::new();
-        let through = to.old_ids().newest().map_or(Seq::ZERO, |(part, _)| part.last);
-        for mark in marks.iter().take_while(|mark| mark.at <= through) {
-            let position = to.old_position(mark.at)?.ok_or(ImportError::TableExpired)?;
-            copied.entry(mark.topic.clone()).or_default().mark(mark, position);
+        let positions = |old: Seq, most: usize| to.positions_from(old, most)?.ok_or(ImportError::TableExpired);
+        let newest = to.old_ids().newest().map_or(Seq::ZERO, |(part, _)| part.last);
+        let stored = StoredPlace::of(&marks, newest, positions(newest, usize::MAX)?.len());
+        for marks in marks[..stored.marks].chunk_by(|one, next| one.at == next.at) {
+            for (mark, position) in marks.iter().zip(positions(marks[0].at, marks.len())?) {
+                copied.entry(mark.topic.clone()).or_default().mark(mark, position);
+            }
         }
         for TopicSummary { key, name, first, first_prev, first_time, last, events, bytes, .. } in there {
             let topic = copied.entry(name).or_default();
@@ -72,7 +98,7 @@ impl CopiedTopics {
         let used = || contents.topics.iter().filter(|topic| topic.snapshot.events > 0);
         let old = used().map(|topic| (topic.key, topic.name.clone())).collect();
         let after = used().map(|topic| (topic.name.clone(), topic.snapshot.mark)).collect();
-        Ok(Self { copied, old, after, marks })
+        Ok(Self { copied, old, after, marks, stored })
     }
 
     /// The number of events that are copied.
@@ -118,4 +144,50 @@ fn marks(contents: &StoreContents) -> Vec<OldMark> {
         marks.entry((*at, name.clone())).or_insert_with(mark).deletes = true;
     }
     marks.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn mark(at: u64) -> OldMark {
+        OldMark {
+            at: Seq(at),
+            topic: TopicName::new("a").expect("valid"),
+            deletes: false,
+            empties: true,
+            time: Millis(0),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_import_that_is_killed_between_any_two_messages_goes_on_with_the_next_one(
+            mut marks in prop::collection::vec(1..9u64, 0..20),
+            events in prop::collection::btree_set(1..9u64, 0..8),
+        ) {
+            marks.sort_unstable();
+            // In the order in which they are copied: an event follows the marks at its position.
+            let ordered = |marks: &[OldMark], events: &mut dyn Iterator<Item = u64>| {
+                let marks = marks.iter().map(|mark| (mark.at.0, false));
+                let mut all: Vec<(u64, bool)> = marks.chain(events.map(|at| (at, true))).collect();
+                all.sort_unstable();
+                all
+            };
+            let marks: Vec<OldMark> = marks.into_iter().map(mark).collect();
+            let all = ordered(&marks, &mut events.iter().copied());
+            for killed in 0..=all.len() {
+                let (stored, left) = all.split_at(killed);
+                let newest = stored.last().map_or(0, |(at, _)| *at);
+                let count = stored.iter().filter(|(at, _)| *at == newest).count();
+                let place = StoredPlace::of(&marks, Seq(newest), count);
+                let later: BTreeSet<u64> = events.range(place.read.0 + 1..).copied().collect();
+                prop_assert_eq!(ordered(&marks[place.marks..], &mut later.into_iter()), left);
+            }
+        }
+    }
 }

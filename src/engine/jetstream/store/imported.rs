@@ -49,4 +49,18 @@ impl JetStreamStore {
     pub(in crate::engine::jetstream) fn old_position(&self, old: Seq) -> Result<Option<Seq>, StoreError> {
         self.run(|core| async move { core.old_position(old).await })
     }
+
+    /// Where what was imported of `old` and of later old positions is now, in order and at most `most`, while the import runs.
+    /// `None` when the table has expired.
+    ///
+    /// # Errors
+    /// When it cannot be found out now.
+    pub(in crate::engine::jetstream) fn positions_from(
+        &self,
+        old: Seq,
+        most: usize,
+    ) -> Result<Option<Vec<Seq>>, StoreError> {
+        let Some(before) = self.old_position(Seq(old.0.saturating_sub(1)))? else { return Ok(None) };
+        Ok(Some(self.old_ids().positions_from(old, before).take(most).collect()))
+    }
 }
