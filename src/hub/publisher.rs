@@ -69,8 +69,11 @@ pub enum PublishRefused<R> {
         /// Bytes that are allowed.
         max: usize,
     },
-    /// There are more than [`MAX_EVENTS`].
-    TooMany,
+    /// There are more than [`MAX_EVENTS`], or than the engine takes at once.
+    TooMany {
+        /// Events that are allowed.
+        max: usize,
+    },
     /// A condition is about the last event of one topic, and the events have several.
     SeveralTopics,
     /// The [`Allowance`] refused them.
@@ -152,6 +155,19 @@ impl Publisher {
         self.batcher.append(Append { events, expect, key }).await.map(Acknowledgments::Batch)
     }
 
+    /// The same for a caller that can wait, without batching: see
+    /// [`Log::append_patiently`](crate::engine::Log::append_patiently).
+    ///
+    /// # Errors
+    /// Why nothing was appended.
+    pub async fn publish_patiently(
+        &self,
+        Admitted { events, expect }: Admitted,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Acknowledgments, AppendError> {
+        self.hub.publish_patiently(Append { events, expect, key }).await.map(Acknowledgments::Batch)
+    }
+
     /// Appends each of `events`, which its publisher has charged for one by one, for a stream that makes batches of its
     /// own: see [`Hub::publish_each`].
     ///
@@ -177,7 +193,8 @@ impl Publisher {
         if events.len() > 1 && total > batch_bytes {
             return Err(PublishRefused::BatchTooLarge { bytes: total, max: batch_bytes });
         }
-        if events.len() > MAX_EVENTS { Err(PublishRefused::TooMany) } else { Ok(()) }
+        let max = self.hub.max_batch().min(MAX_EVENTS);
+        if events.len() > max { Err(PublishRefused::TooMany { max }) } else { Ok(()) }
     }
 }
 
@@ -215,7 +232,9 @@ impl<R: fmt::Display> fmt::Display for PublishRefused<R> {
             Self::BatchTooLarge { bytes, max } => {
                 write!(f, "the events have {bytes} bytes of data together; at most {max} are allowed")
             }
-            Self::TooMany => write!(f, "the batch has more than {MAX_EVENTS} events; split it"),
+            Self::TooMany { max } => {
+                write!(f, "the batch has too many events; at most {max} events are allowed; split it")
+            }
             Self::SeveralTopics => f.write_str("a condition needs events of one topic; publish each topic by itself"),
             Self::NotAllowed(refusal) => refusal.fmt(f),
         }
@@ -308,7 +327,7 @@ mod tests {
         let with_metadata = NewEvent { metadata: Some(metadata), ..event("mine/a", "12345") };
         assert_eq!(refused(vec![with_metadata]), PublishRefused::EventTooLarge { bytes: 11, max: 10 });
         assert_eq!(refused(of(3, &full)), PublishRefused::BatchTooLarge { bytes: 30, max: 25 });
-        assert_eq!(refused(of(MAX_EVENTS + 1, "")), PublishRefused::TooMany);
+        assert_eq!(refused(of(MAX_EVENTS + 1, "")), PublishRefused::TooMany { max: MAX_EVENTS });
         assert_eq!(refused(vec![event("other", "x")]), PublishRefused::NotAllowed("not yours"));
         assert_eq!(refused(of(4, "x")), PublishRefused::NotAllowed("no more now"));
         assert_eq!((share.0.get(), store.faults().writes()), (3, 0));

@@ -6,6 +6,7 @@ use super::{Hub, tail::TailPage};
 use crate::{
     engine::{PageItem, ReadError, ReadFrom, ReadLimit, ReadRequest},
     event::{Epoch, Event, Selection, Seq},
+    sync::spawn,
 };
 
 impl Hub {
@@ -27,8 +28,14 @@ impl Hub {
             max_events: limit.events,
             max_bytes: limit.bytes,
         };
-        let page = self.engine.read(request).await?;
-        drop(permit);
+        let reading = self.engine.read(request);
+        // In a task, so that the permit is held until the read has ended, also when this future is dropped.
+        let page = spawn(async move {
+            let page = reading.await;
+            drop(permit);
+            page
+        });
+        let page = page.await.unwrap_or_else(|panic| Err(ReadError { reason: panic.to_string().into() }))?;
         let events = page.items.into_iter().filter_map(|item| match item {
             PageItem::Event(event) if selection.admits(&event.new) => Some(event),
             _ => None,

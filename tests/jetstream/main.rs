@@ -13,6 +13,7 @@
 //! | [`recommended`] | the server of deploy/nats.conf, with the commands of the README |
 //! | [`restored`], [`backup`] | a stream that is restored while hubs run |
 //! | [`import`] | a store that is moved into the stream |
+//! | [`bulk`] | more events than a batch takes |
 //! | [`history`], [`checker`] | what was recorded, and the rules |
 //!
 //! `GAPLESS_SEED` repeats a run's choices (not its timing).
@@ -21,6 +22,7 @@
 
 mod away;
 mod backup;
+mod bulk;
 mod checker;
 mod cluster;
 #[allow(dead_code, reason = "shared with the tests of the commands, which use all of it")]

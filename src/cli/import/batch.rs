@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Most events of a batch. A hub accepts 100,000 and 16 MiB by default.
-const MAX_EVENTS: usize = 1000;
+/// Most events of a batch. A hub accepts 100,000 and 16 MiB by default, and 984 over JetStream.
+const MAX_EVENTS: usize = 512;
 
 /// Most bytes of data of a batch; a larger event is alone.
 const MAX_BYTES: usize = 1 << 20;
@@ -66,6 +66,12 @@ impl ExportBatch {
     pub(super) fn body(&self) -> Bytes {
         let envelopes: Vec<_> = self.events.iter().map(|(_, event)| ImportEnvelope::of(event)).collect();
         serde_json::to_vec(&envelopes).expect("text").into()
+    }
+
+    /// The first and the second half, of a batch of several events.
+    pub(super) fn halves(mut self) -> (Self, Self) {
+        let events = self.events.split_off(self.events.len() / 2);
+        (self, Self { events, bytes: 0 })
     }
 
     /// A key that is the same for the same events of an export.

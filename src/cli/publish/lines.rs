@@ -62,6 +62,8 @@ struct LineSender<'a, D: Dial, O> {
     pace: Pace,
     /// Most lines of the next batch: fewer after a batch was refused because of a line that the hub did not name.
     max_lines: usize,
+    /// Half of a batch that was refused for its size: larger ones are not tried again.
+    most_lines: usize,
     out: &'a mut O,
 }
 
@@ -96,6 +98,7 @@ pub(super) async fn publish<D: Dial>(
         batches: 0,
         pace: Pace::new(),
         max_lines: MAX_LINES,
+        most_lines: MAX_LINES,
         out,
     };
     sender.send_all().await?;
@@ -207,9 +210,11 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
     /// again.
     fn isolate_refused_line(&mut self, mut batch: Vec<BatchLine>, problem: &HubProblem) {
         let bad = if batch.len() == 1 { Some(0) } else { index(problem.detail()).filter(|at| *at < batch.len()) };
-        match bad {
-            Some(at) => batch[at].envelope = Err(problem.to_string()),
-            None => self.max_lines = batch.len() / 2,
+        if let Some(at) = bad {
+            batch[at].envelope = Err(problem.to_string());
+        } else {
+            self.most_lines = batch.len() / 2;
+            self.max_lines = self.most_lines;
         }
         batch.into_iter().rev().for_each(|item| self.waiting.push_front(item));
     }
@@ -228,7 +233,7 @@ impl<D: Dial, O: io::Write> LineSender<'_, D, O> {
         self.ledger.confirm(last);
         let bytes = batch.iter().map(|item| item.length).sum();
         self.count.add(batch.len() as u64, bytes, || self.lines.file(last));
-        self.max_lines = self.max_lines.saturating_mul(2).min(MAX_LINES);
+        self.max_lines = self.max_lines.saturating_mul(2).min(self.most_lines);
         let lines: String = receipts.iter().flat_map(|receipt| [receipt.get(), "\n"]).collect();
         beside(|| self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush())).map_err(CliError::output)
     }

@@ -39,9 +39,9 @@ impl Allowance for CallerAllowance<'_> {
 impl From<PublishRefused<Self>> for Problem {
     fn from(refused: PublishRefused<Self>) -> Self {
         match refused {
-            PublishRefused::EventTooLarge { .. } | PublishRefused::BatchTooLarge { .. } | PublishRefused::TooMany => {
-                Self::new(Code::TooLarge, refused.to_string())
-            }
+            PublishRefused::EventTooLarge { .. }
+            | PublishRefused::BatchTooLarge { .. }
+            | PublishRefused::TooMany { .. } => Self::new(Code::TooLarge, refused.to_string()),
             PublishRefused::SeveralTopics => {
                 Self::new(Code::HeaderInvalid, "If-Match needs a batch of one topic; publish each topic by itself")
             }
