@@ -114,6 +114,12 @@ pub trait Log: Send + Sync + 'static {
     /// passed to the [`Observer`]. The queue is bounded: see [`AppendError::Busy`].
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError>;
 
+    /// Like [`Log::append`], for a caller that can wait: an engine whose `append` ends with
+    /// [`AppendError::Unavailable`] while what has become of it may still turn out goes on waiting here.
+    fn append_patiently(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
+        self.append(append)
+    }
+
     /// Appends each of `events` independently, in order: an error in one refuses only that one. They share a queue
     /// entry, a commit and an answer, so that many small appends wake the writer once and the caller once. The answer
     /// has a result per event, and fails as a whole when the commit fails. Gives the guarantees of [`Log::append`].

@@ -36,7 +36,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     engine::{
         Append, AppendError, Capabilities, Catalog, CommitTimes, Engine, EngineFuture, LocateBy, PageItem, ReadError,
-        ReadRequest, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
+        ReadRequest, Receipt, Rejected, Status, TopicChange, TopicFacts, TopicQuery, TopicState, When,
     },
     event::{Epoch, EventId, Millis, NewEvent, Selection, Seq, TopicName},
     sync::spawn,
@@ -147,10 +147,26 @@ impl Hub {
     /// # Errors
     /// Why nothing was appended: also a batch larger than the engine's [`Capabilities::max_batch`].
     pub async fn publish(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
+        self.publish_by(append, |append| self.engine.append(append)).await
+    }
+
+    /// The same for a caller that can wait: see [`Log::append_patiently`](crate::engine::Log::append_patiently).
+    ///
+    /// # Errors
+    /// As [`Hub::publish`].
+    pub async fn publish_patiently(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
+        self.publish_by(append, |append| self.engine.append_patiently(append)).await
+    }
+
+    async fn publish_by(
+        &self,
+        append: Append,
+        by: impl FnOnce(Append) -> EngineFuture<Vec<Receipt>, AppendError>,
+    ) -> Result<Vec<Acknowledgment>, AppendError> {
         if let Some(max) = self.capabilities.max_batch.filter(|max| append.events.len() > *max) {
             return Err(AppendError::TooMany { max });
         }
-        let receipts = self.engine.append(append).await?;
+        let receipts = by(append).await?;
         Ok(receipts.into_iter().map(self.broker.acknowledge()).collect())
     }
 

@@ -77,6 +77,11 @@ impl SharingHub {
         self.engine.set_members(Members { hub: Some(Arc::clone(&self.id)), leads, others, complete });
     }
 
+    /// What it writes is stored from now on, and who does not wait patiently is told that it is not known.
+    pub(crate) fn leave_in_doubt(&self) {
+        self.engine.leave_in_doubt();
+    }
+
     /// It can write nothing and hears nothing from now on, or no longer.
     pub(crate) fn cut_off(&self, cut_off: bool) {
         let mut listeners = self.reports.0.lock();

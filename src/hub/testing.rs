@@ -30,6 +30,8 @@ pub(crate) struct WrappedEngine {
     members: Mutex<Members>,
     /// Appends are refused, as without a connection.
     cut_off: AtomicBool,
+    /// Appends are stored, and whoever does not wait patiently is told that it is not known.
+    in_doubt: AtomicBool,
 }
 
 /// The catalog of the engine that is wrapped at the time of the look-up.
@@ -54,7 +56,8 @@ struct LogReports {
 impl WrappedEngine {
     pub(crate) fn new(inner: Arc<dyn Engine>, capabilities: Capabilities) -> Self {
         let members = Mutex::new(Members::alone());
-        Self { inner: Arc::new(RwLock::new(inner)), capabilities, members, cut_off: AtomicBool::new(false) }
+        let (cut_off, in_doubt) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { inner: Arc::new(RwLock::new(inner)), capabilities, members, cut_off, in_doubt }
     }
 
     /// From now on the log is shared with these.
@@ -65,6 +68,11 @@ impl WrappedEngine {
     /// Refuses appends from now on, or no longer.
     pub(crate) fn cut_off(&self, cut_off: bool) {
         self.cut_off.store(cut_off, Ordering::SeqCst);
+    }
+
+    /// Tells from now on that it is not known what became of an append.
+    pub(crate) fn leave_in_doubt(&self) {
+        self.in_doubt.store(true, Ordering::SeqCst);
     }
 
     fn inner(&self) -> Arc<dyn Engine> {
@@ -193,6 +201,14 @@ impl Log for WrappedEngine {
     }
 
     fn append(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
+        let answer = self.append_patiently(append);
+        if self.in_doubt.load(Ordering::SeqCst) {
+            return Box::pin(std::future::ready(Err(AppendError::Unavailable { reason: "in doubt".into() })));
+        }
+        answer
+    }
+
+    fn append_patiently(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
         if self.cut_off.load(Ordering::SeqCst) {
             return Box::pin(std::future::ready(Err(AppendError::NotNow { reason: "cut off".into() })));
         }

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, future::Future, pin::Pin, rc::Rc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     engine::{AppendError, IdempotencyKey},
@@ -126,7 +126,8 @@ impl RunPublishing {
     }
 }
 
-/// Appends the events in one commit, with a `key` only once. Repeats it for a while when the store cannot take it now.
+/// Appends the events in one commit, with a `key` only once. Repeats it for a while when the store cannot take it now, and with
+/// a key also when it is not known whether it has. On a log that hubs share, it waits as long for an answer.
 ///
 /// # Errors
 /// Why they are not durable.
@@ -141,13 +142,22 @@ pub(super) async fn publish(
             PublishRefused::NotAllowed(never) => match never {},
             refused => AppendError::Unavailable { reason: refused.to_string().into() },
         })?;
-        match publisher.publish(admitted, key).await {
-            Err(AppendError::Busy | AppendError::Full | AppendError::NotNow { .. } | AppendError::KeysFull { .. })
-                if Instant::now() < deadline =>
-            {
-                sleep(RETRY_EVERY).await;
+        let committed = if publisher.hub().members().hub.is_some() {
+            let unanswered = |_| Err(AppendError::Unavailable { reason: "it has had no answer for a minute".into() });
+            timeout_at(deadline, publisher.publish_patiently(admitted, key)).await.unwrap_or_else(unanswered)
+        } else {
+            publisher.publish(admitted, key).await
+        };
+        let is_passing = match &committed {
+            Err(AppendError::Busy | AppendError::Full | AppendError::NotNow { .. } | AppendError::KeysFull { .. }) => {
+                true
             }
-            result => return result,
+            Err(AppendError::Unavailable { .. }) => key.is_some(),
+            _ => false,
+        };
+        if !is_passing || Instant::now() >= deadline {
+            return committed;
         }
+        sleep(RETRY_EVERY).await;
     }
 }

@@ -1,7 +1,9 @@
 //! The start of the relay: the journal is read into the table of runs. When this hub has its log for itself, each run that has
 //! no end gets one. When hubs share the log, other hubs may still run it: see [`following`](super::following).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
 
 use super::{interrupting::interrupt_all, journal, replay::apply, run::RunPhase, runs::Runs};
 use crate::{
@@ -13,6 +15,9 @@ use crate::{
 
 /// Events and bytes of one read of the journal.
 pub(super) const PAGE: ReadLimit = ReadLimit { events: 1000, bytes: 256 << 10 };
+
+/// Between two tries to read it.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The journal as far as it was read, and how many runs had no ending.
 pub struct RecoveredRuns {
@@ -35,11 +40,19 @@ pub enum RecoverError {
 /// must start.
 ///
 /// # Errors
-/// When the log cannot be read.
+/// When the log cannot be read, and this hub has it for itself. A log that is shared is waited for.
 pub async fn recover(hub: &Arc<Hub>, runs: &Arc<Runs>) -> Result<RecoveredRuns, RecoverError> {
     let mut tail = hub.tail(TopicName::internal(journal::TOPIC));
     loop {
-        let page = tail.read(PAGE).await?;
+        let page = match tail.read(PAGE).await {
+            // Who shares a log waits for it, as at every start.
+            Err(problem) if runs.hub().is_some() => {
+                tracing::warn!(%problem, "waiting for the relay's journal");
+                sleep(AGAIN).await;
+                continue;
+            }
+            page => page?,
+        };
         page.events.iter().for_each(|event| apply(runs, event, page.epoch));
         if page.at_end {
             break;

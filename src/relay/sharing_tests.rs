@@ -451,6 +451,26 @@ async fn a_run_whose_hub_is_gone_is_interrupted_once_and_its_hub_gives_it_up_whe
         .await;
 }
 
+/// As in an outage that is longer than a publisher waits.
+#[tokio::test]
+async fn an_answer_is_complete_also_when_others_are_told_that_it_is_not_known_what_is_stored() {
+    LocalSet::new()
+        .run_until(async {
+            let (provider, a, b, _log) = two().await;
+            let run = begun(a.ask("run_1", None, None).expect("a run")).await.expect("begun");
+            a.has_its_first_frame(&run).await;
+            a.sharing.leave_in_doubt();
+            provider.may_end.send_replace(true);
+            in_time(run.over()).await;
+            let there = b.find("run_1").await;
+            in_time(there.over()).await;
+            assert_eq!((run.state().status, there.state().status), (RunStatus::Completed, RunStatus::Completed));
+            let events = b.events(&run.facts.topic).await;
+            assert_eq!(names(&events), ["run.started", "message", "message", "message", "run.ended"]);
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn of_two_hubs_that_end_a_run_at_once_one_does() {
     LocalSet::new()

@@ -121,6 +121,10 @@ impl Log for JetStreamEngine {
         self.answered(self.log.append(append))
     }
 
+    fn append_patiently(&self, append: Append) -> EngineFuture<Vec<Receipt>, AppendError> {
+        self.log.append(append)
+    }
+
     fn append_each(&self, events: Vec<NewEvent>) -> Result<EngineFuture<Vec<AppendResult>, AppendError>, Rejected> {
         self.log.append_each(events).map(|answer| self.answered(answer))
     }
