@@ -34,28 +34,43 @@ struct Doubts(Option<(Doubt, Instant)>);
 
 /// Looks at the stream as long as the engine lives. Another stream ends the engine's writing and reading.
 pub(super) async fn watch(link: Arc<Link>, created: String) {
-    let mut doubts = Doubts::default();
+    let (mut doubts, mut lower) = (Doubts::default(), None::<Instant>);
     loop {
         tokio::time::sleep(EVERY).await;
         if link.is_outdated() && link.shared().queue.is_finished() {
             return; // the record of another epoch has ended it
         }
         let seen = link.shared().store.last();
-        if let Some(reason) = doubts.after(link.nats.stream().await, &created, seen) {
+        let told = link.nats.stream().await;
+        let is_same = told.as_ref().is_ok_and(|state| state.is_led() && state.last >= seen);
+        if let Some(reason) = doubts.after(told, &created, seen) {
             return end(&link, &reason);
         }
-        if let Some(epoch) = other_epoch(&link).await {
-            return end(&link, &renewed(link.shared().epoch, epoch));
+        match epoch(&link).await {
+            // The stream has other messages where this hub reads, so that it does not read the record.
+            Some((at, epoch)) if epoch != link.shared().epoch => {
+                let since = *lower.get_or_insert_with(Instant::now);
+                // A server that does not lead the stream any more tells an earlier epoch.
+                if at > link.shared().store.epoch_at() || since.elapsed() > STALE_LEADER {
+                    return end(&link, &renewed(link.shared().epoch, epoch));
+                }
+            }
+            Some(_) => {
+                lower = None;
+                if is_same {
+                    link.shared().store.verified();
+                }
+            }
+            None => {}
         }
     }
 }
 
-/// The epoch, when it was renewed and this hub has not read it, because the stream has other messages where this hub reads. A server
-/// that does not lead the stream any more tells an earlier one.
-async fn other_epoch(link: &Link) -> Option<Epoch> {
+/// The epoch that the stream's leader tells, and the position of its record.
+async fn epoch(link: &Link) -> Option<(u64, Epoch)> {
     let told = link.nats.leader_last(&link.subjects.epoch()).await.ok().flatten()?;
     let record = EpochRecord::decode(&told.headers).ok()?;
-    (told.seq > link.shared().store.epoch_at() && record.epoch != link.shared().epoch).then_some(record.epoch)
+    Some((told.seq, record.epoch))
 }
 
 /// Ends the engine's writing and reading, and applies nothing more.

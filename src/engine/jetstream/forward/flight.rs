@@ -80,6 +80,12 @@ impl<R> PendingUnit<R> {
         matches!(&self.unit, Unit::Append(append) if append.key.is_some())
     }
 
+    /// Whether it is an append that is older than `repeat`.
+    pub(super) fn is_late(&self, now: Instant, repeat: Duration) -> bool {
+        matches!(self.unit, Unit::Append(_) | Unit::Each(_))
+            && now.saturating_duration_since(self.past.accepted) > repeat
+    }
+
     fn is_decided(&self) -> bool {
         self.reply.is_none()
     }
@@ -273,9 +279,7 @@ impl<R> Flight<R> {
         let (units, results) = (std::mem::take(&mut self.units), &mut self.results);
         for (index, mut unit) in units.into_iter().enumerate() {
             let again_after = index >= executed || matches!(unit.unit, Unit::Remove(..));
-            let is_append = matches!(unit.unit, Unit::Append(_) | Unit::Each(_));
-            let is_late = is_append && now.saturating_duration_since(unit.past.accepted) > repeat;
-            if !unit.is_decided() && again_after && unit.may_be_sent_again() && !is_late {
+            if !unit.is_decided() && again_after && unit.may_be_sent_again() && !unit.is_late(now, repeat) {
                 let may_be_stored = unit.past.may_be_stored || unit.doubtful;
                 let past = AppendPast { may_be_stored, ..unit.past };
                 again.push_back(PendingUnit { since: now, past, doubtful: false, ..unit });

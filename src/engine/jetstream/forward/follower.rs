@@ -327,9 +327,10 @@ impl<R> FollowerSession<R> {
         self.flight.take_results()
     }
 
-    /// Refuses units that wait to be sent for too long: nothing was written of them.
+    /// Refuses units that wait to be sent for too long, and appends that are too old: nothing was written of them.
     fn refuse_late(&mut self, now: Instant) {
-        while self.waiting.front().is_some_and(|unit| unit.since + self.limits.wait <= now) {
+        let ForwardLimits { wait, repeat, .. } = self.limits;
+        while self.waiting.front().is_some_and(|unit| unit.since + wait <= now || unit.is_late(now, repeat)) {
             let unit = self.waiting.pop_front().expect("just seen");
             let reason = match (&self.refusal, &self.leader) {
                 (Some(reason), _) => Arc::clone(reason),

@@ -59,11 +59,11 @@ pub(in crate::engine) enum WriteError {
 }
 
 impl WriteError {
-    /// Whether the same write is refused again until somebody changes something: the write, a limit or a right.
+    /// Whether the same write is refused again until somebody changes a limit or a right.
     pub(in crate::engine) fn lasts(&self) -> bool {
         match self {
-            Self::Full(_) | Self::TooLarge(_) | Self::TooMany | Self::Refused(_) | Self::Denied(_) => true,
-            Self::WrongLast | Self::NotNow(_) | Self::Unknown(_) => false,
+            Self::TooLarge(_) | Self::TooMany | Self::Refused(_) | Self::Denied(_) => true,
+            Self::WrongLast | Self::Full(_) | Self::NotNow(_) | Self::Unknown(_) => false,
         }
     }
 }

@@ -67,7 +67,7 @@ pub(in crate::engine) struct Replica {
     /// Messages that it is behind.
     #[serde(default)]
     pub(in crate::engine) lag: u64,
-    /// Nanoseconds since the leader has heard of it.
+    /// Nanoseconds since the leader has heard of it; 0 when it has not, since it was elected.
     #[serde(default = "never")]
     active: u64,
 }
@@ -132,9 +132,13 @@ impl StreamState {
         self.leader.is_some() && self.heard_within(age) >= self.replicas.len().div_ceil(2)
     }
 
-    /// The other replicas that have answered the leader within `age`.
+    /// The other replicas that have answered the leader within `age`. Of one that it has never heard since it was elected the server
+    /// tells 0 (`clusterInfo` of nats-server 2.15).
     fn heard_within(&self, age: Duration) -> usize {
-        let here = |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < age;
+        let here = |replica: &&Replica| {
+            let Replica { offline, active, .. } = replica;
+            !offline && *active > 0 && Duration::from_nanos(*active) < age
+        };
         self.replicas.iter().filter(here).count()
     }
 }
@@ -267,5 +271,37 @@ impl Nats {
             Err(error @ AskError::Silence(_)) => Err(error.into()),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a leader tells of two other replicas, by the nanoseconds since it has heard them.
+    fn led(active: [u64; 2]) -> StreamState {
+        let replicas: Vec<_> = active.iter().map(|active| json!({ "name": "n", "active": active })).collect();
+        StreamState::told(&json!({
+            "config": {},
+            "created": "2026-11-26T22:29:39Z",
+            "state": { "messages": 1, "bytes": 1, "first_seq": 1, "last_seq": 1 },
+            "cluster": { "leader": "n0", "replicas": replicas }
+        }))
+    }
+
+    #[test]
+    fn a_leader_is_sure_when_it_has_heard_all_and_leads_when_it_has_heard_a_majority() {
+        const NOW: u64 = 1_000_000;
+        const LATE: u64 = 3_500_000_000;
+        let of = |active| (led(active).is_heard_by_all(), led(active).is_led());
+        assert_eq!(of([NOW, NOW]), (true, true));
+        assert_eq!(of([NOW, LATE]), (false, true));
+        assert_eq!(of([LATE, LATE]), (false, false));
+        // Never, since it was elected: as by one link that is cut.
+        assert_eq!(of([NOW, 0]), (false, true));
+        assert_eq!(of([0, 0]), (false, false));
+        assert!(!led([NOW, 0]).is_led_by_majority(Duration::ZERO));
     }
 }

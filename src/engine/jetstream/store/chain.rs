@@ -57,8 +57,6 @@ pub(super) struct Chain {
     unwell: Mutex<Option<(Instant, Arc<str>)>>,
     /// Since when no write has succeeded.
     failing: Mutex<Option<Instant>>,
-    /// When a write of this hub was last answered as stored.
-    written: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
 }
 
@@ -100,7 +98,6 @@ impl Chain {
             began: Mutex::default(),
             unwell: Mutex::default(),
             failing: Mutex::default(),
-            written: Mutex::default(),
             closing: watch::Sender::new(false),
         }
     }
@@ -129,11 +126,6 @@ impl Chain {
         self.began.lock().map_or(Duration::ZERO, |began| began.elapsed())
     }
 
-    /// Whether a write of this hub was stored so short a time ago.
-    pub(super) fn has_written_within(&self, time: Duration) -> bool {
-        self.written.lock().is_some_and(|at| at.elapsed() < time)
-    }
-
     /// Ends the waits for the fate of a write; later writes are refused.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
@@ -149,7 +141,6 @@ impl Chain {
         self.last.store(position, Ordering::Release);
         self.leads.store(true, Ordering::Release);
         *self.unwell.lock() = None;
-        *self.written.lock() = Some(Instant::now());
     }
 
     /// Stores these messages together. `first`: the position that the first of them must get. Returns the position of the
@@ -183,7 +174,6 @@ impl Chain {
                 self.last.store(end, Ordering::Release);
                 *self.unwell.lock() = None;
                 *self.failing.lock() = None;
-                *self.written.lock() = Some(Instant::now());
                 Ok(end)
             }
             Err(error) => {
@@ -252,7 +242,7 @@ impl Chain {
                     continue;
                 }
                 // Others of this hub's writes may be taken.
-                WriteError::TooLarge(_) | WriteError::TooMany | WriteError::Refused(_) if unknown.is_none() => {
+                WriteError::TooLarge(_) | WriteError::TooMany if unknown.is_none() => {
                     return Err(StoreError::NotNow(text));
                 }
                 _ if unknown.is_none() => {

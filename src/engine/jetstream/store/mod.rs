@@ -115,6 +115,7 @@ impl JetStreamStore {
     /// Leads from now on: this hub's leader record, at `term`, is the stream's newest message, and everything before it was
     /// taken in.
     pub(in crate::engine::jetstream) fn lead(&self, term: u64) {
+        self.core.verified();
         self.core.reach(term, term);
         self.core.chain.lead(term);
     }
@@ -174,9 +175,15 @@ impl JetStreamStore {
         self.core.ring.lock().clear();
     }
 
-    /// The stream is another one now: nothing is read from it or written to it any more.
+    /// The stream is still the one that was loaded.
+    pub(in crate::engine::jetstream) fn verified(&self) {
+        self.core.verified();
+    }
+
+    /// The stream is another one now: nothing is read from it or written to it any more, also of a write that is under way.
     pub(in crate::engine::jetstream) fn replaced(&self, reason: &str) {
         self.core.chain.follow();
+        self.core.chain.close();
         drop(self.core.replaced.set(reason.into()));
     }
 

@@ -1,6 +1,6 @@
 //! Freeing the space of events below the marks, and deleting the messages of removed events. Repeating any of it is
 //! harmless, and so is its being carried out by a hub that leads no more: marks only rise, and are stored before. That is true
-//! of one stream: a hub that comes back to a restored one has to write to it first.
+//! of one stream: a hub that was cut off has to look first whether it is still the same one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +16,8 @@ const TOPICS_AT_ONCE: usize = 512;
 /// Requests under way at once.
 const REQUESTS: usize = 16;
 
-/// A hub that leads writes at least each 5 s ([`proof::IDLE`](super::super::proof::IDLE)), unless it is cut off.
-const WRITTEN: Duration = Duration::from_secs(15);
+/// A hub looks at the stream each 5 s ([`continuity`](super::super::continuity)), unless it is cut off.
+const VERIFIED: Duration = Duration::from_secs(15);
 
 /// Deleted messages of one round.
 const DELETIONS: usize = 256;
@@ -31,8 +31,11 @@ pub(super) fn durable_mark(settings: &TopicSettings, state: &TopicSnapshot) -> S
 impl StoreCore {
     /// One round of both. What fails, and what was not begun because of that, is done by a later round.
     pub(super) async fn reclaim(self: Arc<Self>) -> Result<(), StoreError> {
-        if !self.chain.leads() || !self.chain.has_written_within(WRITTEN) {
+        if !self.chain.leads() {
             return Ok(());
+        }
+        if !self.was_verified_within(VERIFIED) {
+            return Err(StoreError::NotNow("it is not known whether the stream is still the same one".into()));
         }
         let core = &self;
         // Taken one by one, so that those that are not begun stay.

@@ -159,7 +159,7 @@ impl StoreCore {
     }
 
     /// The same, by a walk over all messages: an answer without an event may be of a replica that is behind, and an answer with
-    /// a message proves that it is not, up to there.
+    /// a message proves that it is not, up to there. What was walked over once is not walked over again.
     async fn message_walked_to(
         &self,
         from: Seq,
@@ -168,14 +168,17 @@ impl StoreCore {
     ) -> Result<Option<(Seq, Millis)>, StoreError> {
         let mut at = from;
         loop {
+            let (first, end) = *self.eventless.lock();
+            if (first..end).contains(&at.0) {
+                at = Seq(end);
+            }
             // A message at or after it is there for as long as the stream exists.
-            let lasting = Seq(self.lasting());
-            if at > to || at > lasting {
+            if at > to || at.0 > self.lasting() {
                 return Ok(None);
             }
             let range = Range { filter: self.subjects.all(), from: at.0, max: PAGE_MESSAGES, max_bytes: PAGE_BYTES };
             let page = self.some_page(range, patience).await?;
-            let Some(last) = page.last().map(|message| Seq(message.seq)) else {
+            let Some(last) = page.last().map(|message| message.seq) else {
                 patience.after_doubt().await?;
                 continue;
             };
@@ -183,7 +186,15 @@ impl StoreCore {
                 let (seq, time) = (stored.event.seq, stored.event.time);
                 return Ok((seq <= to).then_some((seq, time)));
             }
-            at = last.next();
+            let mut eventless = self.eventless.lock();
+            // Of two ranges that do not meet, the one behind: what is appended follows it.
+            *eventless = match *eventless {
+                (first, end) if at.0 <= end && last + 1 >= first => (first.min(at.0), end.max(last + 1)),
+                known if known.1 > last => known,
+                _ => (at.0, last + 1),
+            };
+            drop(eventless);
+            at = Seq(last + 1);
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -49,6 +49,10 @@ pub(super) struct StoreCore {
     lasting: AtomicU64,
     /// The newest position that is applied to the table of topics, while this hub follows.
     pub(super) applied: AtomicU64,
+    /// When the stream was last seen to be the one that was loaded.
+    verified: Mutex<Option<Instant>>,
+    /// Positions of which none holds an event: see [`scans`](super::scans).
+    pub(super) eventless: Mutex<(u64, u64)>,
     /// How the hub that leads proves the end of the log, once the engine runs.
     pub(super) end_proof: OnceLock<EndProof>,
     /// Why nothing can be read from the stream any more.
@@ -82,10 +86,21 @@ impl StoreCore {
             known: AtomicU64::new(position),
             lasting: AtomicU64::new(0),
             applied: AtomicU64::new(position),
+            verified: Mutex::default(),
+            eventless: Mutex::default(),
             end_proof: OnceLock::new(),
             replaced: OnceLock::new(),
             closing: watch::Sender::new(false),
         }
+    }
+
+    /// The stream is the one that was loaded.
+    pub(super) fn verified(&self) {
+        *self.verified.lock() = Some(Instant::now());
+    }
+
+    pub(super) fn was_verified_within(&self, time: Duration) -> bool {
+        self.verified.lock().is_some_and(|at| at.elapsed() < time)
     }
 
     /// Ends the waits for the fate of a write, and what [waits](Self::closed) for this. Later writes are refused.
