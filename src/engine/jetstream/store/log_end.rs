@@ -1,13 +1,9 @@
 //! Where the log ends, asked for because messages are missing: what has removed them was told of before.
 
-use std::{pin::Pin, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
-use super::{shared::StoreCore, topic_reads::Patience};
+use super::{patience::Patience, shared::StoreCore};
 use crate::engine::{jetstream::nats::NatsError, log::store::StoreError};
-
-/// Proves where the log ends by a write of the hub that leads. Bounded.
-pub(in crate::engine::jetstream) type EndProof =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<u64, NatsError>> + Send>> + Send + Sync>;
 
 /// Whom to ask when the servers cannot tell at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

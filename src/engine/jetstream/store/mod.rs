@@ -9,7 +9,7 @@
 //! | `chain` | the writes of the hub that leads: fenced, and their fate decided |
 //! | `writes` | commits, settings, tombstones |
 //! | `reclaim` | purges below stored marks, deletion of removed events |
-//! | `topic_reads`, `scans` | reads of one topic, and of the stream in order: complete, or an error |
+//! | `topic_reads`, `scans`, `patience` | reads of one topic, and of the stream in order: complete, or an error |
 //! | `ring` | the newest events, in memory |
 //! | `removed` | the places of removed events, in memory |
 //! | `log_end` | where the log ends, when messages are missing |
@@ -49,6 +49,7 @@ mod load;
 mod load_error;
 mod log_end;
 mod old_ids;
+mod patience;
 mod reclaim;
 mod recovery;
 mod removed;
@@ -64,8 +65,8 @@ mod writes;
 
 use self::{
     load::Loaded,
-    log_end::{AskFor, EndProof},
-    shared::StoreCore,
+    log_end::AskFor,
+    shared::{EndProof, StoreCore},
 };
 pub(in crate::engine::jetstream) use load_error::StreamLoadError;
 

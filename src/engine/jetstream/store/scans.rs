@@ -10,8 +10,9 @@ use super::super::{
 use super::{
     JetStreamStore,
     log_end::AskFor,
+    patience::Patience,
     shared::StoreCore,
-    topic_reads::{Patience, replaced, skip_foreign},
+    topic_reads::{replaced, skip_foreign},
 };
 use crate::{
     engine::log::store::{ReadLimit, Scan, StoreError, StoredEvent, TopicKey},

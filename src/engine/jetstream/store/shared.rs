@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -18,11 +19,15 @@ use super::super::{
     nats::{Nats, NatsError},
     wire::StreamSubjects,
 };
-use super::{chain::Chain, log_end::EndProof, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
+use super::{chain::Chain, old_ids::OldIds, removed::RemovedPlaces, ring::EventRing};
 use crate::{
     engine::log::store::{KeptClock, StoreError, TopicKey},
     event::{Seq, TopicName},
 };
+
+/// Proves where the log ends by a write of the hub that leads. Bounded.
+pub(in crate::engine::jetstream) type EndProof =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<u64, NatsError>> + Send>> + Send + Sync>;
 
 /// The store's state, shared by its callers' threads and its tasks.
 pub(super) struct StoreCore {

@@ -5,32 +5,17 @@
 //! read again; and since a purge leaves a hole as well, the stream's leader is asked for the topic's mark, and this hub must
 //! have heard of it before the read returns.
 
-use std::{borrow::Borrow, collections::VecDeque, time::Duration};
-
-use tokio::time::{Instant, sleep};
+use std::{borrow::Borrow, collections::VecDeque};
 
 use super::super::{
     nats::{NatsError, Range, Stored},
     wire::{EventRecord, SettingsRecord, WireError},
 };
-use super::{
-    log_end::AskFor,
-    reclaim::durable_mark,
-    shared::{StoreCore, not_now},
-};
+use super::{log_end::AskFor, patience::Patience, reclaim::durable_mark, shared::StoreCore};
 use crate::{
     engine::log::store::{EventHeader, Position, ReadLimit, StoreError, StoredEvent, TopicKey},
     event::{Seq, TopicName},
 };
-
-/// Between two reads of what a replica did not have: under load, replicas are behind by some 10 ms.
-pub(super) const AGAIN: Duration = Duration::from_millis(20);
-
-/// How long replicas may be behind before a read fails.
-pub(super) const BEHIND: Duration = Duration::from_secs(2);
-
-/// Reads without an answer before one fails: one of three replicas may be dead, and each wait takes 2 s.
-pub(super) const SILENCES: usize = 3;
 
 /// Incomplete reads before the stream's leader is asked for the mark.
 const DOUBTS: usize = 3;
@@ -46,44 +31,6 @@ const PAGE_MESSAGES: usize = 4096;
 
 /// How many times the span of positions grows in which the newest events of a topic are looked for.
 const GROWTH: u64 = 4;
-
-/// Retries of one read.
-pub(super) struct Patience {
-    until: Instant,
-    silences: usize,
-    pub(super) doubts: usize,
-}
-
-impl Patience {
-    pub(super) fn new() -> Self {
-        Self { until: Instant::now() + BEHIND, silences: 0, doubts: 0 }
-    }
-
-    /// The servers have taken their time to answer: what follows has the whole time again.
-    pub(super) fn begin_again(&mut self) {
-        self.until = Instant::now() + BEHIND;
-    }
-
-    /// A request had this error: waits, if it is worth repeating.
-    pub(super) async fn after_error(&mut self, error: NatsError) -> Result<(), StoreError> {
-        self.silences += 1;
-        if !matches!(error, NatsError::NoAnswer(_)) || self.silences >= SILENCES {
-            return Err(not_now(&error));
-        }
-        sleep(AGAIN).await;
-        Ok(())
-    }
-
-    /// The answer was incomplete: waits, unless it has taken too long.
-    pub(super) async fn after_doubt(&mut self) -> Result<(), StoreError> {
-        self.doubts += 1;
-        if Instant::now() >= self.until {
-            return Err(StoreError::NotNow("the NATS servers that answer are behind the log".into()));
-        }
-        sleep(AGAIN).await;
-        Ok(())
-    }
-}
 
 impl StoreCore {
     /// Events with `after < seq <= through`, up to `limit`.
