@@ -13,7 +13,7 @@ impl Hub {
     /// dropping the future does not cancel a commit that has begun.
     ///
     /// # Errors
-    /// Why nothing was appended: also a batch larger than the engine's [`Capabilities::max_batch`].
+    /// Why nothing was appended: also a batch larger than the engine's [`max_batch`](crate::engine::Capabilities::max_batch).
     pub async fn publish(&self, append: Append) -> Result<Vec<Acknowledgment>, AppendError> {
         self.publish_by(append, |append| self.engine.append(append)).await
     }
