@@ -66,7 +66,7 @@ pub async fn to_hub(args: ImportArgs) -> Result<(), CliError> {
             break;
         }
         if !ids.has(&batch) {
-            publish_parts(&mut connection, batch, &mut ids).await?;
+            publish(&mut connection, batch, &mut ids).await?;
         }
         progress.add(batches.bytes() - at);
     }
@@ -101,35 +101,31 @@ fn open(path: &Path) -> Result<(File, u64), CliError> {
     opened.map_err(|reason| ExportError::Io { path: path.into(), reason }.into())
 }
 
-/// Publishes a batch, in halves of halves if the hub takes less at once.
-async fn publish_parts<D: Dial>(
+/// Publishes a batch, in halves of halves if the hub takes less at once, and records the ids.
+async fn publish<D: Dial>(
     connection: &mut HubConnection<'_, D>,
     batch: ExportBatch,
     ids: &mut IdsFile,
 ) -> Result<(), CliError> {
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
-        match publish(connection, &part, ids).await {
+        let request =
+            JsonRequest { method: Method::POST, target: "/publish".into(), body: part.body(), key: Some(part.key()) };
+        match request.send(connection).await {
+            Ok(response) => record(&part, &response, ids)?,
             Err(CliError::Refused(problem)) if problem.code() == Some("too-large") && part.events.len() > 1 => {
                 let (first, second) = part.halves();
                 parts.extend([second, first]);
             }
-            result => result.map_err(|error| not_confirmed(&part, error))?,
+            Err(error) => return Err(not_confirmed(&part, &error)),
         }
     }
     Ok(())
 }
 
-/// Publishes events as one batch, and records their ids.
-async fn publish<D: Dial>(
-    connection: &mut HubConnection<'_, D>,
-    batch: &ExportBatch,
-    ids: &mut IdsFile,
-) -> Result<(), CliError> {
-    let request =
-        JsonRequest { method: Method::POST, target: "/publish".into(), body: batch.body(), key: Some(batch.key()) };
-    let response = request.send(connection).await?;
-    let receipts: ImportReceipts = serde_json::from_slice(&response)
+/// Records the ids of a batch that was published.
+fn record(batch: &ExportBatch, response: &[u8], ids: &mut IdsFile) -> Result<(), CliError> {
+    let receipts: ImportReceipts = serde_json::from_slice(response)
         .map_err(|error| CliError::NotAHub(format!("its response to a batch is not a list of receipts: {error}")))?;
     if receipts.events.len() != batch.events.len() {
         let (sent, got) = (batch.events.len(), receipts.events.len());
@@ -140,11 +136,8 @@ async fn publish<D: Dial>(
 }
 
 /// The error of a batch that the hub has refused, or has not confirmed.
-fn not_confirmed(batch: &ExportBatch, error: CliError) -> CliError {
+fn not_confirmed(batch: &ExportBatch, error: &CliError) -> CliError {
     let (Some((first, _)), Some((last, _))) = (batch.events.first(), batch.events.last()) else { unreachable!() };
-    if let CliError::NotAHub(_) | CliError::NotImported(_) = error {
-        return error;
-    }
     CliError::NotImported(format!(
         "the events {first} to {last} are not confirmed: {error}; those before are imported, and the same import goes on with these"
     ))

@@ -34,7 +34,8 @@ struct Doubts(Option<(Doubt, Instant)>);
 
 /// Looks at the stream as long as the engine lives. Another stream ends the engine's writing and reading.
 pub(super) async fn watch(link: Arc<Link>, created: String) {
-    let (mut doubts, mut lower) = (Doubts::default(), None::<Instant>);
+    // Since when another epoch was told.
+    let (mut doubts, mut other_since) = (Doubts::default(), None::<Instant>);
     loop {
         tokio::time::sleep(EVERY).await;
         if link.is_outdated() && link.shared().queue.is_finished() {
@@ -42,22 +43,22 @@ pub(super) async fn watch(link: Arc<Link>, created: String) {
         }
         let seen = link.shared().store.last();
         let told = link.nats.stream().await;
-        let is_same = told.as_ref().is_ok_and(|state| state.is_led() && state.last >= seen);
+        let has_all = told.as_ref().is_ok_and(|state| state.is_led() && state.last >= seen);
         if let Some(reason) = doubts.after(told, &created, seen) {
             return end(&link, &reason);
         }
         match epoch(&link).await {
             // The stream has other messages where this hub reads, so that it does not read the record.
             Some((at, epoch)) if epoch != link.shared().epoch => {
-                let since = *lower.get_or_insert_with(Instant::now);
+                let since = *other_since.get_or_insert_with(Instant::now);
                 // A server that does not lead the stream any more tells an earlier epoch.
                 if at > link.shared().store.epoch_at() || since.elapsed() > STALE_LEADER {
                     return end(&link, &renewed(link.shared().epoch, epoch));
                 }
             }
             Some(_) => {
-                lower = None;
-                if is_same {
+                other_since = None;
+                if has_all {
                     link.shared().store.verified();
                 }
             }

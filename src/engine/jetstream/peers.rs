@@ -18,7 +18,8 @@ use tokio::{
 
 use super::{
     forward::{
-        FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitLeft, UnitResult, UnitTicket,
+        FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, UndecidedUnit, Unit, UnitResult,
+        UnitTicket,
     },
     gate::RoleGate,
     messages::Messages,
@@ -349,7 +350,7 @@ impl Peers {
             // The hub that leads has its own.
             Job::RecordStates(_) | Job::Forwarded(_) | Job::Prove(_) => return self.shared.queue.release([cost]),
         };
-        let left = UnitLeft { unit, past, reply: WaitingJob { cost, reply } };
+        let left = UndecidedUnit { unit, past, reply: WaitingJob { cost, reply } };
         self.follower.lock().push(Instant::now(), left);
         self.due.notify_one();
     }
@@ -365,8 +366,8 @@ impl Peers {
 
 impl WaitingJob {
     /// The job of a unit that was not executed.
-    fn job(left: UnitLeft<Self>) -> Job {
-        let UnitLeft { unit, past, reply: Self { reply, .. } } = left;
+    fn job(left: UndecidedUnit<Self>) -> Job {
+        let UndecidedUnit { unit, past, reply: Self { reply, .. } } = left;
         match (unit, reply) {
             (Unit::Append(append), WaitingReply::Append(reply)) => {
                 Job::Append(PendingAppend::new(append, reply).after(past))

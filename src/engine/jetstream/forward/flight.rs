@@ -50,8 +50,8 @@ pub(super) struct Flight<R> {
     results: Vec<(R, UnitResult)>,
 }
 
-/// A unit that was not executed.
-pub(crate) struct UnitLeft<R> {
+/// A unit whose result is not known, and where to send it.
+pub(crate) struct UndecidedUnit<R> {
     pub(crate) unit: Unit,
     pub(crate) past: AppendPast,
     pub(crate) reply: R,
@@ -71,8 +71,8 @@ impl<R> PendingUnit<R> {
     }
 
     /// It is not decided.
-    pub(super) fn left(self) -> UnitLeft<R> {
-        UnitLeft { unit: self.unit, past: self.past, reply: self.reply.expect("an undecided unit") }
+    pub(super) fn into_undecided(self) -> UndecidedUnit<R> {
+        UndecidedUnit { unit: self.unit, past: self.past, reply: self.reply.expect("an undecided unit") }
     }
 
     /// Whether it is an append whose repetition does nothing as long as its key is known.
@@ -199,7 +199,7 @@ impl<R> Flight<R> {
 
     /// A unit that waits is not executed, for this reason.
     pub(super) fn refuse(&mut self, unit: PendingUnit<R>, error: &AppendError) {
-        let UnitLeft { unit, past, reply } = unit.left();
+        let UndecidedUnit { unit, past, reply } = unit.into_undecided();
         self.results.push((reply, unit.refused(past.refusal(error))));
     }
 

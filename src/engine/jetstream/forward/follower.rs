@@ -11,7 +11,7 @@ use super::{
         ForwardAnswer, ForwardCall, ForwardCodecError, ForwardReply, ForwardRequest, FrameReader, FramedResult, begin,
         part_frame, read_result,
     },
-    flight::{Flight, PendingUnit, UnitLeft},
+    flight::{Flight, PendingUnit, UndecidedUnit},
     limits::{ForwardLimits, HEAD_BYTES},
     unit::{HubId, UnitResult},
 };
@@ -96,9 +96,9 @@ impl<R> FollowerSession<R> {
     }
 
     /// Adds a unit. Its result comes from a later [`FollowerSession::poll`]; also when it is too large.
-    pub(crate) fn push(&mut self, now: Instant, left: UnitLeft<R>) {
+    pub(crate) fn push(&mut self, now: Instant, left: UndecidedUnit<R>) {
         self.last_unit += 1;
-        let UnitLeft { unit, past, reply } = left;
+        let UndecidedUnit { unit, past, reply } = left;
         let unit = PendingUnit::new(self.last_unit, unit, past, reply, now);
         let (bytes, max) = (unit.bytes, self.limits.unit_bytes);
         if bytes > max {
@@ -135,11 +135,11 @@ impl<R> FollowerSession<R> {
 
     /// This hub is the leader since its record at the position `term`, and everything before it was reported. Returns the units to
     /// execute, in order, before any other of this hub. Poll for the results of the others.
-    pub(crate) fn promoted(&mut self, now: Instant, term: Seq) -> Vec<UnitLeft<R>> {
+    pub(crate) fn promoted(&mut self, now: Instant, term: Seq) -> Vec<UndecidedUnit<R>> {
         self.end_session(now);
         self.flight.applied(term);
         self.leader = None;
-        self.waiting.drain(..).map(PendingUnit::left).collect()
+        self.waiting.drain(..).map(PendingUnit::into_undecided).collect()
     }
 
     /// A message from a leader.

@@ -47,7 +47,7 @@ mod unit;
 
 #[cfg(test)]
 use codec::ForwardCodecError;
-pub(crate) use flight::UnitLeft;
+pub(crate) use flight::UndecidedUnit;
 pub(crate) use follower::FollowerSession;
 pub(crate) use leader::{ForwardedUnit, LeaderSessions, UnitTicket};
 pub(crate) use limits::ForwardLimits;

@@ -9,9 +9,9 @@ use fastrand::Rng;
 use serde_json::json;
 
 use super::{
-    append, event, left,
+    append, event,
     log::{epoch, receipt},
-    topic,
+    topic, undecided,
 };
 use crate::engine::jetstream::forward::{
     FollowerSession, ForwardCodecError, ForwardLimits, HubId, LeaderSessions, Unit, UnitResult,
@@ -270,7 +270,7 @@ fn damaged_bytes_are_an_error_at_most() {
     samples.extend(results().iter().map(|result| write_result(1, Seq(1), result, usize::MAX)));
     let mut messages = Vec::new();
     for unit in units() {
-        follower.push(now, left(unit, (), now));
+        follower.push(now, undecided(unit, (), now));
         for (_, bytes) in follower.poll(now).send {
             messages.push(bytes.clone());
             let handled = leader.handle(now, Seq(1), &bytes).expect("a request");

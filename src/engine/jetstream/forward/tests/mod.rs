@@ -7,7 +7,7 @@ mod rules;
 
 use std::time::{Duration, Instant};
 
-use super::{ForwardLimits, Unit, UnitLeft};
+use super::{ForwardLimits, UndecidedUnit, Unit};
 use crate::{
     engine::{Append, log::queue::AppendPast},
     event::{NewEvent, TopicName},
@@ -29,8 +29,8 @@ const SMALL: ForwardLimits = ForwardLimits {
 };
 
 /// A unit that was accepted at this time.
-fn left<R>(unit: Unit, reply: R, accepted: Instant) -> UnitLeft<R> {
-    UnitLeft { unit, past: AppendPast { accepted, may_be_stored: false }, reply }
+fn undecided<R>(unit: Unit, reply: R, accepted: Instant) -> UndecidedUnit<R> {
+    UndecidedUnit { unit, past: AppendPast { accepted, may_be_stored: false }, reply }
 }
 
 fn topic(name: &str) -> TopicName {

@@ -10,9 +10,9 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    SMALL, append, left,
+    SMALL, append,
     log::{Record, Table, epoch, receipt},
-    topic,
+    topic, undecided,
 };
 use crate::engine::jetstream::forward::{
     FollowerSession, HubId, LeaderSessions, Unit, UnitResult, UnitTicket,
@@ -214,7 +214,7 @@ impl World {
         let hub = &mut self.hubs[hub];
         match &mut hub.lead {
             Some(lead) => lead.queue.push_back(Job { unit, origin: Origin::Own(caller) }),
-            None => hub.session.push(now, left(unit, caller, now)),
+            None => hub.session.push(now, undecided(unit, caller, now)),
         }
     }
 
@@ -344,7 +344,7 @@ impl World {
         let lead = hub.lead.take().expect("a leader");
         for job in jobs.into_iter().chain(lead.queue) {
             if let Origin::Own(caller) = job.origin {
-                hub.session.push(self.now, left(job.unit, caller, self.now));
+                hub.session.push(self.now, undecided(job.unit, caller, self.now));
             }
         }
         for (to, bytes) in lead.sessions.step_down() {

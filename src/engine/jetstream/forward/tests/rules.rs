@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SMALL, append, event, left, log::receipt, topic};
+use super::{SMALL, append, event, log::receipt, topic, undecided};
 use crate::engine::jetstream::forward::{
     FollowerSession, ForwardLimits, ForwardedUnit, HubId, LeaderSessions, Unit, UnitResult,
 };
@@ -33,7 +33,7 @@ impl Pair {
     }
 
     fn push(&mut self, caller: u32, unit: Unit) {
-        self.follower.push(self.now, left(unit, caller, self.now));
+        self.follower.push(self.now, undecided(unit, caller, self.now));
     }
 
     fn poll(&mut self) -> Vec<Vec<u8>> {
@@ -472,7 +472,7 @@ fn a_leader_has_a_bounded_number_of_sessions() {
     assert_eq!(pair.open().len(), 1);
     let mut other = FollowerSession::new(hub("g"), SMALL);
     other.leader_seen(pair.now, hub("l"), Seq(1));
-    other.push(pair.now, left(one("x"), 2, pair.now));
+    other.push(pair.now, undecided(one("x"), 2, pair.now));
     let request = other.poll(pair.now).send.remove(0).1;
     let answer = pair.leader.handle(pair.now, Seq(50), &request).expect("a request").answer.expect("an answer");
     other.message(pair.now, &answer).expect("an answer");
@@ -497,7 +497,7 @@ fn a_hub_that_does_not_lead_executes_nothing() {
     // A result of the old term that comes late is not one of the new term's first session and unit.
     let mut next = FollowerSession::new(hub("f"), SMALL);
     next.leader_seen(now, me.clone(), Seq(90));
-    next.push(now, left(one("z"), 9, now));
+    next.push(now, undecided(one("z"), 9, now));
     for _ in 0..2 {
         let request = next.poll(now).send.remove(0).1;
         let answer = pair.leader.handle(now, Seq(90), &request).expect("a request").answer;
